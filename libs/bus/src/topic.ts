@@ -1,0 +1,52 @@
+import type { z } from 'zod';
+
+/** The flat string fields of one stream entry. */
+export type WireFields = Readonly<Record<string, string>>;
+
+/** What the bus adds to a payload. `id` is the event's own id (same on every redelivery and replay); `streamId` is the entry's place. */
+export interface EventMeta {
+  readonly id: string;
+  /** When the change was committed, ISO 8601. Never used for ordering. */
+  readonly timestamp: string;
+  readonly schema: number;
+  readonly traceparent?: string;
+  readonly streamId?: string;
+}
+
+type Payloads = Readonly<Record<string, z.ZodType>>;
+
+/** One of the topic's events: its payload, its type and its meta data. */
+export type TopicEvent<P extends Payloads> = { [K in keyof P & string]: { readonly type: K; readonly meta: EventMeta } & z.output<P[K]> }[keyof P & string];
+
+/** An event before it is published: the bus adds the meta data that is missing. */
+export type NewTopicEvent<P extends Payloads> = { [K in keyof P & string]: { readonly type: K; readonly meta?: Partial<EventMeta> } & z.input<P[K]> }[keyof P & string];
+
+export interface TopicOptions<P extends Payloads> {
+  /** Entries of a newer schema version are parked, not dropped. */
+  readonly schemaVersion: number;
+  /** Name of the wire field that holds the ordering key; "key" where not given. */
+  readonly keyField?: string;
+  /** Events of one key keep their order. */
+  keyOf(event: TopicEvent<P>): string;
+  /** Value of the wire field `version`, where the events have one. */
+  versionOf?(event: TopicEvent<P>): number;
+  /** The JSON of the wire field `data`; default: the payload. */
+  toData?(event: TopicEvent<P>): unknown;
+  /** The payload (still to be checked by the schema) from the wire; default: `data` itself. */
+  fromData?(type: string, data: unknown, fields: WireFields): unknown;
+}
+
+export interface Topic<P extends Payloads = Payloads> {
+  readonly name: string;
+  readonly payloads: P;
+  readonly options: TopicOptions<P>;
+}
+
+/** The union of a topic's events. */
+export type EventOf<T> = T extends Topic<infer P> ? TopicEvent<P> : never;
+export type NewEventOf<T> = T extends Topic<infer P> ? NewTopicEvent<P> : never;
+
+/** Declares a topic: its name is the stream's name, its payload schemas are checked when an entry is decoded. */
+export function defineTopic<const P extends Payloads>(name: string, payloads: P, options: TopicOptions<P>): Topic<P> {
+  return { name, payloads, options };
+}

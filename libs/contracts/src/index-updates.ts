@@ -1,0 +1,20 @@
+import { defineTopic } from '@millrace/bus';
+import type { EventOf } from '@millrace/bus';
+import { z } from 'zod';
+
+/**
+ * A derived store changed and readers can see it. Producers: es-sync-worker (search), embedding-worker (vectors).
+ * Consumers purge cached answers; `all` follows a swap of the whole index.
+ */
+export const indexUpdates = defineTopic(
+  'index:updates',
+  {
+    changed: z.object({
+      store: z.enum(['search', 'vectors']),
+      items: z.array(z.object({ sku: z.string(), version: z.int(), categories: z.array(z.string()) })),
+    }),
+    swapped: z.object({ store: z.enum(['search', 'vectors']), index: z.string(), all: z.literal(true) }),
+  },
+  { schemaVersion: 1, keyField: 'store', keyOf: (event) => event.store },
+);
+export type IndexUpdate = EventOf<typeof indexUpdates>;

@@ -1,0 +1,112 @@
+import type { Product } from '@millrace/contracts';
+
+/** What an index keeps of a product. Only active products are in an index; everything else is a tombstone there. */
+export type SearchDocument = Product;
+
+/** The wanted state of one sku. `product` absent = a tombstone: the sku must not be found, nor come back by an older version. */
+export interface SearchChange {
+  readonly sku: string;
+  readonly version: number;
+  readonly product?: SearchDocument;
+}
+
+/** applied = stored, or the same version was there already; stale = the index has a newer version; failed = that item alone must be tried again. */
+export interface ChangeResult {
+  readonly sku: string;
+  readonly version: number;
+  readonly outcome: 'applied' | 'stale' | 'failed';
+  readonly reason?: string;
+  /** Categories that readers may have seen this sku under before and see it under now (for cache purges). */
+  readonly categories: readonly string[];
+}
+
+export interface SearchWriter {
+  /**
+   * Brings the index to the wanted state, one result for each change, in their order. Guarded by version: duplicates and reordering
+   * change nothing. Resolves once the changes are visible to readers. Rejects only when nothing can be said (engine down).
+   */
+  apply(changes: readonly SearchChange[]): Promise<ChangeResult[]>;
+  close(): Promise<void>;
+}
+
+export type SearchSort = 'relevance' | 'price_asc' | 'price_desc' | 'newest';
+
+export interface SearchQuery {
+  /** Absent or empty: everything, by the sort. */
+  readonly q?: string;
+  /** Filter, sort and facet of prices are per currency. */
+  readonly currency: string;
+  readonly minPriceMinor?: number;
+  readonly maxPriceMinor?: number;
+  readonly merchantId?: number;
+  readonly category?: string;
+  readonly brand?: string;
+  /** true: stock is unknown or above 0; false: stock is 0. */
+  readonly inStock?: boolean;
+  readonly sort: SearchSort;
+  /** 1 to 100 */
+  readonly limit: number;
+  /** Opaque, from an earlier answer to the same query; malformed or foreign ones throw InvalidCursorError. */
+  readonly cursor?: string;
+}
+
+export interface FacetCount<V = string> { readonly value: V; readonly count: number }
+/** from inclusive, to exclusive; integer minor units of the query's currency; to absent = open end. */
+export interface PriceRangeCount { readonly fromMinor: number; readonly toMinor?: number; readonly count: number }
+
+export interface SearchHit {
+  readonly product: SearchDocument;
+  /** Higher is better; comparable only inside one answer. */
+  readonly score: number;
+  /** Field name to HTML-escaped text with the matched words between <em> and </em>. */
+  readonly highlights: Readonly<Record<string, string>>;
+}
+
+export interface SearchAnswer {
+  readonly hits: readonly SearchHit[];
+  /** Exact number of matching products. */
+  readonly total: number;
+  readonly facets: {
+    readonly category: readonly FacetCount[];
+    readonly brand: readonly FacetCount[];
+    readonly merchant: readonly FacetCount<number>[];
+    readonly price: readonly PriceRangeCount[];
+  };
+  /** Cursor of the next page; absent on the last one. */
+  readonly next?: string;
+}
+
+export interface Suggestion { readonly text: string; readonly kind: 'product' | 'category' | 'brand'; readonly sku?: string }
+
+export interface SearchReader {
+  search(query: SearchQuery): Promise<SearchAnswer>;
+  /** Completions of what is being typed, best first; tolerates one typo from four letters on. */
+  suggest(prefix: string, limit: number): Promise<readonly Suggestion[]>;
+  close(): Promise<void>;
+}
+
+/** Administration of the named physical indexes behind the one live name. Used by es-sync-worker alone. */
+export interface SearchAdmin {
+  /** The live physical index, or undefined when there is none yet. */
+  liveIndex(): Promise<string | undefined>;
+  /** Creates an empty physical index beside the live one and returns its name. */
+  createIndex(): Promise<string>;
+  /** A writer to one physical index. */
+  openWriter(index: string): Promise<SearchWriter>;
+  /** Makes the physical index live, atomically for readers. */
+  swapTo(index: string): Promise<void>;
+  /** Deletes physical indexes other than the live one and the given ones. */
+  dropOthers(keep: readonly string[]): Promise<void>;
+  /** Active documents in the physical index. */
+  count(index: string): Promise<number>;
+  /** Tombstones last at least 30 days; older ones are purged here. */
+  purgeTombstones(olderThanDays: number): Promise<number>;
+  /** Rejects when the engine cannot answer now (readiness). */
+  ping(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** The cursor was not made by this engine for this query. */
+export class InvalidCursorError extends Error {
+  override readonly name = 'InvalidCursorError';
+}

@@ -1,0 +1,83 @@
+/** Filterable fields and what an answer shows of a product without asking Postgres. */
+export interface VectorPayload {
+  readonly name: string;
+  readonly category: string | null;
+  readonly brand: string | null;
+  readonly merchant_id: number;
+  readonly price_minor: number | null;
+  readonly currency: string;
+  readonly in_stock: boolean;
+  readonly image_url: string | null;
+}
+
+export interface VectorRecord {
+  readonly sku: string;
+  readonly version: number;
+  /** L2-normalised, never all zero (such a product gets a record without a vector: it is not similar to anything). */
+  readonly vector?: Float32Array;
+  /** Hash of the embedded text: unchanged text is not embedded again. */
+  readonly textHash: string;
+  readonly payload: VectorPayload;
+  /** ISO 8601: when the vector was computed. */
+  readonly embeddedAt: string;
+}
+
+export interface VectorTombstone { readonly sku: string; readonly version: number }
+
+/** The embedding model of a collection, kept beside its vectors and never mixed: a JSON document named by its hash. */
+export interface VectorModel { readonly id: string; readonly dimensions: number; readonly document: string }
+
+export interface VectorWriter {
+  /** Guarded by version: older than what is stored (also than a tombstone) changes nothing. Visible to readers when it resolves. */
+  upsert(records: readonly VectorRecord[]): Promise<void>;
+  remove(tombstones: readonly VectorTombstone[]): Promise<void>;
+  /** Version, text hash and category of those that are stored (tombstones included, without textHash). */
+  describe(skus: readonly string[]): Promise<ReadonlyMap<string, { version: number; textHash?: string; embeddedAt?: string; category?: string | null; deleted: boolean }>>;
+  /** New payload and version beside the stored vector, for changes that leave the text as it was. Same guard. */
+  updatePayload(changes: readonly { sku: string; version: number; payload: VectorPayload }[]): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface SimilarQuery {
+  readonly limit: number;
+  readonly category?: string;
+  readonly brand?: string;
+  readonly excludeSkus: readonly string[];
+}
+
+export interface SimilarHit {
+  readonly sku: string;
+  /** Cosine similarity, -1 to 1. */
+  readonly score: number;
+  readonly payload: VectorPayload;
+  readonly embeddedAt: string;
+}
+
+export interface VectorReader {
+  /** The model that the live collection names; undefined while there is none. */
+  model(): Promise<VectorModel | undefined>;
+  /** The stored record of one product, with its vector if it has one. Undefined for unknown skus and tombstones. */
+  get(sku: string): Promise<VectorRecord | undefined>;
+  /** Exact or approximate nearest neighbours, best first, ties by sku; the filter is applied inside the search, never after it. */
+  nearest(vector: Float32Array, query: SimilarQuery): Promise<readonly SimilarHit[]>;
+  /** Adapters: exact = recall is 1. */
+  readonly exact: boolean;
+  close(): Promise<void>;
+}
+
+/** Named physical collections behind the one live name. Used by embedding-worker alone. */
+export interface VectorAdmin {
+  liveCollection(): Promise<string | undefined>;
+  /** An empty collection beside the live one, holding its model's document. Returns its name. */
+  createCollection(model: VectorModel): Promise<string>;
+  modelOf(collection: string): Promise<VectorModel>;
+  openWriter(collection: string): Promise<VectorWriter>;
+  /** Makes the collection live, atomically for readers. */
+  swapTo(collection: string): Promise<void>;
+  dropOthers(keep: readonly string[]): Promise<void>;
+  /** Products with a vector in the collection. */
+  count(collection: string): Promise<number>;
+  purgeTombstones(olderThanDays: number): Promise<number>;
+  ping(): Promise<void>;
+  close(): Promise<void>;
+}
