@@ -1,0 +1,14 @@
+import type { Operation } from '../operation.ts';
+import { adminOperations } from './admin.ts';
+import { merchantOperations } from './merchants.ts';
+import { productOperations } from './products.ts';
+import { searchOperations } from './search.ts';
+
+export * from './admin.ts';
+export * from './internal.ts';
+export * from './merchants.ts';
+export * from './products.ts';
+export * from './search.ts';
+
+/** Every public operation of Millrace. */
+export const operations: readonly Operation[] = [...productOperations, ...merchantOperations, ...searchOperations, ...adminOperations];

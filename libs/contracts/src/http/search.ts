@@ -1,0 +1,110 @@
+import { z } from 'zod';
+import { currencySchema } from '../money.ts';
+import { defineOperation } from '../operation.ts';
+import { skuSchema } from '../product.ts';
+import { pageSchema } from './products.ts';
+
+const service = 'catalog-api';
+const amount = z.string().regex(/^\d{1,15}(\.\d{1,6})?$/, 'must be a decimal of at least 0, such as 19.90');
+const limit = (fallback: number) => z.coerce.number().int().min(1).max(100).default(fallback);
+
+export const searchQuery = z
+  .strictObject({
+    q: z.string().max(10_000).optional().meta({ description: 'Words to look for; empty = everything', example: 'tai nghe' }),
+    min_price: amount.optional(),
+    max_price: amount.optional(),
+    currency: currencySchema.optional().meta({ description: 'Currency of price filter, sort and facet; default DEFAULT_CURRENCY' }),
+    merchant_id: z.coerce.number().int().positive().optional(),
+    category: z.string().min(1).max(200).optional(),
+    brand: z.string().min(1).max(200).optional(),
+    in_stock: z.stringbool().optional(),
+    sort: z.enum(['relevance', 'price_asc', 'price_desc', 'newest']).default('relevance'),
+    limit: limit(20),
+    cursor: z.string().max(4_000).optional(),
+  });
+
+export const searchHitSchema = z
+  .object({
+    sku: z.string(), name: z.string(), description: z.string().nullable(), category: z.string().nullable(), brand: z.string().nullable(), merchant_id: z.int(),
+    price: z.number().nullable(), currency: z.string(), stock: z.int().nullable(), image_url: z.string().nullable(), version: z.int(), score: z.number(),
+    highlights: z.record(z.string(), z.string()).meta({ description: 'HTML-escaped text with the matched words in <em>' }),
+  })
+  .meta({ id: 'SearchHit' });
+
+const count = z.object({ value: z.union([z.string(), z.int()]), count: z.int() });
+export const searchAnswerSchema = z
+  .object({
+    data: z.array(searchHitSchema),
+    total: z.int(),
+    facets: z.object({
+      category: z.array(count), brand: z.array(count), merchant: z.array(count),
+      price: z.array(z.object({ from: z.number(), to: z.number().nullable(), count: z.int() })),
+    }),
+    page: pageSchema,
+    degraded: z.boolean().meta({ description: 'true: the index is down, the answer is empty or comes from Postgres' }),
+    took_ms: z.number(),
+  })
+  .meta({ id: 'SearchAnswer' });
+export type SearchAnswerBody = z.output<typeof searchAnswerSchema>;
+
+const hitExample = {
+  sku: 'MR-0001', name: 'Tai nghe không dây', description: null, category: 'Audio', brand: 'Nhật Minh', merchant_id: 1, price: 89.9, currency: 'USD', stock: 12,
+  image_url: null, version: 1204, score: 7.3, highlights: { name: '<em>Tai nghe</em> không dây' },
+};
+
+export const searchProducts = defineOperation({
+  operationId: 'searchProducts', method: 'get', path: '/api/search', service, scope: 'search:read', summary: 'Search the catalogue', query: searchQuery,
+  responses: {
+    200: { description: 'Best match first', schema: searchAnswerSchema, example: {
+      data: [hitExample], total: 1,
+      facets: { category: [{ value: 'Audio', count: 1 }], brand: [{ value: 'Nhật Minh', count: 1 }], merchant: [{ value: 1, count: 1 }], price: [{ from: 50, to: 100, count: 1 }] },
+      page: { next: null, limit: 20 }, degraded: false, took_ms: 1.9 } },
+  },
+});
+
+export const suggestProducts = defineOperation({
+  operationId: 'suggestProducts', method: 'get', path: '/api/suggest', service, scope: 'search:read', summary: 'Complete what is being typed',
+  query: z.strictObject({ q: z.string().min(1).max(200), limit: limit(8) }),
+  responses: {
+    200: { description: 'Best first', schema: z.object({ data: z.array(z.object({ text: z.string(), kind: z.enum(['product', 'category', 'brand']), sku: z.string().optional() })), degraded: z.boolean() }),
+      example: { data: [{ text: 'Tai nghe không dây', kind: 'product', sku: 'MR-0001' }], degraded: false } },
+  },
+});
+
+const similarOptions = {
+  limit: limit(10),
+  min_score: z.coerce.number().min(-1).max(1).optional().meta({ description: 'Default SIMILARITY_THRESHOLD (0.75)' }),
+  category: z.string().min(1).max(200).optional(),
+};
+export const similarQuery = z.strictObject(similarOptions);
+export const similarAnswerSchema = z
+  .object({
+    data: z.array(z.object({
+      sku: z.string(), product_id: z.string(), name: z.string(), similarity_score: z.number(), category: z.string().nullable(), brand: z.string().nullable(),
+      price: z.number().nullable(), currency: z.string(), in_stock: z.boolean(), image_url: z.string().nullable(), embedding_updated_at: z.string().nullable(),
+      source: z.enum(['similar', 'category', 'brand', 'nearest']).meta({ description: 'Which stage filled this place' }),
+    })),
+    fallback: z.boolean().meta({ description: 'true: fewer than `limit` reached min_score and the rest was filled' }),
+    model: z.string().nullable(),
+    degraded: z.boolean(),
+  })
+  .meta({ id: 'SimilarAnswer' });
+export type SimilarAnswerBody = z.output<typeof similarAnswerSchema>;
+
+const similarResponses = {
+  200: { description: 'Most similar first', schema: similarAnswerSchema, example: {
+    data: [{ sku: 'MR-0002', product_id: 'MR-0002', name: 'Tai nghe chụp tai', similarity_score: 0.83, category: 'Audio', brand: 'Nhật Minh', price: 79.9, currency: 'USD', in_stock: true, image_url: null, embedding_updated_at: '2026-11-02T08:00:00Z', source: 'similar' as const }],
+    fallback: false, model: '5f1c0a9be2d34c77', degraded: false } },
+};
+const similarTo = { method: 'get', service, scope: 'search:read', query: similarQuery, responses: similarResponses } as const;
+
+export const similarProducts = defineOperation({ ...similarTo, operationId: 'similarProducts', path: '/api/products/{sku}/similar', summary: 'Products like this one', params: z.strictObject({ sku: skuSchema }) });
+const productIdParams = z.strictObject({ product_id: skuSchema });
+export const similarRecommendations = defineOperation({ ...similarTo, operationId: 'similarRecommendations', path: '/api/recommendations/{product_id}/similar', summary: 'Alias of similarProducts', params: productIdParams });
+export const similarRecommendationsShort = defineOperation({ ...similarTo, operationId: 'similarRecommendationsShort', path: '/recommendations/{product_id}/similar', summary: 'Alias of similarProducts', params: productIdParams });
+export const similarByBody = defineOperation({
+  operationId: 'similarByBody', method: 'post', path: '/products', service, scope: 'search:read', summary: 'Alias of similarProducts with its parameters in the body',
+  body: z.strictObject({ product_id: skuSchema, ...similarOptions }), bodyExample: { product_id: 'MR-0001', limit: 10, min_score: 0.75 }, responses: similarResponses,
+});
+
+export const searchOperations = [searchProducts, suggestProducts, similarProducts, similarRecommendations, similarRecommendationsShort, similarByBody] as const;

@@ -1,0 +1,34 @@
+import type { z } from 'zod';
+
+/** What a key must be allowed to do. `public` needs no key: only the gateway's own pages have it. */
+export const scopes = ['products:read', 'products:write', 'search:read', 'admin'] as const;
+export type Scope = (typeof scopes)[number];
+
+export type Method = 'get' | 'post' | 'put' | 'patch' | 'delete';
+
+/** One HTTP operation: the gateway's route table, the services' routes, the SDK and the OpenAPI document are made from it. */
+export interface Operation {
+  readonly operationId: string;
+  readonly method: Method;
+  /** OpenAPI form: /api/products/{sku} */
+  readonly path: string;
+  readonly service: string;
+  readonly scope: Scope;
+  readonly summary: string;
+  readonly description?: string;
+  readonly params?: z.ZodType;
+  readonly query?: z.ZodType;
+  readonly headers?: z.ZodType;
+  readonly body?: z.ZodType;
+  /** Where the body is streamed instead of parsed: its media types. */
+  readonly streams?: readonly string[];
+  readonly responses: Readonly<Record<number, { readonly description: string; readonly schema?: z.ZodType; readonly example?: unknown; readonly mediaType?: string }>>;
+  readonly bodyExample?: unknown;
+  /** Privileged calls are written to the gateway's append-only audit log. */
+  readonly audited?: boolean;
+  /** Longest time the gateway waits for an answer's head; default 10 s. */
+  readonly timeoutMs?: number;
+}
+
+/** Keeps the literal types of an operation. */
+export const defineOperation = <const O extends Operation>(operation: O): O => operation;

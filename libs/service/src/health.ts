@@ -1,0 +1,48 @@
+/** Rejects, or resolves with false, when the dependency cannot be used now. */
+export type ReadinessCheck = () => Promise<unknown>;
+
+export interface Readiness {
+  readonly ready: boolean;
+  /** Name of each check and what is wrong with it, or "ok". */
+  readonly checks: Readonly<Record<string, string>>;
+}
+
+export interface Health {
+  /** Readiness is about this service's own work only (I9): never another service's state. */
+  addCheck(name: string, check: ReadinessCheck): void;
+  /** From now on not ready: the load balancer takes the instance out before it stops. */
+  drain(): void;
+  started(): void;
+  readiness(): Promise<Readiness>;
+}
+
+const CHECK_TIMEOUT_MS = 1_000;
+
+async function runCheck(check: ReadinessCheck): Promise<string> {
+  let timer: NodeJS.Timeout | undefined;
+  const timeout = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new Error(`no answer within ${CHECK_TIMEOUT_MS} ms`)), CHECK_TIMEOUT_MS);
+  });
+  try {
+    return (await Promise.race([check(), timeout])) === false ? 'failed' : 'ok';
+  } catch (error) {
+    return error instanceof Error ? error.message || error.name : 'failed';
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+export function createHealth(): Health {
+  const checks = new Map<string, ReadinessCheck>();
+  let phase: 'starting' | 'running' | 'draining' = 'starting';
+  return {
+    addCheck: (name, check) => void checks.set(name, check),
+    drain: () => void (phase = 'draining'),
+    started: () => void (phase = 'running'),
+    readiness: async () => {
+      const results = await Promise.all([...checks].map(async ([name, check]) => [name, await runCheck(check)] as const));
+      const ready = phase === 'running' && results.every(([, result]) => result === 'ok');
+      return { ready, checks: { phase, ...Object.fromEntries(results) } };
+    },
+  };
+}
