@@ -1,0 +1,5 @@
+export * from './errors.ts';
+export * from './kysely.ts';
+export * from './migrator.ts';
+export * from './pool.ts';
+export * from './roles.ts';

@@ -1,0 +1,30 @@
+import { sql } from 'kysely';
+import type { Kysely } from 'kysely';
+import { Migrator } from 'kysely/migration';
+import type { Migration } from 'kysely/migration';
+
+/** A service's own Postgres schema, as ordered migrations (their names sort). */
+export interface SchemaMigrations {
+  readonly schema: string;
+  readonly migrations: Readonly<Record<string, Migration>>;
+}
+
+/** Brings one schema to its newest version, under a lock. Returns the names that were applied now. */
+export async function migrateSchema(db: Kysely<unknown>, { schema, migrations }: SchemaMigrations): Promise<readonly string[]> {
+  await sql`create schema if not exists ${sql.id(schema)}`.execute(db);
+  const migrator = new Migrator({ db, provider: { getMigrations: async () => ({ ...migrations }) }, migrationTableSchema: schema });
+  const { error, results } = await migrator.migrateToLatest();
+  if (error !== undefined) {
+    const failed = results?.find((result) => result.status === 'Error')?.migrationName ?? 'unknown';
+    throw new Error(`migration ${schema}/${failed} failed: ${error instanceof Error ? error.message : 'unknown error'}`, { cause: error });
+  }
+  return (results ?? []).map((result) => result.migrationName);
+}
+
+/** Readiness: services never migrate, they wait until the schema has the version that they were built for (or a newer one). */
+export async function checkSchemaVersion<S>(db: Kysely<S>, { schema, migrations }: SchemaMigrations): Promise<void> {
+  const newest = Object.keys(migrations).toSorted().at(-1) ?? '';
+  const found = await sql<{ name: string | null }>`select max(name) as name from ${sql.id(schema, 'kysely_migration')}`.execute(db);
+  const version = found.rows[0]?.name ?? 'none';
+  if (version < newest) throw new Error(`the schema ${schema} is at ${version}, this service needs ${newest}: run "millrace migrate"`);
+}

@@ -1,0 +1,34 @@
+import type { Logger } from '@millrace/service';
+import { Pool, TypeOverrides, types as pgTypes } from 'pg';
+
+export interface PoolOptions {
+  readonly url: string;
+  /** Shown in pg_stat_activity. */
+  readonly name: string;
+  readonly max?: number;
+  readonly logger?: Logger;
+  /** Longest statement; 0 = no bound (imports, exports). */
+  readonly statementTimeoutMs?: number;
+}
+
+/** int8 and numeric stay text in pg; these are known to fit a JS number here: versions and counts stay far below 2^53. */
+const types = new TypeOverrides();
+types.setTypeParser(pgTypes.builtins.INT8, Number);
+// Timestamps stay text: a JS Date cuts the microseconds that keyset cursors need.
+for (const builtin of [pgTypes.builtins.TIMESTAMPTZ, pgTypes.builtins.TIMESTAMP]) types.setTypeParser(builtin, (text: string) => text);
+
+/** A pool of at most 8 connections; connecting gives up after 5 s, a statement after 30 s. An idle connection's error is logged, never thrown. */
+export function createPool({ url, name, max = 8, logger, statementTimeoutMs = 30_000 }: PoolOptions): Pool {
+  const pool = new Pool({
+    connectionString: url,
+    application_name: name,
+    max,
+    types,
+    connectionTimeoutMillis: 5_000,
+    idleTimeoutMillis: 30_000,
+    keepAlive: true,
+    options: `-c timezone=UTC -c statement_timeout=${statementTimeoutMs}`,
+  });
+  pool.on('error', (error) => logger?.warn({ err: error }, 'idle database connection failed'));
+  return pool;
+}

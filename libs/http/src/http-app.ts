@@ -1,0 +1,74 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { Logger } from '@millrace/service';
+import express from 'express';
+import type { Express, Request, RequestHandler } from 'express';
+import { Histogram } from 'prom-client';
+import type { Registry } from 'prom-client';
+import { notFoundHandler, problemDetails } from './problem-details.ts';
+import { requestContext } from './request-context.ts';
+
+export interface HttpAppDeps {
+  readonly logger: Logger;
+  readonly metrics: Registry;
+  /** Middleware and routers, in their order. */
+  readonly handlers: readonly RequestHandler[];
+}
+
+/** Route template, not path: paths may hold personal data. */
+const routeOf = (req: Request): string => (req.route ? `${req.baseUrl}${String(req.route.path)}` : 'unmatched');
+
+function measure(metrics: Registry): RequestHandler {
+  const seconds = new Histogram({
+    name: 'http_request_duration_seconds',
+    help: 'Time to answer, by route template',
+    labelNames: ['method', 'route', 'status'],
+    buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10],
+    registers: [metrics],
+  });
+  return (req, res, next) => {
+    const startMs = performance.now();
+    res.once('finish', () => seconds.observe({ method: req.method, route: routeOf(req), status: res.statusCode }, (performance.now() - startMs) / 1_000));
+    next();
+  };
+}
+
+/** An express app with request ids, metrics and problem details around the given handlers. */
+export function createHttpApp({ logger, metrics, handlers }: HttpAppDeps): Express {
+  const app = express();
+  app.disable('x-powered-by');
+  app.disable('etag');
+  app.set('query parser', 'simple');
+  app.use(requestContext, measure(metrics), ...handlers, notFoundHandler, problemDetails(logger));
+  return app;
+}
+
+export interface HttpServer {
+  readonly port: number;
+  /** Stops accepting, lets running requests finish for at most `graceMs`, then cuts the rest. */
+  close(graceMs?: number): Promise<void>;
+}
+
+export interface ListenOptions {
+  readonly host: string;
+  readonly port: number;
+  /** Longest time to receive a whole request; uploads need more than the default of five minutes. */
+  readonly requestTimeoutMs?: number;
+}
+
+export async function startHttpServer(app: Express, { host, port, requestTimeoutMs = 300_000 }: ListenOptions): Promise<HttpServer> {
+  const server = createServer({ requestTimeout: requestTimeoutMs, headersTimeout: 15_000, keepAliveTimeout: 65_000, noDelay: true }, app);
+  server.listen(port, host);
+  await once(server, 'listening');
+  const address = server.address();
+  return {
+    port: typeof address === 'object' && address ? address.port : port,
+    close: async (graceMs = 4_000) => {
+      const closed = new Promise<void>((resolve) => void server.close(() => resolve()));
+      server.closeIdleConnections();
+      const cut = setTimeout(() => server.closeAllConnections(), graceMs);
+      await closed;
+      clearTimeout(cut);
+    },
+  };
+}

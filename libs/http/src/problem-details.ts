@@ -1,0 +1,59 @@
+import { AppError } from '@millrace/service';
+import type { Logger } from '@millrace/service';
+import type { ErrorRequestHandler, RequestHandler } from 'express';
+import { errorStatuses } from './error-statuses.ts';
+import { requestIdOf } from './request-context.ts';
+
+/** The RFC 9457 body of an expected failure. */
+export function toProblem(error: AppError, requestId: string | undefined): Record<string, unknown> & { status: number } {
+  const { status, title } = errorStatuses[error.code];
+  const pointer = error.details[0]?.pointer;
+  return {
+    type: `urn:millrace:problem:${error.code}`,
+    title,
+    status,
+    code: error.code,
+    detail: error.message,
+    ...(pointer !== undefined && { pointer }),
+    ...(error.details.length > 0 && { errors: error.details }),
+    ...(requestId !== undefined && { request_id: requestId }),
+  };
+}
+
+interface BodyParserError { readonly type: string; readonly status: number; readonly limit?: number }
+const isBodyParserError = (error: unknown): error is BodyParserError =>
+  typeof error === 'object' && error !== null && 'type' in error && typeof error.type === 'string' && 'status' in error && typeof error.status === 'number';
+
+/** Failures of express' own parsers as AppErrors; anything else is a bug and stays what it is. */
+function toAppError(error: unknown): AppError | undefined {
+  if (error instanceof AppError) return error;
+  if (error instanceof URIError) return new AppError('invalid_request', 'the path has a malformed percent-encoding');
+  if (!isBodyParserError(error) || error.status >= 500) return undefined;
+  if (error.type === 'entity.too.large') return new AppError('body_too_large', `the body is larger than ${error.limit ?? 'allowed'} bytes`, { details: [{ in: 'body', pointer: '', detail: 'is too large' }] });
+  if (error.type === 'entity.parse.failed') return new AppError('malformed_body', 'the body is not valid JSON', { details: [{ in: 'body', pointer: '', detail: 'is not valid JSON' }] });
+  if (error.status === 415) return new AppError('unsupported_media_type', 'the charset or encoding of the body is not supported');
+  return new AppError('malformed_body', 'the body could not be read', { details: [{ in: 'body', pointer: '', detail: 'could not be read' }] });
+}
+
+/** Mounted last: every error leaves as application/problem+json. A bug is logged with its stack and tells the caller nothing but its request id. */
+export function problemDetails(logger: Logger): ErrorRequestHandler {
+  return (error: unknown, req, res, _next) => {
+    const expected = toAppError(error);
+    const requestId = requestIdOf(req);
+    if (!expected) logger.error({ err: error, requestId, route: req.route ? String(req.route.path) : undefined, method: req.method }, 'request failed');
+    if (res.headersSent) {
+      res.destroy();
+      return;
+    }
+    const problem = expected
+      ? toProblem(expected, requestId)
+      : { type: 'urn:millrace:problem:internal', title: 'Internal error', status: 500, code: 'internal', detail: 'something went wrong on our side; the request id helps us to find it', request_id: requestId };
+    if (expected) res.set(expected.headers);
+    res.status(problem.status).type('application/problem+json').send(JSON.stringify(problem));
+  };
+}
+
+/** Mounted after all routes. */
+export const notFoundHandler: RequestHandler = (req) => {
+  throw new AppError('not_found', `there is no ${req.method} ${req.path.slice(0, 200)}`);
+};
