@@ -1,1 +1,5 @@
 export * from './ports.ts';
+export { createTfIdfEmbedder } from './embedder.ts';
+export { createTfIdfFitter, minFittedDocuments } from './fitter.ts';
+export { modelId, parseModel, serializeModel, unfittedModel } from './model.ts';
+export { productText, textHash, type EmbeddedFields } from './product-text.ts';
