@@ -1,3 +1,5 @@
 export { eventually } from './eventually.ts';
 export { testServer, describeWith } from './servers.ts';
 export { uniqueName } from './unique-name.ts';
+export { startRedisServer } from './redis-server.ts';
+export type { RedisServer } from './redis-server.ts';

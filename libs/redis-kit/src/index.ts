@@ -1,0 +1,10 @@
+export { connectRedis, whenReady, closeRedis } from './connect.ts';
+export type { ConnectOptions, RedisRole } from './connect.ts';
+export { createKeys } from './keys.ts';
+export type { KeyOptions, Keys, TopicKeys, UserKeys } from './keys.ts';
+export { defineScript } from './script.ts';
+export type { RedisScript } from './script.ts';
+export { infoField } from './info.ts';
+export { compareStreamIds, splitStreamId } from './stream-id.ts';
+export { asEntries, asFields, asList, asText, asTexts } from './reply.ts';
+export type { Redis } from 'ioredis';

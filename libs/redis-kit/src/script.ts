@@ -1,0 +1,22 @@
+import { createHash } from 'node:crypto';
+import type { Redis } from 'ioredis';
+
+/** Runs a script atomically on the given connection. The reply is unparsed. */
+export type RedisScript = (redis: Redis, keys: readonly string[], args: readonly (string | number)[]) => Promise<unknown>;
+
+/**
+ * A Lua script, sent by its hash and sent whole only where the server does not know it yet (a restart, a flush of scripts,
+ * another node), so callers never see NOSCRIPT.
+ */
+export function defineScript(lua: string): RedisScript {
+  const sha = createHash('sha1').update(lua).digest('hex');
+  return async (redis, keys, args) => {
+    const rest = [keys.length, ...keys, ...args];
+    try {
+      return await redis.call('EVALSHA', [sha, ...rest]);
+    } catch (error) {
+      if (!(error instanceof Error && error.message.startsWith('NOSCRIPT'))) throw error;
+      return await redis.call('EVAL', [lua, ...rest]);
+    }
+  };
+}
