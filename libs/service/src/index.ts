@@ -1,3 +1,4 @@
+export * from './api-key.ts';
 export * from './app-error.ts';
 export * from './config.ts';
 export * from './env-fallbacks.ts';

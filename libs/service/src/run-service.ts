@@ -20,7 +20,7 @@ export interface ServiceContext<C> {
   /** Routes under /internal of the second port. */
   readonly internal: Router;
   /** Steps run in reverse order on SIGTERM, SIGINT and a failed start. */
-  onClose(step: () => unknown): void;
+  readonly onClose: (step: () => unknown) => void;
 }
 
 export interface ServiceDefinition<S extends z.ZodType<CommonConfig>> {

@@ -1,0 +1,25 @@
+import { currencySchema } from '@millrace/contracts';
+import { checkSearchEngine, checkVectorStore, embeddedVariables, publicHttpVariables, redisVariables, searchVariables, serviceVariables, vectorVariables } from '@millrace/service';
+import { z } from 'zod';
+
+export const configSchema = z
+  .object({
+    ...serviceVariables,
+    ...publicHttpVariables(8101),
+    ...redisVariables,
+    ...embeddedVariables,
+    ...searchVariables,
+    ...vectorVariables,
+    CATALOG_API_DATABASE_URL: z.url().describe('Postgres, as the role of this service'),
+    DATABASE_DIRECT_URL: z.url().optional().describe('The same database around a pooler, for advisory locks and LISTEN; default: CATALOG_API_DATABASE_URL'),
+    DATABASE_POOL_SIZE: z.coerce.number().int().min(1).max(100).default(8).describe('Connections for writes; reads have as many of their own'),
+    DEFAULT_CURRENCY: currencySchema.default('USD').describe('ISO 4217 currency of products and searches that name none'),
+    SIMILARITY_THRESHOLD: z.coerce.number().min(-1).max(1).default(0.75).describe('min_score of similar products where the caller gives none'),
+    PRODUCT_STREAM_RETENTION_KEEP: z.coerce.number().int().min(0).default(10_000).describe('Entries that stay on product:updates after every group has acknowledged them'),
+    RELAY_POLL_MS: z.coerce.number().int().min(10).max(60_000).default(100).describe('Safety net of the outbox relay where a wake-up was lost, milliseconds'),
+  })
+  .superRefine((env, ctx) => {
+    checkSearchEngine(env, ctx);
+    checkVectorStore(env, ctx);
+  });
+export type Config = z.output<typeof configSchema>;

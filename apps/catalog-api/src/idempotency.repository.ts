@@ -1,0 +1,38 @@
+import type { IdempotencyStore, Reply } from '@millrace/http';
+import { sql } from 'kysely';
+import { z } from 'zod';
+import type { CatalogDb } from './database.ts';
+
+const replySchema = z.object({ status: z.int(), body: z.json().optional(), headers: z.record(z.string(), z.string()).optional() });
+
+/** Keeps replies in Postgres for 24 h; a claim whose request died may be taken over after 60 s. */
+export function createIdempotencyStore(db: CatalogDb): IdempotencyStore {
+  return {
+    begin: async (key, fingerprint) => {
+      const claimed = await db
+        .insertInto('catalog.idempotency_keys')
+        .values({ key, fingerprint, reply: null, locked_until: sql<string>`now() + interval '60 seconds'` })
+        .onConflict((conflict) => conflict.column('key')
+          .doUpdateSet({ fingerprint, reply: null, locked_until: sql<string>`now() + interval '60 seconds'`, created_at: sql<string>`now()` })
+          .where(sql<boolean>`(idempotency_keys.reply is null and idempotency_keys.locked_until < now()) or idempotency_keys.created_at < now() - interval '24 hours'`))
+        .returning('key')
+        .executeTakeFirst();
+      if (claimed) return { state: 'new' };
+      const known = await db.selectFrom('catalog.idempotency_keys').select(['fingerprint', 'reply']).where('key', '=', key).executeTakeFirst();
+      if (!known || known.reply === null) return { state: 'running' };
+      return { state: 'done', fingerprint: known.fingerprint, reply: toReply(known.reply) };
+    },
+    finish: async (key, reply) => void (await db.updateTable('catalog.idempotency_keys').set({ reply: JSON.stringify(reply) }).where('key', '=', key).execute()),
+    abort: async (key) => void (await db.deleteFrom('catalog.idempotency_keys').where('key', '=', key).execute()),
+  };
+}
+
+function toReply(stored: unknown): Reply {
+  const { status, body, headers } = replySchema.parse(stored);
+  return { status, ...(body !== undefined && { body }), ...(headers && { headers }) };
+}
+
+/** Removes replies older than 24 h; at most 10,000 a call. */
+export async function purgeIdempotencyKeys(db: CatalogDb): Promise<void> {
+  await sql`delete from catalog.idempotency_keys where key in (select key from catalog.idempotency_keys where created_at < now() - interval '24 hours' limit 10000)`.execute(db);
+}

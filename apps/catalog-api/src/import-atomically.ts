@@ -1,0 +1,45 @@
+import type { Pool } from 'pg';
+import type { CatalogDb } from './database.ts';
+import { emptyTotals, goodRows, isBrokenFile } from './import-products.ts';
+import type { ImportPorts, PendingRow } from './import-products.ts';
+import type { ImportRow } from './import-rows.ts';
+import { stageRows, upsertStaged } from './import.repository.ts';
+
+/** All or nothing, undone by a throw. */
+class RolledBack extends Error {
+  override readonly name = 'RolledBack';
+}
+
+interface AtomicDeps { readonly db: CatalogDb; readonly pool: Pool; readonly traceparent: string | undefined }
+
+/** Stages every row first; one bad row, or a file that breaks off, and nothing is imported. */
+export async function importAtomically(rows: AsyncIterable<ImportRow>, ports: ImportPorts, { db, pool, traceparent }: AtomicDeps): Promise<{ totals: ReturnType<typeof emptyTotals>; error: string | null }> {
+  const totals = emptyTotals();
+  const client = await pool.connect();
+  let error: string | null = null;
+  try {
+    await client.query('begin');
+    await client.query('set local statement_timeout = 0');
+    let staged = 0;
+    const counted = async function* (): AsyncGenerator<PendingRow> {
+      for await (const row of goodRows(rows, ports, totals)) {
+        staged += 1;
+        totals.lastGoodLine = row.line;
+        yield row;
+      }
+    };
+    await stageRows(client, counted());
+    if (totals.failed > 0) throw new RolledBack(`${totals.failed} of ${totals.rows} rows are bad: nothing was imported`);
+    await client.query(`select set_config('millrace.traceparent', $1, true)`, [traceparent ?? '']);
+    Object.assign(totals, await upsertStaged(client, db, staged));
+    await client.query('commit');
+  } catch (failure) {
+    await client.query('rollback');
+    if (failure instanceof RolledBack) error = failure.message;
+    else if (isBrokenFile(failure)) error = `the file breaks off after line ${totals.lastGoodLine ?? 0}: nothing was imported`;
+    else throw failure;
+  } finally {
+    client.release();
+  }
+  return { totals, error };
+}

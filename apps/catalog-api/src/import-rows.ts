@@ -1,0 +1,147 @@
+import type { Readable } from 'node:stream';
+import { PassThrough } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { createGunzip } from 'node:zlib';
+import { AppError } from '@millrace/service';
+import { parse as parseCsv } from 'csv-parse';
+
+/** One record of the file, or what is wrong with it. Lines count from 1. */
+export type ImportRow =
+  | { readonly line: number; readonly record: Readonly<Record<string, unknown>> }
+  | { readonly line: number; readonly problem: { readonly code: string; readonly detail: string } };
+
+export interface ImportFormat {
+  readonly format: 'ndjson' | 'csv';
+  /** WHATWG label; undefined: by the byte order mark, else UTF-8. */
+  readonly encoding?: string;
+  readonly delimiter?: string;
+}
+
+/** Longest line (and CSV record): bounds the memory of an import of any size. */
+export const MAX_LINE_CHARACTERS = 1_048_576;
+const GZIP_MAGIC = [0x1f, 0x8b];
+
+function decoderFor(encoding: string | undefined, head: Buffer): InstanceType<typeof TextDecoder> {
+  const marked = head[0] === 0xff && head[1] === 0xfe ? 'utf-16le' : head[0] === 0xfe && head[1] === 0xff ? 'utf-16be' : 'utf-8';
+  try {
+    return new TextDecoder(encoding ?? marked);
+  } catch (error) {
+    throw new AppError('invalid_request', `the encoding ${encoding ?? ''} is not known`, { cause: error, details: [{ in: 'query', pointer: '/encoding', detail: 'must be a WHATWG encoding label, such as utf-8 or windows-1258' }] });
+  }
+}
+
+/** Unpacked where the data begin as gzip does, whatever the headers say. A truncated file yields what came before, then throws. */
+async function* unpacked(input: Readable): AsyncGenerator<Buffer> {
+  const chunks = input[Symbol.asyncIterator]();
+  const first = await nextChunk(chunks);
+  if (first === undefined) return;
+  if (first[0] !== GZIP_MAGIC[0] || first[1] !== GZIP_MAGIC[1]) {
+    yield first;
+    for (let chunk = await nextChunk(chunks); chunk !== undefined; chunk = await nextChunk(chunks)) yield chunk;
+    return;
+  }
+  const packed = async function* (): AsyncGenerator<Buffer> {
+    yield first;
+    for (let chunk = await nextChunk(chunks); chunk !== undefined; chunk = await nextChunk(chunks)) yield chunk;
+  };
+  const output = new PassThrough();
+  const pumping = pipeline(packed, createGunzip(), output).catch((error: unknown) => error);
+  // The pass-through ends without an error of its own: what was unpacked before the damage is still read.
+  for await (const chunk of output.iterator({ destroyOnReturn: true })) yield toBuffer(chunk);
+  const failure = await pumping;
+  if (failure !== undefined) throw failure;
+}
+
+const toBuffer = (chunk: unknown): Buffer => (Buffer.isBuffer(chunk) ? chunk : Buffer.from(String(chunk)));
+
+async function nextChunk(chunks: AsyncIterator<unknown>): Promise<Buffer | undefined> {
+  const next = await chunks.next();
+  return next.done === true ? undefined : toBuffer(next.value);
+}
+
+async function* decoded(input: Readable, encoding: string | undefined, onBytes: (bytes: number) => void): AsyncGenerator<string> {
+  let decoder: InstanceType<typeof TextDecoder> | undefined;
+  for await (const chunk of unpacked(input)) {
+    decoder ??= decoderFor(encoding, chunk);
+    onBytes(chunk.length);
+    yield decoder.decode(chunk, { stream: true });
+  }
+  if (decoder) yield decoder.decode();
+}
+
+async function* linesOf(text: AsyncIterable<string>): AsyncGenerator<{ line: number; text: string | undefined }> {
+  let rest = '';
+  let line = 0;
+  let skipping = false;
+  for await (const piece of text) {
+    const parts = (rest + piece).split('\n');
+    rest = parts.pop() ?? '';
+    for (const part of parts) {
+      line += 1;
+      if (skipping || part.length > MAX_LINE_CHARACTERS) yield { line, text: undefined };
+      else yield { line, text: part };
+      skipping = false;
+    }
+    if (rest.length > MAX_LINE_CHARACTERS) {
+      rest = '';
+      skipping = true;
+    }
+  }
+  if (rest !== '' || skipping) yield { line: line + 1, text: skipping ? undefined : rest };
+}
+
+const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null && !Array.isArray(value);
+
+function parseLine(line: number, text: string): ImportRow {
+  try {
+    const value: unknown = JSON.parse(text);
+    return isRecord(value) ? { line, record: value } : { line, problem: { code: 'malformed_row', detail: 'is not a JSON object' } };
+  } catch {
+    return { line, problem: { code: 'malformed_row', detail: 'is not valid JSON' } };
+  }
+}
+
+async function* ndjsonRows(text: AsyncIterable<string>): AsyncGenerator<ImportRow> {
+  for await (const { line, text: content } of linesOf(text)) {
+    if (content === undefined) yield { line, problem: { code: 'row_too_large', detail: `is longer than ${MAX_LINE_CHARACTERS} characters` } };
+    else if (content.trim() !== '') yield parseLine(line, content);
+  }
+}
+
+interface CsvRecord { readonly record: readonly string[]; readonly info: { readonly lines: number } }
+
+async function* csvRows(text: AsyncIterable<string>, delimiter: string): AsyncGenerator<ImportRow> {
+  const broken: ImportRow[] = [];
+  const parser = parseCsv({
+    delimiter, info: true, relax_column_count: true, skip_empty_lines: true, skip_records_with_error: true, max_record_size: MAX_LINE_CHARACTERS, trim: true,
+    on_skip: (error) => void broken.push({ line: Number(error?.['lines'] ?? 0), problem: { code: 'malformed_row', detail: `is not valid CSV: ${error?.message.slice(0, 200) ?? ''}` } }),
+  });
+  const pumping = pipeline(text, parser).catch((error: unknown) => error);
+  let header: readonly string[] | undefined;
+  const rows: AsyncIterable<CsvRecord> = parser;
+  for await (const { record, info } of rows) {
+    yield* broken.splice(0);
+    if (header === undefined) header = checkHeader(record);
+    else yield toCsvRow(header, record, info.lines);
+  }
+  yield* broken.splice(0);
+  const failure = await pumping;
+  if (failure !== undefined) throw failure;
+}
+
+function checkHeader(header: readonly string[]): readonly string[] {
+  const duplicate = header.find((name, index) => header.indexOf(name) !== index);
+  if (duplicate !== undefined) throw new AppError('invalid_request', `the CSV header names the column ${duplicate.slice(0, 100)} twice`);
+  return header;
+}
+
+function toCsvRow(header: readonly string[], record: readonly string[], line: number): ImportRow {
+  if (record.length !== header.length) return { line, problem: { code: 'ragged_row', detail: `has ${record.length} fields where the header has ${header.length}` } };
+  return { line, record: Object.fromEntries(header.map((name, index) => [name, record[index] ?? ''])) };
+}
+
+/** The rows of an upload, one at a time. Throws when the file itself breaks off (truncated gzip), after the rows before it. */
+export function importRows(input: Readable, { format, encoding, delimiter = ',' }: ImportFormat, onBytes: (bytes: number) => void = () => undefined): AsyncGenerator<ImportRow> {
+  const text = decoded(input, encoding, onBytes);
+  return format === 'csv' ? csvRows(text, delimiter) : ndjsonRows(text);
+}

@@ -1,0 +1,58 @@
+import { productUpdates } from '@millrace/contracts';
+import { checkSchemaVersion, createKysely, createPool } from '@millrace/database';
+import { authenticate, createHttpApp, problemDetails, startHttpServer } from '@millrace/http';
+import { openIdentityVerifier, runService } from '@millrace/service';
+import { configSchema } from './config.ts';
+import type { CatalogSchema } from './database.ts';
+import { READER_NAME } from './export.repository.ts';
+import { exportRoutes } from './export.routes.ts';
+import { startHousekeeping } from './housekeeping.ts';
+import { createIdempotencyStore } from './idempotency.repository.ts';
+import { importRoutes } from './import.routes.ts';
+import { merchantRoutes } from './merchant.routes.ts';
+import { migrations } from './migrations/index.ts';
+import { openSearch, openVectors } from './open-engines.ts';
+import { productRoutes } from './product.routes.ts';
+import { startProductRelay } from './product-relay.ts';
+import { searchRoutes } from './search.routes.ts';
+import { similarRoutes } from './similar.routes.ts';
+import { createWriteProducts } from './write-products.ts';
+
+void runService({
+  name: 'catalog-api',
+  configSchema,
+  async start({ config, logger, metrics, health, internal, onClose }) {
+    const pool = createPool({ url: config.CATALOG_API_DATABASE_URL, name: 'catalog-api', max: config.DATABASE_POOL_SIZE, logger });
+    onClose(() => pool.end());
+    const readPool = createPool({ url: config.CATALOG_API_DATABASE_URL, name: READER_NAME, max: config.DATABASE_POOL_SIZE, logger });
+    onClose(() => readPool.end());
+    const db = createKysely<CatalogSchema>(pool);
+    const readDb = createKysely<CatalogSchema>(readPool);
+    await checkSchemaVersion(db, migrations);
+    health.addCheck('database', () => checkSchemaVersion(readDb, migrations));
+
+    const relay = await startProductRelay({ config, pool, topic: productUpdates, logger, metrics });
+    onClose(() => relay.close());
+    onClose(startHousekeeping(db, logger));
+    const search = await openSearch(config);
+    onClose(() => search.close());
+    const vectors = await openVectors(config);
+    onClose(() => vectors.close());
+
+    const verifier = await openIdentityVerifier(config.INTERNAL_JWKS_FILE, 'catalog-api');
+    internal.use(authenticate(verifier, ['embedding-worker', 'es-sync-worker']), exportRoutes({ readDb }), problemDetails(logger));
+    const { DEFAULT_CURRENCY: defaultCurrency } = config;
+    const write = createWriteProducts(db, relay.wake);
+    const routes = [
+      importRoutes({ db, pool, write, wake: relay.wake, defaultCurrency }),
+      productRoutes({ db: readDb, write, idempotency: createIdempotencyStore(db), defaultCurrency }),
+      merchantRoutes({ db }),
+      searchRoutes({ search, db: readDb, defaultCurrency, logger }),
+      similarRoutes({ db: readDb, vectors, threshold: config.SIMILARITY_THRESHOLD, logger }),
+    ];
+    const app = createHttpApp({ logger, metrics, handlers: [authenticate(verifier, ['gateway']), ...routes] });
+    const server = await startHttpServer(app, { host: config.HOST, port: config.PORT, requestTimeoutMs: 3_600_000 });
+    onClose(() => server.close());
+    logger.info({ port: server.port }, 'listening');
+  },
+});

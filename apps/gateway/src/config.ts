@@ -1,0 +1,19 @@
+import { publicHttpVariables, serviceVariables } from '@millrace/service';
+import { z } from 'zod';
+
+export const configSchema = z
+  .object({
+    ...serviceVariables,
+    ...publicHttpVariables(8080),
+    GATEWAY_DATABASE_URL: z.url().describe('Postgres, as the role of this service'),
+    CATALOG_API_URL: z.url().default('http://127.0.0.1:8101').describe('Public-API port of catalog-api'),
+    ES_SYNC_WORKER_URL: z.url().default('http://127.0.0.1:8103').describe('Public-API port of es-sync-worker'),
+    CORS_ORIGINS: z
+      .string()
+      .default('')
+      .transform((text) => text.split(',').map((origin) => origin.trim()).filter(Boolean))
+      .describe('Origins that browsers may call from, separated by commas; none by default'),
+    DEVELOPMENT_KEY_FILE: z.string().optional().describe("File with this installation's development key (npm start makes it); refused under NODE_ENV=production"),
+  })
+  .refine((env) => env.NODE_ENV !== 'production' || env.DEVELOPMENT_KEY_FILE === undefined, { path: ['DEVELOPMENT_KEY_FILE'], message: 'must not be set under NODE_ENV=production' });
+export type Config = z.output<typeof configSchema>;

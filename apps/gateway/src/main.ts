@@ -1,0 +1,43 @@
+import { readFile } from 'node:fs/promises';
+import { operations, scopes } from '@millrace/contracts';
+import { checkSchemaVersion, createKysely, createPool } from '@millrace/database';
+import { createHttpApp, startHttpServer } from '@millrace/http';
+import { openIdentitySigner, runService } from '@millrace/service';
+import { appendAudit } from './audit.repository.ts';
+import { createAuthenticateKey } from './authenticate-key.ts';
+import { configSchema } from './config.ts';
+import type { GatewaySchema } from './database.ts';
+import { docsRoutes } from './docs.routes.ts';
+import { findKeyOwner, registerDevelopmentKey } from './key.repository.ts';
+import { migrations } from './migrations/index.ts';
+import { createOpenApi } from './openapi.ts';
+import { createUpstream } from './proxy.ts';
+import { readyRoute } from './ready.routes.ts';
+import { routeTable } from './route-table.ts';
+import { security } from './security.ts';
+
+void runService({
+  name: 'gateway',
+  configSchema,
+  async start({ config, logger, metrics, health, onClose }) {
+    const pool = createPool({ url: config.GATEWAY_DATABASE_URL, name: 'gateway', logger });
+    onClose(() => pool.end());
+    const db = createKysely<GatewaySchema>(pool);
+    await checkSchemaVersion(db, migrations);
+    health.addCheck('database', () => checkSchemaVersion(db, migrations));
+    if (config.DEVELOPMENT_KEY_FILE !== undefined) await registerDevelopmentKey(db, (await readFile(config.DEVELOPMENT_KEY_FILE, 'utf8')).trim(), scopes);
+
+    const upstreams = { 'catalog-api': createUpstream('catalog-api', config.CATALOG_API_URL), 'es-sync-worker': createUpstream('es-sync-worker', config.ES_SYNC_WORKER_URL) };
+    for (const upstream of Object.values(upstreams)) onClose(() => upstream.close());
+    const routes = routeTable({
+      operations, upstreams, logger,
+      authenticate: createAuthenticateKey({ findKeyOwner: (hash) => findKeyOwner(db, hash), isProduction: config.NODE_ENV === 'production' }),
+      signer: await openIdentitySigner(config.INTERNAL_KEY_FILE),
+      audit: (entry) => appendAudit(db, entry),
+    });
+    const app = createHttpApp({ logger, metrics, handlers: [...security(config.CORS_ORIGINS), readyRoute(health), docsRoutes(createOpenApi(operations)), routes] });
+    const server = await startHttpServer(app, { host: config.HOST, port: config.PORT, requestTimeoutMs: 3_600_000 });
+    onClose(() => server.close());
+    logger.info({ port: server.port, routes: operations.length }, 'listening');
+  },
+});

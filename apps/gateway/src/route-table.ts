@@ -1,0 +1,68 @@
+import { scopes } from '@millrace/contracts';
+import type { Operation } from '@millrace/contracts';
+import { requestIdOf, toExpressPath, traceparentOf } from '@millrace/http';
+import { AppError } from '@millrace/service';
+import type { IdentitySigner, Logger } from '@millrace/service';
+import { Router } from 'express';
+import type { RequestHandler } from 'express';
+import type { AuditEntry } from './audit.repository.ts';
+import type { AuthenticateKey } from './authenticate-key.ts';
+import type { KeyOwner } from './key.repository.ts';
+import type { Upstream } from './proxy.ts';
+
+export interface RouteTableDeps {
+  readonly operations: readonly Operation[];
+  readonly upstreams: Readonly<Record<string, Upstream>>;
+  readonly authenticate: AuthenticateKey;
+  readonly signer: IdentitySigner;
+  readonly audit: (entry: AuditEntry) => Promise<void>;
+  readonly logger: Logger;
+}
+
+const DEFAULT_TIMEOUT_MS = 10_000;
+const MAX_JSON_BYTES = 1_048_576;
+
+/** A route that nobody declared a scope for must never be reachable: the gateway does not start with one. */
+function checkDeclared(operation: Operation, upstreams: RouteTableDeps['upstreams']): Upstream {
+  const known: readonly string[] = scopes;
+  if (!known.includes(operation.scope)) throw new Error(`the route ${operation.method} ${operation.path} declares no known scope`);
+  const upstream = upstreams[operation.service];
+  if (!upstream) throw new Error(`the route ${operation.method} ${operation.path} names the unknown service ${operation.service}`);
+  return upstream;
+}
+
+function checkScope(owner: KeyOwner, operation: Operation): void {
+  if (!owner.scopes.includes(operation.scope)) throw new AppError('forbidden', `this key lacks the scope ${operation.scope}`);
+}
+
+function checkBodySize(operation: Operation, length: string | undefined): void {
+  if (operation.streams === undefined && Number(length ?? 0) > MAX_JSON_BYTES)
+    throw new AppError('body_too_large', `the body is larger than ${MAX_JSON_BYTES} bytes`, { details: [{ in: 'body', pointer: '', detail: 'is too large' }] });
+}
+
+/** The fixed route table: key, scope, audit, then the service under a signed identity. Anything else is 404. */
+export function routeTable({ operations, upstreams, authenticate, signer, audit, logger }: RouteTableDeps): Router {
+  const router = Router({ caseSensitive: true, strict: false });
+  const handle = (operation: Operation, upstream: Upstream): RequestHandler => async (req, res) => {
+    const owner = await authenticate(req.get('x-api-key'));
+    const requestId = requestIdOf(req) ?? '';
+    if (operation.audited === true)
+      res.once('close', () => {
+        const entry = { keyId: owner.id, operation: operation.operationId, method: req.method, path: req.path, status: res.statusCode, requestId };
+        audit(entry).catch((error: unknown) => logger.error({ err: error, operation: operation.operationId, requestId }, 'audit entry lost'));
+      });
+    checkScope(owner, operation);
+    checkBodySize(operation, req.get('content-length'));
+    const token = await signer.sign(operation.service, { subject: owner.id, scopes: owner.scopes });
+    const headers = { authorization: `Bearer ${token}`, 'x-request-id': requestId, traceparent: traceparentOf(req) ?? '' };
+    await upstream.forward(req, res, { headers, timeoutMs: operation.timeoutMs ?? DEFAULT_TIMEOUT_MS });
+  };
+  for (const operation of operations) router[operation.method](toExpressPath(operation.path), handle(operation, checkDeclared(operation, upstreams)));
+  const methods = new Map<string, string[]>();
+  for (const { path, method } of operations) methods.set(path, [...(methods.get(path) ?? []), method.toUpperCase()]);
+  for (const [path, allowed] of methods)
+    router.all(toExpressPath(path), (req) => {
+      throw new AppError('method_not_allowed', `${req.method} is not possible here: use ${allowed.join(', ')}`, { headers: { Allow: allowed.join(', ') } });
+    });
+  return router;
+}
