@@ -1,0 +1,68 @@
+import { accessSync, constants, mkdirSync } from 'node:fs';
+import { SearchUnavailableError } from '../errors.ts';
+import type { SearchAdmin } from '../ports.ts';
+import { claimIndexName, indexPath, inodeOf, listIndexes, readCurrent, removeIndex, writeCurrent } from './files.ts';
+import { openIndexFile, SCHEMA } from './schema.ts';
+import { openDatabase } from './sqlite.ts';
+import type { Database } from './sqlite.ts';
+import { openEmbeddedWriter } from './writer.ts';
+
+const BUSY_TIMEOUT_MS = 5_000;
+const DAY_MS = 86_400_000;
+
+export interface EmbeddedSearchOptions {
+  /** The folder of the index. All processes that use it must be on one host, and run as users that may write in it. */
+  readonly directory: string;
+}
+
+/** Physical indexes are files `search-<n>.db` of one folder; the live one is named by its file CURRENT. */
+export function openEmbeddedSearchAdmin({ directory }: EmbeddedSearchOptions): SearchAdmin {
+  mkdirSync(directory, { recursive: true });
+  const withIndex = <T>(index: string, use: (db: Database) => T): T => {
+    const { db } = openIndexFile(directory, index, { busyTimeoutMs: BUSY_TIMEOUT_MS, isReader: false });
+    try {
+      return use(db);
+    } finally {
+      db.close();
+    }
+  };
+  return {
+    liveIndex: async () => readCurrent(directory),
+    async createIndex() {
+      const index = claimIndexName(directory);
+      const db = openDatabase(indexPath(directory, index), { busyTimeoutMs: BUSY_TIMEOUT_MS, isReader: false });
+      try {
+        db.exec(`begin immediate; ${SCHEMA} commit`);
+      } finally {
+        db.close();
+      }
+      return index;
+    },
+    openWriter: async (index) => openEmbeddedWriter(directory, index),
+    async swapTo(index) {
+      if (inodeOf(indexPath(directory, index)) === undefined) throw new SearchUnavailableError(`search index ${index} does not exist`);
+      writeCurrent(directory, index);
+    },
+    async dropOthers(keep) {
+      const live = readCurrent(directory);
+      for (const index of listIndexes(directory)) if (index !== live && !keep.includes(index)) removeIndex(directory, index);
+    },
+    count: async (index) => withIndex(index, (db) => Number(db.row('select count(*) from doc where deleted_at is null')?.[0])),
+    async purgeTombstones(olderThanDays) {
+      const before = Date.now() - olderThanDays * DAY_MS;
+      let purged = 0;
+      for (const index of listIndexes(directory)) {
+        try {
+          purged += withIndex(index, (db) => db.run('delete from doc where deleted_at < ?', before).changes);
+        } catch (error) {
+          if (!(error instanceof SearchUnavailableError)) throw error; // unfinished or older files have nothing to keep
+        }
+      }
+      return purged;
+    },
+    async ping() {
+      accessSync(directory, constants.R_OK | constants.W_OK);
+    },
+    close: async () => undefined,
+  };
+}

@@ -1,0 +1,48 @@
+/** The one place that touches node:sqlite's loose types. */
+import { DatabaseSync } from 'node:sqlite';
+import type { SQLInputValue, SQLOutputValue, StatementSync } from 'node:sqlite';
+
+export type Cell = SQLOutputValue;
+export type Row = readonly Cell[];
+
+export interface Database {
+  exec(sql: string): void;
+  /** Runs a statement; returns the number of changed rows and the last rowid. */
+  run(sql: string, ...parameters: SQLInputValue[]): { changes: number; lastId: number };
+  /** Rows as arrays of cells. Statements are prepared once and kept: the texts must come from a bounded set. */
+  rows(sql: string, ...parameters: SQLInputValue[]): Row[];
+  row(sql: string, ...parameters: SQLInputValue[]): Row | undefined;
+  close(): void;
+}
+
+export function openDatabase(path: string, { busyTimeoutMs, isReader }: { busyTimeoutMs: number; isReader: boolean }): Database {
+  const db = new DatabaseSync(path, { timeout: busyTimeoutMs });
+  // FULL: an applied change is on disk when apply() resolves, because the tracker will never send it again.
+  db.exec(`pragma journal_mode = wal; pragma synchronous = full; pragma journal_size_limit = 67108864; pragma cache_size = -32000; pragma mmap_size = 268435456; pragma query_only = ${isReader ? 1 : 0}`);
+  const statements = new Map<string, StatementSync>();
+  const prepared = (sql: string): StatementSync => {
+    let statement = statements.get(sql);
+    if (statement === undefined) {
+      statement = db.prepare(sql);
+      statement.setReturnArrays(true);
+      statements.set(sql, statement);
+    }
+    return statement;
+  };
+  return {
+    exec: (sql) => db.exec(sql),
+    run(sql, ...parameters) {
+      const { changes, lastInsertRowid } = prepared(sql).run(...parameters);
+      return { changes: Number(changes), lastId: Number(lastInsertRowid) };
+    },
+    // setReturnArrays makes rows arrays, which node's types do not know.
+    rows: (sql, ...parameters) => prepared(sql).all(...parameters) as unknown as Row[],
+    row: (sql, ...parameters) => prepared(sql).get(...parameters) as unknown as Row | undefined,
+    close: () => db.close(),
+  };
+}
+
+const SQLITE_BUSY = 5;
+
+/** Another process holds the write lock: the same call may succeed a moment later. */
+export const isBusy = (error: unknown): boolean => error instanceof Error && 'errcode' in error && Number(error.errcode) % 256 === SQLITE_BUSY;
