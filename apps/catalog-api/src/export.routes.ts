@@ -24,7 +24,7 @@ export function exportRoutes({ readDb }: ExportRoutesDeps): Router {
     const query = parsePart(exportQuery, req.query, 'query');
     const start = query.after === undefined ? undefined : decodeCursor(exportCursor, query.after);
     const watermark = await readWatermark(readDb);
-    res.type('application/x-ndjson');
+    res.type('application/x-ndjson').set('X-Watermark', watermark);
     let after = start && { updatedAt: start.u, sku: start.s };
     let rows = 0;
     let complete = false;

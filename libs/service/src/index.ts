@@ -8,4 +8,5 @@ export * from './logger.ts';
 export * from './metrics.ts';
 export * from './ops-server.ts';
 export * from './run-service.ts';
+export * from './service-keys.ts';
 export * from './variables.ts';

@@ -1,0 +1,54 @@
+import { productText, textHash } from '@millrace/embedding';
+import type { Embed } from '@millrace/embedding';
+import type { Product } from '@millrace/contracts';
+import type { ProjectedChange } from '@millrace/projection';
+import type { VectorPayload, VectorRecord, VectorWriter } from '@millrace/vectors';
+
+/** A collection that is written now, and the model that it must be written with. */
+export interface Target {
+  readonly collection: string;
+  readonly writer: VectorWriter;
+  readonly embed: Embed;
+}
+
+/** One sku that changed for readers, and the categories it was and is in. */
+export interface ChangedItem { readonly sku: string; readonly version: number; readonly categories: readonly string[] }
+
+export const toPayload = (product: Product): VectorPayload => ({
+  name: product.name, category: product.category, brand: product.brand, merchant_id: product.merchant_id, price_minor: product.price_minor, currency: product.currency,
+  in_stock: product.stock !== 0, image_url: product.image_url,
+});
+
+const categoriesOf = (...categories: readonly (string | null | undefined)[]): string[] => [...new Set(categories.filter((category) => typeof category === 'string'))];
+
+/**
+ * Brings one collection to the given states, one per sku. Safe to call twice with the same changes, in any order: every write is guarded by
+ * version. Text that is stored already (by its hash) is not embedded again. Resolves when readers can see it.
+ */
+export async function embedProducts({ writer, embed }: Target, changes: readonly ProjectedChange[], now: () => Date = () => new Date()): Promise<readonly ChangedItem[]> {
+  const stored = await writer.describe(changes.map((change) => change.sku));
+  const embeddedAt = now().toISOString();
+  const records: VectorRecord[] = [];
+  const payloads: { sku: string; version: number; payload: VectorPayload }[] = [];
+  const changed: ChangedItem[] = [];
+  for (const { sku, version, product } of changes) {
+    const known = stored.get(sku);
+    if (known && known.version >= version) continue;
+    changed.push({ sku, version, categories: categoriesOf(known?.category, product?.category) });
+    if (!product) continue;
+    const text = productText(product);
+    const hash = textHash(text);
+    const payload = toPayload(product);
+    if (known && !known.deleted && known.textHash === hash) {
+      payloads.push({ sku, version, payload });
+      continue;
+    }
+    const vector = embed(text);
+    records.push({ sku, version, ...(vector && { vector }), textHash: hash, payload, embeddedAt });
+  }
+  const tombstones = changes.filter((change) => !change.product && (stored.get(change.sku)?.version ?? 0) < change.version);
+  if (tombstones.length > 0) await writer.remove(tombstones.map(({ sku, version }) => ({ sku, version })));
+  if (payloads.length > 0) await writer.updatePayload(payloads);
+  if (records.length > 0) await writer.upsert(records);
+  return changed;
+}

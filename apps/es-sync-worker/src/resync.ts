@@ -1,0 +1,36 @@
+import { rebuildBeside } from '@millrace/projection';
+import type { ReadExport } from '@millrace/projection';
+import type { SearchAdmin } from '@millrace/search';
+import { indexProducts } from './index-products.ts';
+import type { Indexes } from './indexes.ts';
+import type { SyncTracker } from './sync-tracker.ts';
+
+export interface ResyncDeps {
+  readonly readExport: ReadExport;
+  readonly admin: SearchAdmin;
+  readonly indexes: Indexes;
+  readonly tracker: SyncTracker;
+  readonly onProgress?: (rows: number) => void;
+}
+
+const BATCH = 1_000;
+
+/** Builds a new index beside the live one and makes it live; live changes go to both meanwhile. The one before is kept. One instance at a time. */
+export async function resync({ readExport, admin, indexes, tracker, onProgress }: ResyncDeps, signal?: AbortSignal): Promise<{ index: string; rows: number }> {
+  const previous = await admin.liveIndex();
+  const index = await admin.createIndex();
+  const target = await indexes.open(index);
+  indexes.building(target);
+  try {
+    const { rows } = await rebuildBeside({
+      readExport, batchSize: BATCH, ...(onProgress && { onProgress }), ...(signal && { signal }),
+      fill: async (changes) => void (await indexProducts({ tracker }, target, changes)),
+      swap: () => admin.swapTo(index),
+    });
+    await admin.dropOthers(previous === undefined ? [] : [previous]);
+    return { index, rows };
+  } finally {
+    await indexes.targets();
+    indexes.building(undefined);
+  }
+}

@@ -1,0 +1,36 @@
+import type { ReadExport } from '@millrace/projection';
+import { indexProducts } from './index-products.ts';
+import type { Target } from './index-products.ts';
+import type { CompletedSweep } from './sweep.repository.ts';
+import type { SyncTracker } from './sync-tracker.ts';
+
+export interface SweepDeps {
+  readonly readExport: ReadExport;
+  readonly tracker: SyncTracker;
+  readonly findLastSweep: (index: string) => Promise<CompletedSweep | undefined>;
+  readonly recordSweep: (sweep: CompletedSweep) => Promise<void>;
+  readonly overlapMs: number;
+}
+
+const BATCH = 1_000;
+
+/** Milliseconds earlier, microseconds kept away: earlier is always safe. */
+const earlier = (timestamp: string, ms: number): string => new Date(Date.parse(timestamp) - ms).toISOString();
+
+/**
+ * Indexes what changed since the last completed sweep (minus the overlap) and the tracker lacks: what the stream, a crash or an
+ * operator may have lost. Bounded memory; rows read are bounded by the change.
+ */
+export async function sweep({ readExport, tracker, findLastSweep, recordSweep, overlapMs }: SweepDeps, target: Target, signal?: AbortSignal): Promise<CompletedSweep> {
+  const startedAt = new Date().toISOString();
+  const last = await findLastSweep(target.index);
+  let indexed = 0;
+  const { watermark, rows } = await readExport({ batchSize: BATCH, ...(last && { updatedSince: earlier(last.watermark, overlapMs) }), ...(signal && { signal }) }, async (changes) => {
+    const missing = await tracker.unsynced(target.index, changes);
+    if (missing.length > 0) await indexProducts({ tracker }, target, missing);
+    indexed += missing.length;
+  });
+  const completed = { index: target.index, watermark, startedAt, finishedAt: new Date().toISOString(), seen: rows, indexed };
+  await recordSweep(completed);
+  return completed;
+}

@@ -1,0 +1,109 @@
+import { exportLineSchema } from '@millrace/contracts';
+import type { ExportLine, Product } from '@millrace/contracts';
+import type { IdentitySigner } from '@millrace/service';
+
+/** The wanted state of one sku in a projection. `product` absent = deleted, or not for the public: a tombstone. */
+export interface ProjectedChange {
+  readonly sku: string;
+  readonly version: number;
+  readonly product?: Product;
+}
+
+/** Only active products are found: drafts, archived and deleted ones are tombstones with a version (I4). */
+export const toProjected = (product: Product): ProjectedChange =>
+  product.status === 'active' ? { sku: product.sku, version: product.version, product } : { sku: product.sku, version: product.version };
+
+export interface ReadExport {
+  /**
+   * Every product changed at or after `updatedSince` (all, without it), in batches of at most `batchSize`, by (updated_at, sku).
+   * Returns the watermark: where the next read may begin without missing anything. A broken connection is taken up again
+   * where it broke, up to five times in a row. `onBatch` is awaited before more is read: bounded memory.
+   */
+  (options: { readonly updatedSince?: string; readonly batchSize: number; readonly signal?: AbortSignal }, onBatch: (changes: readonly ProjectedChange[]) => Promise<void>): Promise<{ watermark: string; rows: number }>;
+}
+
+export interface ExportReaderDeps {
+  /** Second port of catalog-api. */
+  readonly baseUrl: string;
+  readonly signer: IdentitySigner;
+  /** Name of the reading service. */
+  readonly service: string;
+}
+
+const RETRIES = 5;
+const IDLE_MS = 30_000;
+
+async function* jsonLines(body: AsyncIterable<Uint8Array>): AsyncGenerator<ExportLine> {
+  const decoder = new TextDecoder();
+  let rest = '';
+  for await (const chunk of body) {
+    const parts = (rest + decoder.decode(chunk, { stream: true })).split('\n');
+    rest = parts.pop() ?? '';
+    for (const part of parts) yield exportLineSchema.parse(JSON.parse(part));
+  }
+  if (rest !== '') throw new Error('the export broke off');
+}
+
+const toChange = (line: Exclude<ExportLine, { type: 'watermark' }>): ProjectedChange =>
+  line.type === 'tombstone' ? { sku: line.sku, version: line.version } : toProjected(line.product);
+
+interface Progress { after: string | undefined; rows: number; watermark: string | undefined }
+
+/** Reads catalog-api's internal export under this service's own identity. */
+export function createExportReader({ baseUrl, signer, service }: ExportReaderDeps): ReadExport {
+  const open = async (updatedSince: string | undefined, after: string | undefined, signal: AbortSignal): Promise<{ body: AsyncIterable<Uint8Array>; watermark: string | null }> => {
+    const url = new URL('/internal/products/export', baseUrl);
+    if (updatedSince !== undefined) url.searchParams.set('updated_since', updatedSince);
+    if (after !== undefined) url.searchParams.set('after', after);
+    const token = await signer.sign('catalog-api', { subject: service, scopes: [] });
+    const answer = await fetch(url, { headers: { authorization: `Bearer ${token}` }, signal });
+    if (!answer.ok || !answer.body) throw new Error(`the export answered ${answer.status}`);
+    return { body: answer.body, watermark: answer.headers.get('x-watermark') };
+  };
+  /** One connection. The first one's watermark counts, from its header: a later one's may be past changes that the first one could not see. */
+  const readOnce = async ({ updatedSince, batchSize, signal }: Parameters<ReadExport>[0], onBatch: Parameters<ReadExport>[1], progress: Progress): Promise<void> => {
+    const stalled = new AbortController();
+    const timer = setTimeout(() => stalled.abort(new Error('the export stalled')), IDLE_MS);
+    const signals = signal ? [signal, stalled.signal] : [stalled.signal];
+    let batch: ProjectedChange[] = [];
+    let after = progress.after;
+    const flush = async (): Promise<void> => {
+      if (batch.length > 0) await onBatch(batch);
+      progress.rows += batch.length;
+      progress.after = after;
+      batch = [];
+    };
+    try {
+      const { body, watermark } = await open(updatedSince, progress.after, AbortSignal.any(signals));
+      progress.watermark ??= watermark ?? undefined;
+      for await (const line of jsonLines(body)) {
+        timer.refresh();
+        if (line.type === 'watermark') {
+          await flush();
+          progress.watermark ??= line.watermark;
+          return;
+        }
+        after = line.after;
+        batch.push(toChange(line));
+        if (batch.length >= batchSize) await flush();
+      }
+      throw new Error('the export broke off');
+    } finally {
+      clearTimeout(timer);
+    }
+  };
+  return async (options, onBatch) => {
+    const progress: Progress = { after: undefined, rows: 0, watermark: undefined };
+    for (let failures = 0; ; ) {
+      const before = progress.rows;
+      try {
+        await readOnce(options, onBatch, progress);
+        if (progress.watermark === undefined) throw new Error('the export has no watermark');
+        return { watermark: progress.watermark, rows: progress.rows };
+      } catch (error) {
+        failures = progress.rows > before ? 1 : failures + 1;
+        if (failures > RETRIES || options.signal?.aborted === true) throw error;
+      }
+    }
+  };
+}
