@@ -1,2 +1,14 @@
 export * from './topic.ts';
 export * from './bus.ts';
+export { encodeEvent, decodeEntry, wireFields, wireNames, wireValues, HEARTBEAT } from './codec.ts';
+export type { AnyEvent, Decoded, RawEntry, WireEvent } from './codec.ts';
+export { SinkUnavailableError, isUnavailable, describeError } from './errors.ts';
+export { backoffMs, pause } from './backoff.ts';
+export { latestByKey } from './latest-by-key.ts';
+export type { BusLogger } from './metrics.ts';
+export { silentLogger } from './metrics.ts';
+export { createRedisStreamsBus } from './redis/redis-streams-bus.ts';
+export type { RedisStreamsBus, RedisStreamsBusOptions } from './redis/redis-streams-bus.ts';
+export type { Lag } from './redis/lag.ts';
+export { createMemoryBus } from './memory/memory-bus.ts';
+export type { DeadLetter, MemoryBus, MemoryBusOptions } from './memory/memory-bus.ts';

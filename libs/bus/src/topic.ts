@@ -39,7 +39,8 @@ export interface TopicOptions<P extends Payloads> {
 export interface Topic<P extends Payloads = Payloads> {
   readonly name: string;
   readonly payloads: P;
-  readonly options: TopicOptions<P>;
+  /** Its events are those of `payloads`; kept without their types, so that a topic of any events is a `Topic`. */
+  readonly options: TopicOptions<Payloads>;
 }
 
 /** The union of a topic's events. */
@@ -48,5 +49,7 @@ export type NewEventOf<T> = T extends Topic<infer P> ? NewTopicEvent<P> : never;
 
 /** Declares a topic: its name is the stream's name, its payload schemas are checked when an entry is decoded. */
 export function defineTopic<const P extends Payloads>(name: string, payloads: P, options: TopicOptions<P>): Topic<P> {
-  return { name, payloads, options };
+  // Kernel: only events that `payloads` has accepted reach these functions.
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion
+  return { name, payloads, options: options as unknown as TopicOptions<Payloads> };
 }

@@ -1,0 +1,127 @@
+import { randomUUID } from 'node:crypto';
+import type { BatchHandler } from './bus.ts';
+import type { EventMeta, EventOf, NewEventOf, Topic, WireFields } from './topic.ts';
+
+/** An event whose topic is not known to the compiler: the inside of the bus. */
+export type AnyEvent = { readonly type: string; readonly meta: EventMeta };
+
+/** One entry of a stream: its id and its flat fields name, value, name, value. */
+export interface RawEntry {
+  readonly id: string;
+  readonly fields: readonly string[];
+}
+
+/** One event as it goes over the wire, before its fields have names. Empty text = the field is left out. */
+export interface WireEvent {
+  readonly type: string;
+  readonly key: string;
+  readonly timestamp: string;
+  readonly data: string;
+  readonly id: string;
+  readonly version: string;
+  readonly traceparent: string;
+}
+
+export type Decoded =
+  | { readonly kind: 'event'; readonly event: AnyEvent }
+  | { readonly kind: 'heartbeat'; readonly timestamp: string }
+  | { readonly kind: 'skip'; readonly type: string }
+  | { readonly kind: 'park'; readonly reason: string };
+
+export const HEARTBEAT = 'heartbeat';
+
+/** Names of the fields on the wire, in their order. The outbox relay writes with these same names and values. */
+export const wireNames = (topic: Topic): readonly string[] => [
+  'event_type', topic.options.keyField ?? 'key', 'timestamp', 'data', 'id', 'version', 'traceparent', 'schema',
+];
+
+/** Values in the order of `wireNames`. A value that is empty text is left out of the entry. */
+export const wireValues = (topic: Topic, event: WireEvent): readonly string[] => [
+  event.type, event.key, event.timestamp, event.data, event.id, event.version, event.traceparent, String(topic.options.schemaVersion),
+];
+
+/** Flat fields of one entry. */
+export function wireFields(topic: Topic, event: WireEvent): string[] {
+  const values = wireValues(topic, event);
+  return wireNames(topic).flatMap((name, index) => (values[index] ? [name, values[index]] : []));
+}
+
+/** Checks the payload by its schema and gives the fields of its entry. Throws on a payload that its own schema refuses: a bug of the producer. */
+export function encodeEvent<T extends Topic>(topic: T, input: NewEventOf<T>): string[] {
+  const { type, meta, ...payload } = eraseNewEvent(input);
+  const schema = topic.payloads[type];
+  if (!schema) throw new TypeError(`topic ${topic.name} has no event type "${type}"`);
+  const parsed = schema.parse(payload);
+  const event = assembleEvent(type, parsed, {
+    ...meta,
+    id: meta?.id ?? randomUUID(),
+    timestamp: meta?.timestamp ?? new Date().toISOString(),
+    schema: topic.options.schemaVersion,
+  });
+  return wireFields(topic, {
+    type,
+    key: topic.options.keyOf(event),
+    timestamp: event.meta.timestamp,
+    data: JSON.stringify(topic.options.toData ? topic.options.toData(event) : parsed),
+    id: event.meta.id,
+    version: topic.options.versionOf ? String(topic.options.versionOf(event)) : '',
+    traceparent: event.meta.traceparent ?? '',
+  });
+}
+
+/**
+ * Reads one entry. Event types unknown at a known schema version are skipped; what cannot be read, and newer schema versions, are
+ * parked. Entries of other languages' producers may lack id, timestamp and schema: the entry's own id, its time and version 1 stand in.
+ */
+export function decodeEntry(topic: Topic, entry: RawEntry): Decoded {
+  const fields = toRecord(entry.fields);
+  const type = fields['event_type'];
+  const timestamp = fields['timestamp'] ?? new Date(Number(entry.id.split('-')[0])).toISOString();
+  if (type === undefined) return { kind: 'park', reason: 'unparsable: no event_type' };
+  if (type === HEARTBEAT) return { kind: 'heartbeat', timestamp };
+
+  const schemaVersion = Number(fields['schema'] ?? 1);
+  if (!Number.isInteger(schemaVersion)) return { kind: 'park', reason: 'unparsable: schema is not a number' };
+  if (schemaVersion > topic.options.schemaVersion) return { kind: 'park', reason: `newer schema version ${schemaVersion}` };
+  const schema = Object.hasOwn(topic.payloads, type) ? topic.payloads[type] : undefined;
+  if (!schema) return { kind: 'skip', type };
+
+  const payload = readPayload(topic, type, fields);
+  if (payload === undefined) return { kind: 'park', reason: 'unparsable: data is not JSON' };
+  const parsed = schema.safeParse(payload);
+  if (!parsed.success) {
+    const paths = parsed.error.issues.map((issue) => issue.path.join('.') || '(root)');
+    return { kind: 'park', reason: `unparsable: payload does not match its schema at ${paths.slice(0, 5).join(', ')}` };
+  }
+  const traceparent = fields['traceparent'];
+  const meta = { id: fields['id'] ?? entry.id, timestamp, schema: schemaVersion, streamId: entry.id, ...(traceparent === undefined ? {} : { traceparent }) };
+  return { kind: 'event', event: assembleEvent(type, parsed.data, meta) };
+}
+
+function toRecord(flat: readonly string[]): WireFields {
+  const record: Record<string, string> = {};
+  for (let index = 0; index + 1 < flat.length; index += 2) record[flat[index] ?? ''] = flat[index + 1] ?? '';
+  return record;
+}
+
+/** Undefined where the data cannot be read at all. */
+function readPayload(topic: Topic, type: string, fields: WireFields): unknown {
+  try {
+    const data: unknown = JSON.parse(fields['data'] ?? 'null');
+    return topic.options.fromData ? topic.options.fromData(type, data, fields) : data;
+  } catch {
+    return undefined;
+  }
+}
+
+/*
+ * The kernel: a topic's events are a mapped union over its payload schemas, which the compiler cannot follow through `schema.parse`.
+ * What is asserted here is what zod has just checked.
+ */
+/* oxlint-disable typescript/no-unsafe-type-assertion */
+const assembleEvent = (type: string, payload: unknown, meta: EventMeta): AnyEvent => ({ ...(payload as object), type, meta });
+
+const eraseNewEvent = (event: unknown): { readonly type: string; readonly meta?: Partial<EventMeta> } => event as { readonly type: string };
+
+/** The same handler for the inside of the bus, which decodes by the topic's own schemas before it calls. */
+export const eraseHandler = <T extends Topic>(_topic: T, handle: BatchHandler<EventOf<T>>): BatchHandler<AnyEvent> => handle as BatchHandler<AnyEvent>;

@@ -1,0 +1,32 @@
+/**
+ * The sink of a handler cannot be reached now. Such a failure says nothing about the events: it never counts as an attempt,
+ * and the batch waits and is handled again for as long as it takes (I8).
+ */
+export class SinkUnavailableError extends Error {
+  override readonly name = 'SinkUnavailableError';
+  readonly code = 'unavailable';
+}
+
+/** The consumer group is gone (a flush, or the stream was deleted): register it again, and bootstrap. */
+export class GroupMissingError extends Error {
+  override readonly name = 'GroupMissingError';
+}
+
+/** Failures of the way to the sink, as Node, undici and the database drivers name them. */
+const UNAVAILABLE = new Set([
+  'unavailable', 'ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'EHOSTUNREACH', 'ENETUNREACH', 'ENOTFOUND', 'EAI_AGAIN',
+  'UND_ERR_CONNECT_TIMEOUT', 'UND_ERR_SOCKET', '57P01', '57P03', '08006', '08001', '53300',
+]);
+
+/** Is this error, or one that caused it, a sink that cannot be reached (rather than an event that cannot be handled)? */
+export function isUnavailable(error: unknown): boolean {
+  let current: unknown = error;
+  for (let depth = 0; depth < 5 && typeof current === 'object' && current !== null; depth += 1) {
+    if ('code' in current && typeof current.code === 'string' && UNAVAILABLE.has(current.code)) return true;
+    current = 'cause' in current ? current.cause : undefined;
+  }
+  return false;
+}
+
+/** Short text for logs and dead letters. */
+export const describeError = (error: unknown): string => (error instanceof Error ? `${error.name}: ${error.message}` : String(error)).slice(0, 500);

@@ -1,0 +1,107 @@
+import { pause } from '../backoff.ts';
+import type { BatchHandler, BroadcastOptions, EventBus, Subscription } from '../bus.ts';
+import { decodeEntry, encodeEvent, eraseHandler } from '../codec.ts';
+import type { AnyEvent } from '../codec.ts';
+import { startConsumer } from '../consumer.ts';
+import { createBusMetrics, silentLogger } from '../metrics.ts';
+import type { Topic } from '../topic.ts';
+import { createMemoryGroupLog } from './memory-group-log.ts';
+import { createMemoryTopic } from './memory-topic.ts';
+import type { MemoryTopic } from './memory-topic.ts';
+
+export interface MemoryBusOptions {
+  readonly batchSize?: number;
+  readonly claimIdleMs?: number;
+  readonly maxDeliveries?: number;
+  readonly retryBaseMs?: number;
+}
+
+export interface DeadLetter {
+  readonly reason: string;
+  readonly attempts: number;
+  readonly fields: readonly string[];
+}
+
+export interface MemoryBus extends EventBus {
+  /** What a group has parked, oldest first. */
+  deadLetters(topic: Topic, group: string): readonly DeadLetter[];
+  /** Entries that a group has not acknowledged: pending and unread. */
+  lag(topic: Topic, group: string): { readonly messages: number };
+}
+
+/**
+ * The whole contract in one process, for tests: events go through the codec, handlers through the same policy as on Redis.
+ * Nothing outlives the bus, and topics grow for ever.
+ */
+export function createMemoryBus({ batchSize = 64, claimIdleMs = 30_000, maxDeliveries = 5, retryBaseMs = 5 }: MemoryBusOptions = {}): MemoryBus {
+  const topics = new Map<string, MemoryTopic>();
+  const open = new Set<Subscription>();
+  let consumers = 0;
+  const metrics = createBusMetrics(undefined);
+  const topicOf = ({ name }: Topic): MemoryTopic => {
+    let topic = topics.get(name);
+    if (!topic) topics.set(name, (topic = createMemoryTopic()));
+    return topic;
+  };
+
+  return {
+    async publish(topic, events) {
+      const encoded = events.map((event) => encodeEvent(topic, event));
+      for (const fields of encoded) topicOf(topic).append(fields);
+    },
+    async subscribe(topic, options, handle) {
+      const started =
+        options.mode === 'broadcast'
+          ? startMemoryBroadcast(topic, topicOf(topic), options, eraseHandler(topic, handle))
+          : startConsumer({
+              topic, metrics, claimIdleMs, maxDeliveries, retryBaseMs,
+              handle: eraseHandler(topic, handle),
+              labels: { topic: topic.name, group: options.group },
+              log: createMemoryGroupLog(topicOf(topic), options.group, options.consumer ?? `memory-${(consumers += 1)}`),
+              ...(options.onGroupCreated ? { onGroupCreated: async () => options.onGroupCreated?.() } : {}),
+              batchSize: options.batchSize ?? batchSize,
+              blockMs: options.blockMs ?? 2_000,
+              logger: silentLogger,
+            });
+      let closed: Promise<void> | undefined;
+      const subscription: Subscription = { close: () => (closed ??= started.close().finally(() => open.delete(subscription))) };
+      open.add(subscription);
+      await started.registered;
+      return subscription;
+    },
+    deadLetters: (topic, group) => (topicOf(topic).groups.get(group)?.deadLetters ?? []).map(({ reason, attempts, entry }) => ({ reason, attempts, fields: entry.fields })),
+    lag(topic, group) {
+      const { entries, groups } = topicOf(topic);
+      const found = groups.get(group);
+      return { messages: found ? entries.length - found.next + found.pending.size : entries.length };
+    },
+    close: async () => void (await Promise.all([...open].map((subscription) => subscription.close()))),
+  };
+}
+
+/** Reads on from the topic's end. The only gaps are the first connection and a handler that rejects. */
+function startMemoryBroadcast(topic: Topic, log: MemoryTopic, options: BroadcastOptions, handle: BatchHandler<AnyEvent>): { registered: Promise<void>; close(): Promise<void> } {
+  const stopping = new AbortController();
+  const registered = Promise.withResolvers<undefined>();
+  let next = log.entries.length;
+  const run = async (): Promise<void> => {
+    await options.onGap?.();
+    registered.resolve(undefined);
+    while (!stopping.signal.aborted) {
+      const batch = log.entries.slice(next, next + (options.batchSize ?? 64));
+      next += batch.length;
+      const events = batch.map((entry) => decodeEntry(topic, entry)).flatMap((decoded) => (decoded.kind === 'event' ? [decoded.event] : []));
+      if (events.length > 0) await handle(events).catch(() => options.onGap?.());
+      if (next >= log.entries.length) await log.waitForMore(1_000, stopping.signal);
+      else await pause(0, stopping.signal);
+    }
+  };
+  const running = run();
+  return {
+    registered: registered.promise,
+    async close() {
+      stopping.abort();
+      await running;
+    },
+  };
+}

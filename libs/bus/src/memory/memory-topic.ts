@@ -1,0 +1,55 @@
+import type { RawEntry } from '../codec.ts';
+
+interface Pending {
+  consumer: string;
+  attempts: number;
+  touchedAt: number;
+}
+
+export interface MemoryGroup {
+  /** Index of the next entry to deliver. */
+  next: number;
+  readonly pending: Map<string, Pending>;
+  readonly deadLetters: { readonly reason: string; readonly attempts: number; readonly entry: RawEntry }[];
+  bootstrap: 'needed' | 'running' | 'done';
+}
+
+/** A stream in memory: entries in order, groups, and who waits for the next entry. */
+export interface MemoryTopic {
+  readonly entries: RawEntry[];
+  readonly groups: Map<string, MemoryGroup>;
+  append(fields: readonly string[]): void;
+  find(id: string): RawEntry | undefined;
+  /** Resolves at the next append, after `ms`, or when the signal aborts. */
+  waitForMore(ms: number, signal: AbortSignal): Promise<void>;
+}
+
+export function createMemoryTopic(): MemoryTopic {
+  const entries: RawEntry[] = [];
+  const byId = new Map<string, RawEntry>();
+  const waiting = new Set<() => void>();
+  return {
+    entries,
+    groups: new Map(),
+    append(fields) {
+      const entry = { id: `${Date.now()}-${entries.length}`, fields };
+      entries.push(entry);
+      byId.set(entry.id, entry);
+      for (const wake of waiting) wake();
+    },
+    find: (id) => byId.get(id),
+    waitForMore: (ms, signal) =>
+      new Promise((resolve) => {
+        const done = (): void => {
+          clearTimeout(timer);
+          waiting.delete(done);
+          signal.removeEventListener('abort', done);
+          resolve();
+        };
+        const timer = setTimeout(done, ms);
+        waiting.add(done);
+        signal.addEventListener('abort', done);
+        if (signal.aborted) done();
+      }),
+  };
+}

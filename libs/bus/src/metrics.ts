@@ -1,0 +1,68 @@
+import { Counter, Gauge } from 'prom-client';
+import type { Registry } from 'prom-client';
+
+/** What the bus tells of a consumer; pino's signature. */
+export interface BusLogger {
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}
+
+export const silentLogger: BusLogger = { info: () => undefined, warn: () => undefined, error: () => undefined };
+
+export type ConsumedResult = 'handled' | 'skipped' | 'heartbeat' | 'parked' | 'deleted';
+
+export interface BusMetrics {
+  published(topic: string, count: number): void;
+  consumed(labels: GroupLabels, result: ConsumedResult, count: number): void;
+  /** Handlings that failed; `unavailable` ones do not count as attempts. */
+  failed(labels: GroupLabels, kind: 'unavailable' | 'rejected'): void;
+  redelivered(labels: GroupLabels, count: number): void;
+  reclaimed(labels: GroupLabels, count: number): void;
+  /** Commit time of the newest event or heartbeat that was dealt with. */
+  fresh(labels: GroupLabels, timestamp: string): void;
+  gap(topic: string): void;
+}
+
+const nothing = (): void => undefined;
+
+export interface GroupLabels {
+  readonly topic: string;
+  readonly group: string;
+}
+
+/** Several buses of one process share a registry: a metric that is there already is used again. */
+function counter(registry: Registry, name: string, help: string, labelNames: string[]): Counter {
+  const existing = registry.getSingleMetric(name);
+  return existing instanceof Counter ? existing : new Counter({ name, help, labelNames, registers: [registry] });
+}
+function gauge(registry: Registry, name: string, help: string, labelNames: string[]): Gauge {
+  const existing = registry.getSingleMetric(name);
+  return existing instanceof Gauge ? existing : new Gauge({ name, help, labelNames, registers: [registry] });
+}
+
+export function createBusMetrics(registry: Registry | undefined): BusMetrics {
+  if (!registry) {
+    return { published: nothing, consumed: nothing, failed: nothing, redelivered: nothing, reclaimed: nothing, fresh: nothing, gap: nothing };
+  }
+  const group = ['topic', 'group'];
+  const published = counter(registry, 'bus_published_total', 'Events appended to a topic', ['topic']);
+  const consumed = counter(registry, 'bus_consumed_total', 'Entries acknowledged, by what became of them', [...group, 'result']);
+  const failed = counter(registry, 'bus_failed_total', 'Handlings that rejected', [...group, 'kind']);
+  const redelivered = counter(registry, 'bus_redelivered_total', 'Entries handled singly after a failure or a takeover', group);
+  const reclaimed = counter(registry, 'bus_reclaimed_total', 'Entries taken over from consumers that are gone', group);
+  const fresh = gauge(registry, 'bus_fresh_timestamp_seconds', 'Commit time of the newest entry dealt with', group);
+  const gap = counter(registry, 'bus_broadcast_gaps_total', 'Times that a broadcast subscription may have missed events', ['topic']);
+  return {
+    published: (topic, count) => published.inc({ topic }, count),
+    consumed: (labels, result, count) => consumed.inc({ ...labels, result }, count),
+    failed: (labels, kind) => failed.inc({ ...labels, kind }),
+    redelivered: (labels, count) => redelivered.inc({ ...labels }, count),
+    reclaimed: (labels, count) => reclaimed.inc({ ...labels }, count),
+    fresh: (labels, timestamp) => {
+      const seconds = Date.parse(timestamp) / 1_000;
+      if (Number.isFinite(seconds)) fresh.set({ ...labels }, seconds);
+    },
+    gap: (topic) => gap.inc({ topic }),
+  };
+}
