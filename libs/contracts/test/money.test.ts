@@ -1,0 +1,50 @@
+import { describe, expect, it } from '@jest/globals';
+import { currencySchema, fromMinor, newProductSchema, priceInputSchema, productPatchSchema, skuSchema, toMinor } from '../src/index.ts';
+
+describe('money', () => {
+  it.each([
+    { decimal: '125.95', currency: 'USD', minor: 12_595 },
+    { decimal: '125.9500', currency: 'USD', minor: 12_595 },
+    { decimal: '0', currency: 'USD', minor: 0 },
+    { decimal: '1290000', currency: 'VND', minor: 1_290_000 },
+    { decimal: '1.234', currency: 'KWD', minor: 1_234 },
+    { decimal: '1.999', currency: 'USD', minor: undefined },
+    { decimal: '0.5', currency: 'VND', minor: undefined },
+    { decimal: 'abc', currency: 'USD', minor: undefined },
+  ])('converts $decimal $currency to minor units without floats', ({ decimal, currency, minor }) => {
+    expect(toMinor(decimal, currency)).toBe(minor);
+  });
+  it.each([[12_595, 'USD', '125.95'], [5, 'USD', '0.05'], [1_290_000, 'VND', '1290000'], [-5, 'USD', '-0.05']] as const)('prints %d minor units of %s as %s', (minor, currency, text) => {
+    expect(fromMinor(minor, currency)).toBe(text);
+  });
+  it.each([-1, '-1', '1e3', 'NaN', '', 1e21, Number.NaN, Infinity, '1234567890123456'])('refuses %p as a price', (price) => {
+    expect(priceInputSchema.safeParse(price).success).toBe(false);
+  });
+  it.each(['usd', 'XXZ', 'US', '', '₫'])('refuses %p as a currency', (code) => {
+    expect(currencySchema.safeParse(code).success).toBe(false);
+  });
+});
+
+describe('sku', () => {
+  it.each(['a', 'MR-0001', 'sản phẩm 1', '@#%?&=+', 'x'.repeat(128), '🚀'])('accepts %p', (sku) => {
+    expect(skuSchema.safeParse(sku).success).toBe(true);
+  });
+  it.each(['', 'a/b', ' a', 'a ', 'a\nb', 'a\u0000', '\u200b', '.', '..', 'x'.repeat(129), 7])('refuses %p', (sku) => {
+    expect(skuSchema.safeParse(sku).success).toBe(false);
+  });
+});
+
+describe('product bodies', () => {
+  it('fills in what a new product does not say', () => {
+    expect(newProductSchema.parse({ sku: 'a', name: ' A ' })).toMatchObject({ sku: 'a', name: 'A', merchant_id: 1, status: 'active', stock: null, price: null, ean: [], attributes: {} });
+  });
+  it('refuses a field that it does not know', () => {
+    expect(newProductSchema.safeParse({ sku: 'a', name: 'A', colour: 'red' }).success).toBe(false);
+  });
+  it('refuses a price that its currency cannot express', () => {
+    expect(newProductSchema.safeParse({ sku: 'a', name: 'A', price: 0.5, currency: 'VND' }).success).toBe(false);
+  });
+  it('keeps a patch to what it names', () => {
+    expect(productPatchSchema.parse({ stock: 3 })).toEqual({ stock: 3 });
+  });
+});

@@ -1,0 +1,113 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { AppError, createLogger, createMetrics } from '@millrace/service';
+import { Router } from 'express';
+import { z } from 'zod';
+import { authenticate, createHttpApp, idempotent, ok, parseIfMatch, route, startHttpServer } from '../src/index.ts';
+import type { HttpServer, IdempotencyStore, Reply } from '../src/index.ts';
+
+const memoryStore = (): IdempotencyStore => {
+  const kept = new Map<string, { fingerprint: string; reply?: Reply }>();
+  return {
+    begin: async (key, fingerprint) => {
+      const known = kept.get(key);
+      if (!known) kept.set(key, { fingerprint });
+      return !known ? { state: 'new' } : known.reply ? { state: 'done', fingerprint: known.fingerprint, reply: known.reply } : { state: 'running' };
+    },
+    finish: async (key, reply) => void kept.set(key, { fingerprint: kept.get(key)?.fingerprint ?? '', reply }),
+    abort: async (key) => void kept.delete(key),
+  };
+};
+
+let server: HttpServer;
+let effects = 0;
+
+beforeAll(async () => {
+  const router = Router();
+  const put = { operationId: 'put', method: 'put', path: '/things/{id}', scope: 'write', params: z.strictObject({ id: z.string().max(3) }), query: z.strictObject({ dry: z.stringbool().optional() }), body: z.strictObject({ price: z.number().nonnegative(), 'a/b': z.string().optional() }) } as const;
+  route(router, put, async ({ params, body, identity }) => ok({ ...params, ...body, by: identity.subject }));
+  const post = { operationId: 'post', method: 'post', path: '/things', scope: 'write', body: z.strictObject({ name: z.string() }) } as const;
+  route(router, post, idempotent(memoryStore(), async ({ body }) => {
+    if (body.name === 'bad') throw new AppError('conflict', 'no');
+    effects += 1;
+    return { status: 201, body: { n: effects } };
+  }));
+  const crash = { operationId: 'crash', method: 'get', path: '/crash', scope: 'write' } as const;
+  route(router, crash, async () => Promise.reject(new Error('secret stack')));
+  const verifier = { verify: async (token: string) => ({ issuer: token === 'outsider' ? 'worker' : 'gateway', subject: 'key_1', scopes: token === 'reader' ? ['read'] : ['write'] }) };
+  const app = createHttpApp({ logger: createLogger('test', 'silent'), metrics: createMetrics('test'), handlers: [authenticate(verifier, ['gateway']), router] });
+  server = await startHttpServer(app, { host: '127.0.0.1', port: 0 });
+});
+afterAll(() => server.close());
+
+async function call(path: string, init: RequestInit = {}, token = 'writer'): Promise<{ status: number; body: Record<string, unknown>; headers: Headers }> {
+  const answer = await fetch(`http://127.0.0.1:${server.port}${path}`, { ...init, headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json', ...Object.fromEntries(new Headers(init.headers)) } });
+  return { status: answer.status, body: z.record(z.string(), z.unknown()).parse(await answer.json()), headers: answer.headers };
+}
+
+describe('route', () => {
+  it('passes the parsed parts and the identity to its handler', async () => {
+    expect((await call('/things/abc', { method: 'PUT', body: '{"price":1}' })).body).toEqual({ id: 'abc', price: 1, by: 'key_1' });
+  });
+  it.each([
+    { what: 'a wrong value in the body', path: '/things/a', body: '{"price":-1}', status: 400, code: 'invalid_request', pointer: '/price' },
+    { what: 'an unknown field, escaped as JSON pointers are', path: '/things/a', body: '{"price":1,"x~/y":2}', status: 400, code: 'invalid_request', pointer: '/x~0~1y' },
+    { what: 'an unknown parameter', path: '/things/a?colour=red', body: '{"price":1}', status: 400, code: 'invalid_request', pointer: '/colour' },
+    { what: 'a wrong path parameter', path: '/things/abcd', body: '{"price":1}', status: 400, code: 'invalid_request', pointer: '/id' },
+    { what: 'malformed JSON', path: '/things/a', body: '{"price":', status: 400, code: 'malformed_body', pointer: '' },
+    { what: 'a body that is too large', path: '/things/a', body: JSON.stringify({ price: 1, 'a/b': 'x'.repeat(1_100_000) }), status: 413, code: 'body_too_large', pointer: '' },
+    { what: 'a malformed percent-encoding', path: '/things/%E0%A4', body: '{"price":1}', status: 400, code: 'invalid_request', pointer: undefined },
+  ])('answers $what with a problem that has a code, a pointer and a sentence', async ({ path, body, status, code, pointer }) => {
+    const answer = await call(path, { method: 'PUT', body });
+    expect(answer).toMatchObject({ status, body: { status, code } });
+    expect(answer.body['pointer']).toBe(pointer);
+    expect(String(answer.body['detail']).length).toBeGreaterThan(10);
+    expect(answer.headers.get('content-type')).toContain('application/problem+json');
+  });
+  it('answers another media type with 415', async () => {
+    expect((await call('/things/a', { method: 'PUT', body: 'price=1', headers: { 'content-type': 'application/x-www-form-urlencoded' } })).status).toBe(415);
+  });
+  it('refuses a caller without the scope', async () => {
+    expect((await call('/things/a', { method: 'PUT', body: '{"price":1}' }, 'reader')).body).toMatchObject({ status: 403, code: 'forbidden' });
+  });
+  it('refuses an issuer that is not listed', async () => {
+    expect((await call('/things/a', { method: 'PUT', body: '{"price":1}' }, 'outsider')).status).toBe(403);
+  });
+  it('answers a bug with 500 and nothing of its cause', async () => {
+    const answer = await call('/crash');
+    expect(answer).toMatchObject({ status: 500, body: { code: 'internal' } });
+    expect(JSON.stringify(answer.body)).not.toContain('secret');
+  });
+  it('answers an unknown path with 404 and keeps the request id', async () => {
+    const answer = await call('/nowhere', { headers: { 'x-request-id': 'abc-1' } });
+    expect(answer).toMatchObject({ status: 404, body: { code: 'not_found', request_id: 'abc-1' } });
+  });
+});
+
+describe('Idempotency-Key', () => {
+  const post = (key: string, name: string) => call('/things', { method: 'POST', body: JSON.stringify({ name }), headers: { 'idempotency-key': key } });
+  it('runs a repeated request once and answers it alike', async () => {
+    const before = effects;
+    const first = await post('k1', 'a');
+    const second = await post('k1', 'a');
+    expect([first.status, second.status, second.body]).toEqual([201, 201, first.body]);
+    expect(second.headers.get('idempotent-replayed')).toBe('true');
+    expect(effects).toBe(before + 1);
+  });
+  it('refuses the key for another request', async () => {
+    await post('k2', 'a');
+    expect((await post('k2', 'b')).body).toMatchObject({ status: 422, code: 'idempotency_mismatch' });
+  });
+  it('lets a failed request be tried again', async () => {
+    expect((await post('k3', 'bad')).status).toBe(409);
+    expect((await post('k3', 'good')).status).toBe(201);
+  });
+});
+
+describe('If-Match', () => {
+  it.each([['"12.15"', [12]], ['"12", "13.1"', [12, 13]], ['*', '*']] as const)('reads %s', (header, accepted) => {
+    expect(parseIfMatch(header)).toEqual(accepted);
+  });
+  it.each([[undefined, 'precondition_required'], ['12.15', 'invalid_request'], ['W/"12.15"', 'invalid_request'], ['"abc"', 'invalid_request']])('refuses %p with %s', (header, code) => {
+    expect(() => parseIfMatch(header)).toThrow(expect.objectContaining({ code }));
+  });
+});
