@@ -5,7 +5,7 @@ export interface ResyncJob {
   /** Starts a resync in the background; false where one is running here or on another instance. */
   start(): Promise<boolean>;
   /** Runs one and waits for it; undefined where another instance is at it. */
-  run(): Promise<{ index: string; rows: number } | undefined>;
+  readonly run: () => Promise<{ index: string; rows: number } | undefined>;
   state(): SyncStats['resync'];
 }
 

@@ -1,4 +1,4 @@
-import { defineTopic } from '@millrace/bus';
+import { defineTopic, latestByKey } from '@millrace/bus';
 import type { EventOf } from '@millrace/bus';
 import { z } from 'zod';
 import { productSchema, skuSchema } from './product.ts';
@@ -29,3 +29,6 @@ export const productUpdates = defineTopic(
   },
 );
 export type ProductUpdate = EventOf<typeof productUpdates>;
+
+/** The last change of each product in a batch: all that a sink of whole states needs. */
+export const latestProductUpdates = (events: readonly ProductUpdate[]): ProductUpdate[] => latestByKey(productUpdates, events);

@@ -1,0 +1,27 @@
+import { indexUpdates, latestProductUpdates } from '@millrace/contracts';
+import type { ProductUpdate } from '@millrace/contracts';
+import type { BatchHandler, EventPublisher } from '@millrace/bus';
+import { toProjected } from '@millrace/projection';
+import type { Collections } from './collections.ts';
+import { embedProducts } from './embed-products.ts';
+
+export interface FollowProductsDeps {
+  readonly collections: Pick<Collections, 'targets'>;
+  readonly bus: EventPublisher;
+  readonly onHandled: () => void;
+}
+
+/**
+ * Keeps the vector store (and a collection that is being built) equal to the catalogue and tells the caches what readers can see now. Safe
+ * to call twice with the same events, in any order.
+ */
+export const followProducts =
+  ({ collections, bus, onHandled }: FollowProductsDeps): BatchHandler<ProductUpdate> =>
+  async (events) => {
+    const changes = latestProductUpdates(events).map((event) => (event.type === 'delete' ? { sku: event.sku, version: event.version } : toProjected(event.product)));
+    const targets = await collections.targets();
+    const [changed = []] = await Promise.all(targets.map((target) => embedProducts(target, changes)));
+    const items = changed.map(({ sku, version, categories }) => ({ sku, version, categories: [...categories] }));
+    if (items.length > 0) await bus.publish(indexUpdates, [{ type: 'changed', store: 'vectors', items }]);
+    onHandled();
+  };

@@ -1,0 +1,78 @@
+import { createRedisStreamsBus } from '@millrace/bus';
+import { indexUpdates, productUpdates } from '@millrace/contracts';
+import { checkSchemaVersion, createKysely, createPool } from '@millrace/database';
+import { parseModel } from '@millrace/embedding';
+import { createBacklogCheck, createExportReader, runAsLeader, untilDone } from '@millrace/projection';
+import { connectRedis } from '@millrace/redis-kit';
+import { openIdentitySigner, runService } from '@millrace/service';
+import { createCollections } from './collections.ts';
+import { configSchema } from './config.ts';
+import type { EmbeddingSchema } from './database.ts';
+import { fillLive } from './fill-live.ts';
+import { fitModel } from './fit-model.ts';
+import { startFitWatch } from './fit-watch.ts';
+import { msSinceLastFit, recordFit } from './fit.repository.ts';
+import { followProducts } from './follow-products.ts';
+import { migrations } from './migrations/index.ts';
+import { openVectors } from './open-vectors.ts';
+
+const GROUP = 'embedding-worker';
+
+void runService({
+  name: 'embedding-worker',
+  configSchema,
+  async start({ config, logger, metrics, health, onClose }) {
+    const stopping = new AbortController();
+    const pool = createPool({ url: config.EMBEDDING_WORKER_DATABASE_URL, name: 'embedding-worker', max: 4, logger });
+    onClose(() => pool.end());
+    const db = createKysely<EmbeddingSchema>(pool);
+    await checkSchemaVersion(db, migrations);
+    health.addCheck('database', () => checkSchemaVersion(db, migrations));
+    const admin = await openVectors(config);
+    onClose(() => admin.close());
+    health.addCheck('vectors', () => admin.ping());
+    const collections = createCollections(admin);
+    onClose(() => collections.close());
+    const bus = createRedisStreamsBus({
+      connect: (role) => connectRedis(config.REDIS_URL, { role, name: `embedding-worker:${role}` }), logger, metrics,
+      batchSize: config.PRODUCT_STREAM_BATCH_SIZE, blockMs: config.PRODUCT_STREAM_BLOCK_MS, claimIdleMs: config.PRODUCT_STREAM_CLAIM_IDLE_MS,
+      ...(config.PRODUCT_STREAM_CONSUMER !== undefined && { consumer: config.PRODUCT_STREAM_CONSUMER }),
+    });
+    onClose(() => bus.close());
+
+    const directUrl = config.DATABASE_DIRECT_URL ?? config.EMBEDDING_WORKER_DATABASE_URL;
+    const readExport = createExportReader({ baseUrl: config.CATALOG_API_INTERNAL_URL, signer: await openIdentitySigner(config.INTERNAL_KEY_FILE), service: 'embedding-worker' });
+    const fit = (): Promise<unknown> =>
+      runAsLeader({ directUrl, lock: 'millrace:embedding:fit' }, async () => {
+        const done = await fitModel({ readExport, admin, collections, dimensions: config.VECTOR_DIMENSION, minProducts: config.MODEL_FIT_MIN_PRODUCTS, record: (made) => recordFit(db, made) }, stopping.signal);
+        await bus.publish(indexUpdates, [{ type: 'swapped', store: 'vectors', index: done.collection, all: true }]);
+        logger.info({ collection: done.collection, model: done.modelId, fittedOn: done.fittedOn, products: done.rows }, 'model fitted');
+        return done;
+      });
+    const retry = { signal: stopping.signal, onFailure: (err: unknown) => logger.warn({ err }, 'the catalogue cannot be read yet') };
+    const bootstrap = (): Promise<unknown> => untilDone(() => fillLive({ admin, collections, readExport, build: fit }, stopping.signal), retry);
+    onClose(() => stopping.abort());
+    await bootstrap();
+
+    const lag = () => bus.lag(productUpdates, GROUP);
+    const backlog = createBacklogCheck(lag);
+    health.addCheck('backlog', backlog.check);
+    await bus.subscribe(productUpdates, { group: GROUP, onGroupCreated: async () => void (await bootstrap()) }, followProducts({ collections, bus, onHandled: backlog.progressed }));
+    const liveModel = async () => {
+      const live = await admin.liveCollection();
+      return live === undefined ? undefined : parseModel((await admin.modelOf(live)).document);
+    };
+    const stopWatch = startFitWatch({
+      everyMs: config.MODEL_CHECK_INTERVAL_MS, policy: { minProducts: config.MODEL_FIT_MIN_PRODUCTS, minIntervalMs: config.MODEL_FIT_INTERVAL_MS }, logger, lag, fit,
+      count: async () => {
+        const live = await admin.liveCollection();
+        return live === undefined ? undefined : admin.count(live);
+      },
+      fittedOn: async () => (await liveModel())?.fittedOn ?? 0,
+      msSinceLastFit: () => msSinceLastFit(db),
+    });
+    onClose(stopWatch);
+    onClose(() => stopping.abort());
+    logger.info({ topic: productUpdates.name, dimensions: config.VECTOR_DIMENSION }, 'consuming');
+  },
+});

@@ -1,0 +1,64 @@
+import { describe, expect, it } from '@jest/globals';
+import { productExample } from '@millrace/contracts';
+import type { Product } from '@millrace/contracts';
+import type { ProjectedChange } from '@millrace/projection';
+import type { VectorRecord, VectorWriter } from '@millrace/vectors';
+import { embedProducts } from '../src/embed-products.ts';
+
+/** Guarded by version, as the port promises. */
+function memoryWriter(): { writer: VectorWriter; kept: Map<string, { version: number; deleted: boolean; record?: VectorRecord }> } {
+  const kept = new Map<string, { version: number; deleted: boolean; record?: VectorRecord }>();
+  const newer = (sku: string, version: number): boolean => (kept.get(sku)?.version ?? 0) <= version;
+  return {
+    kept,
+    writer: {
+      upsert: async (records) => { for (const record of records) if (newer(record.sku, record.version)) kept.set(record.sku, { version: record.version, deleted: false, record }); },
+      remove: async (tombstones) => { for (const { sku, version } of tombstones) if (newer(sku, version)) kept.set(sku, { version, deleted: true }); },
+      describe: async (skus) => new Map(skus.flatMap((sku) => {
+        const known = kept.get(sku);
+        return known ? [[sku, { version: known.version, deleted: known.deleted, category: known.record?.payload.category ?? null, ...(known.record && { textHash: known.record.textHash }) }] as const] : [];
+      })),
+      updatePayload: async (changes) => {
+        for (const { sku, version, payload } of changes) {
+          const known = kept.get(sku);
+          if (known?.record && newer(sku, version)) kept.set(sku, { version, deleted: false, record: { ...known.record, version, payload } });
+        }
+      },
+      close: async () => undefined,
+    },
+  };
+}
+
+const product = (sku: string, version: number, name: string, over: Partial<Product> = {}): Product => ({ ...productExample, status: 'active', sku, version, name, ...over });
+const put = (sku: string, version: number, name: string, over: Partial<Product> = {}): ProjectedChange => ({ sku, version, product: product(sku, version, name, over) });
+const gone = (sku: string, version: number): ProjectedChange => ({ sku, version });
+
+async function run(...batches: ProjectedChange[][]): Promise<{ state: Record<string, string>; embedded: string[] }> {
+  const { writer, kept } = memoryWriter();
+  const embedded: string[] = [];
+  const embed = (text: string): Float32Array => {
+    embedded.push(text.split('\n')[0] ?? '');
+    return new Float32Array([1]);
+  };
+  for (const batch of batches) await embedProducts({ collection: 'c', writer, embed }, batch);
+  return { state: Object.fromEntries([...kept].map(([sku, { version, deleted, record }]) => [sku, deleted ? `deleted@${version}` : `${record?.payload.name}@${version}`])), embedded };
+}
+
+describe('embedProducts', () => {
+  it.each([
+    { name: 'stores a new product', batches: [[put('a', 1, 'x')]], state: { a: 'x@1' }, embedded: ['x'] },
+    { name: 'changes nothing when the same event comes twice', batches: [[put('a', 1, 'x')], [put('a', 1, 'x')]], state: { a: 'x@1' }, embedded: ['x'] },
+    { name: 'ignores an update older than a delete', batches: [[gone('a', 3)], [put('a', 2, 'x')]], state: { a: 'deleted@3' }, embedded: [] },
+    { name: 'ignores an older update that comes late', batches: [[put('a', 2, 'y')], [put('a', 1, 'x')]], state: { a: 'y@2' }, embedded: ['y'] },
+    { name: 'takes a deleted product up again', batches: [[put('a', 1, 'x')], [gone('a', 2)], [put('a', 3, 'x')]], state: { a: 'x@3' }, embedded: ['x', 'x'] },
+    { name: 'does not embed unchanged text again when the stock changes', batches: [[put('a', 1, 'x')], [put('a', 2, 'x', { stock: 0 })]], state: { a: 'x@2' }, embedded: ['x'] },
+  ])('$name', async ({ batches, state, embedded }) => {
+    expect(await run(...batches)).toEqual({ state, embedded });
+  });
+  it('names the categories that a product was and is in', async () => {
+    const { writer } = memoryWriter();
+    const target = { collection: 'c', writer, embed: () => new Float32Array([1]) };
+    await embedProducts(target, [put('a', 1, 'x', { category: 'old' })]);
+    expect(await embedProducts(target, [put('a', 2, 'x', { category: 'new' })])).toEqual([{ sku: 'a', version: 2, categories: ['old', 'new'] }]);
+  });
+});

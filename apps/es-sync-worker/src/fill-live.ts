@@ -1,0 +1,31 @@
+import type { ReadExport } from '@millrace/projection';
+import type { SearchAdmin } from '@millrace/search';
+import { indexProducts } from './index-products.ts';
+import type { Indexes } from './indexes.ts';
+import type { SyncTracker } from './sync-tracker.ts';
+
+export interface FillLiveDeps {
+  readonly admin: Pick<SearchAdmin, 'liveIndex'>;
+  readonly indexes: Indexes;
+  readonly tracker: SyncTracker;
+  readonly readExport: ReadExport;
+  /** Builds the first index; undefined where another instance is at it. */
+  readonly build: () => Promise<unknown>;
+}
+
+const BATCH = 1_000;
+
+/**
+ * The bootstrap of a new or empty projection (I5): builds the first index, or, where there is one, brings in what the tracker does not know.
+ * Versions make the overlap with the stream harmless. Undefined: not yet, another instance is building.
+ */
+export async function fillLive({ admin, indexes, tracker, readExport, build }: FillLiveDeps, signal: AbortSignal): Promise<true | undefined> {
+  if ((await admin.liveIndex()) === undefined) return (await build()) === undefined ? undefined : true;
+  const target = await indexes.live();
+  if (!target) return undefined;
+  await readExport({ batchSize: BATCH, signal }, async (changes) => {
+    const missing = await tracker.unsynced(target.index, changes);
+    if (missing.length > 0) await indexProducts({ tracker }, target, missing);
+  });
+  return true;
+}

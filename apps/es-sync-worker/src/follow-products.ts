@@ -1,0 +1,28 @@
+import { indexUpdates, latestProductUpdates } from '@millrace/contracts';
+import type { ProductUpdate } from '@millrace/contracts';
+import type { BatchHandler, EventPublisher } from '@millrace/bus';
+import { toProjected } from '@millrace/projection';
+import { indexProducts } from './index-products.ts';
+import type { IndexProductsDeps } from './index-products.ts';
+import type { Indexes } from './indexes.ts';
+
+export interface FollowProductsDeps extends IndexProductsDeps {
+  readonly indexes: Pick<Indexes, 'targets'>;
+  readonly bus: EventPublisher;
+  readonly onHandled: () => void;
+}
+
+/**
+ * Keeps the search index (and one that is being built) equal to the catalogue and tells the caches what readers can see now. Safe to call
+ * twice with the same events, in any order.
+ */
+export const followProducts =
+  ({ tracker, indexes, bus, onHandled }: FollowProductsDeps): BatchHandler<ProductUpdate> =>
+  async (events) => {
+    const changes = latestProductUpdates(events).map((event) => (event.type === 'delete' ? { sku: event.sku, version: event.version } : toProjected(event.product)));
+    const targets = await indexes.targets();
+    const [results = []] = await Promise.all(targets.map((target) => indexProducts({ tracker }, target, changes)));
+    const items = results.filter((result) => result.outcome === 'applied').map(({ sku, version, categories }) => ({ sku, version, categories: [...categories] }));
+    if (items.length > 0) await bus.publish(indexUpdates, [{ type: 'changed', store: 'search', items }]);
+    onHandled();
+  };

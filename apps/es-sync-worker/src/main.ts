@@ -1,0 +1,82 @@
+import { createRedisStreamsBus } from '@millrace/bus';
+import { indexUpdates, productUpdates } from '@millrace/contracts';
+import { checkSchemaVersion, createKysely, createPool } from '@millrace/database';
+import { authenticate, createHttpApp, startHttpServer } from '@millrace/http';
+import { createBacklogCheck, createExportReader, runAsLeader, untilDone } from '@millrace/projection';
+import { closeRedis, connectRedis, createKeys } from '@millrace/redis-kit';
+import type { RedisRole } from '@millrace/redis-kit';
+import { openIdentitySigner, openIdentityVerifier, runService } from '@millrace/service';
+import { adminRoutes } from './admin.routes.ts';
+import { configSchema } from './config.ts';
+import type { SearchSchema } from './database.ts';
+import { fillLive } from './fill-live.ts';
+import { followProducts } from './follow-products.ts';
+import { createIndexes } from './indexes.ts';
+import { migrations } from './migrations/index.ts';
+import { openSearch } from './open-search.ts';
+import { createResyncJob } from './resync-job.ts';
+import { resync } from './resync.ts';
+import { startSweepSchedule } from './sweep-schedule.ts';
+import { createSweepRun } from './sweep-run.ts';
+import { findLastSweep, forgetSweeps } from './sweep.repository.ts';
+import { createSyncTracker } from './sync-tracker.ts';
+
+const GROUP = 'es-sync-worker';
+
+void runService({
+  name: 'es-sync-worker',
+  configSchema,
+  async start({ config, logger, metrics, health, onClose }) {
+    const stopping = new AbortController();
+    const pool = createPool({ url: config.ES_SYNC_WORKER_DATABASE_URL, name: 'es-sync-worker', max: 4, logger });
+    onClose(() => pool.end());
+    const db = createKysely<SearchSchema>(pool);
+    await checkSchemaVersion(db, migrations);
+    health.addCheck('database', () => checkSchemaVersion(db, migrations));
+    const connect = (role: RedisRole) => connectRedis(config.REDIS_URL, { role, name: `es-sync-worker:${role}` });
+    const redis = connect('background');
+    onClose(() => closeRedis(redis));
+    const tracker = createSyncTracker(redis);
+    const admin = await openSearch(config);
+    onClose(() => admin.close());
+    health.addCheck('search', () => admin.ping());
+    const indexes = createIndexes(admin);
+    onClose(() => indexes.close());
+    const bus = createRedisStreamsBus({
+      connect, logger, metrics, batchSize: config.PRODUCT_STREAM_BATCH_SIZE, blockMs: config.PRODUCT_STREAM_BLOCK_MS, claimIdleMs: config.PRODUCT_STREAM_CLAIM_IDLE_MS,
+      ...(config.PRODUCT_STREAM_CONSUMER !== undefined && { consumer: config.PRODUCT_STREAM_CONSUMER }),
+    });
+    onClose(() => bus.close());
+    onClose(() => stopping.abort());
+
+    const directUrl = config.DATABASE_DIRECT_URL ?? config.ES_SYNC_WORKER_DATABASE_URL;
+    const lead = (lock: string) => <T>(work: () => Promise<T>) => runAsLeader({ directUrl, lock: `millrace:search:${lock}` }, work);
+    const readExport = createExportReader({ baseUrl: config.CATALOG_API_INTERNAL_URL, signer: await openIdentitySigner(config.INTERNAL_KEY_FILE), service: 'es-sync-worker' });
+    const job = createResyncJob({
+      logger,
+      asLeader: lead('resync'),
+      resync: async (onProgress) => {
+        const done = await resync({ readExport, admin, indexes, tracker, onProgress }, stopping.signal);
+        await bus.publish(indexUpdates, [{ type: 'swapped', store: 'search', index: done.index, all: true }]);
+        return done;
+      },
+    });
+    const retry = { signal: stopping.signal, onFailure: (err: unknown) => logger.warn({ err }, 'the catalogue cannot be read yet') };
+    const bootstrap = (): Promise<unknown> => untilDone(() => fillLive({ admin, indexes, tracker, readExport, build: job.run }, stopping.signal), retry);
+    await bootstrap();
+
+    const backlog = createBacklogCheck(() => bus.lag(productUpdates, GROUP));
+    health.addCheck('backlog', backlog.check);
+    await bus.subscribe(productUpdates, { group: GROUP, onGroupCreated: async () => void (await bootstrap()) }, followProducts({ tracker, indexes, bus, onHandled: backlog.progressed }));
+    const schedule = await startSweepSchedule({
+      connect, logger, prefix: createKeys().jobsPrefix, queue: 'search-sweep', everyMs: config.SYNC_SWEEP_INTERVAL_MS,
+      run: createSweepRun({ readExport, tracker, indexes, admin, db, logger, overlapMs: config.SYNC_SWEEP_OVERLAP_MS, asLeader: lead('sweep'), signal: stopping.signal }),
+    });
+    onClose(() => schedule.close());
+    const routes = adminRoutes({ admin, tracker, job, findLastSweep: (index) => findLastSweep(db, index), forgetSweeps: () => forgetSweeps(db) });
+    const app = createHttpApp({ logger, metrics, handlers: [authenticate(await openIdentityVerifier(config.INTERNAL_JWKS_FILE, 'es-sync-worker'), ['gateway']), routes] });
+    const server = await startHttpServer(app, { host: config.HOST, port: config.PORT });
+    onClose(() => server.close());
+    logger.info({ port: server.port, topic: productUpdates.name }, 'consuming');
+  },
+});

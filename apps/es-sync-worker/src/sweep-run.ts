@@ -1,0 +1,36 @@
+import type { ReadExport } from '@millrace/projection';
+import type { SearchAdmin } from '@millrace/search';
+import type { Logger } from '@millrace/service';
+import type { SearchDb } from './database.ts';
+import type { Indexes } from './indexes.ts';
+import { findLastSweep, recordSweep } from './sweep.repository.ts';
+import { sweep } from './sweep.ts';
+import type { SyncTracker } from './sync-tracker.ts';
+
+export interface SweepRunDeps {
+  readonly readExport: ReadExport;
+  readonly tracker: SyncTracker;
+  readonly indexes: Pick<Indexes, 'live'>;
+  readonly admin: Pick<SearchAdmin, 'purgeTombstones'>;
+  readonly db: SearchDb;
+  readonly logger: Logger;
+  readonly overlapMs: number;
+  readonly asLeader: <T>(work: () => Promise<T>) => Promise<{ readonly result: T } | undefined>;
+  readonly signal: AbortSignal;
+}
+
+const TOMBSTONE_DAYS = 30;
+
+/** One scheduled sweep of the live index, on one instance at a time; old tombstones go with it. */
+export const createSweepRun =
+  ({ readExport, tracker, indexes, admin, db, logger, overlapMs, asLeader, signal }: SweepRunDeps) =>
+  async (): Promise<void> => {
+    await asLeader(async () => {
+      const target = await indexes.live();
+      if (!target) return;
+      const ports = { readExport, tracker, overlapMs, findLastSweep: (index: string) => findLastSweep(db, index), recordSweep: (done: Parameters<typeof recordSweep>[1]) => recordSweep(db, done) };
+      const { seen, indexed } = await sweep(ports, target, signal);
+      if (indexed > 0) logger.info({ seen, indexed }, 'sweep found what the stream had not brought');
+      await admin.purgeTombstones(TOMBSTONE_DAYS);
+    });
+  };
