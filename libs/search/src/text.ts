@@ -17,7 +17,7 @@ const WORD = /[\p{L}\p{N}\p{M}\p{Co}]+/gu;
 // English words that carry no meaning in a product query; they would also make nearly every product a match.
 const STOP_WORDS = new Set('a an and are as at be by for from in is it of on or that the this to was with'.split(' '));
 
-const isAscii = (text: string): boolean => {
+export const isAscii = (text: string): boolean => {
   for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) > 127) return false;
   return true;
 };

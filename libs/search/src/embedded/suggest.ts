@@ -1,14 +1,13 @@
 import type { Suggestion } from '../ports.ts';
 import { allowedEdits, analyseQuery, fold, wordsOf } from '../text.ts';
 import type { Vocabulary } from '../vocabulary.ts';
-import { corrections } from './match.ts';
 import type { Database } from './sqlite.ts';
 
 const MAX_PRODUCTS_READ = 60;
 const MAX_PREFIX_WORDS = 8;
 const MAX_OF_A_KIND = 3;
 
-/** For each word that was typed, the words that it may stand for; the last ones are beginnings of words. */
+/** For each word that was typed, the beginnings of words that it may stand for. */
 type Typed = readonly (readonly string[])[];
 
 /** Categories and brands first (at most three of each), then products; each by how early the typed text stands in it. */
@@ -20,14 +19,11 @@ export function suggestFromDatabase(db: Database, vocabulary: () => Vocabulary, 
   return found.length > 0 ? found : suggestionsFor(db, corrected(db, vocabulary, words), limit);
 }
 
-function corrected(db: Database, vocabulary: () => Vocabulary, words: readonly string[]): Typed {
-  return words.map((word, i) => {
-    if (allowedEdits(word) === 0) return [word];
-    const isLast = i === words.length - 1;
-    const candidates = isLast ? commonest(db, vocabulary().nearestByPrefix(word)) : corrections(db, vocabulary, word);
+const corrected = (db: Database, vocabulary: () => Vocabulary, words: readonly string[]): Typed =>
+  words.map((word) => {
+    const candidates = allowedEdits(word) === 0 ? [] : commonest(db, vocabulary().nearestByPrefix(word));
     return candidates.length > 0 ? candidates : [word];
   });
-}
 
 const commonest = (db: Database, words: readonly string[]): string[] =>
   words
@@ -54,16 +50,12 @@ const usedNames = (db: Database, kind: 'category' | 'brand'): string[] =>
 
 function fits(name: string, typed: Typed): boolean {
   const words = [...wordsOf(fold(name))].map((word) => word.text);
-  return typed.every((options, i) =>
-    options.some((option) => words.some((word) => (i === typed.length - 1 ? word.startsWith(option) : word === option))),
-  );
+  return typed.every((options) => options.some((option) => words.some((word) => word.startsWith(option))));
 }
 
 /** Product names with the sku of the first product of that name, in the index's order of relevance. */
 function productNames(db: Database, typed: Typed): Map<string, string> {
-  const expression = typed
-    .map((options, i) => `(${options.map((option) => `"${option}"${i === typed.length - 1 ? '*' : ''}`).join(' OR ')})`)
-    .join(' AND ');
+  const expression = typed.map((options) => `(${options.map((option) => `"${option}"*`).join(' OR ')})`).join(' AND ');
   const names = new Map<string, string>();
   const rows = db.rows(
     `select d.sku, json_extract(b.product, '$.name') from (select rowid as id from title where title match ? order by rank limit ${MAX_PRODUCTS_READ}) t

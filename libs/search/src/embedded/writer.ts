@@ -2,12 +2,12 @@ import { createHash } from 'node:crypto';
 import { setImmediate as nextTick, setTimeout as delay } from 'node:timers/promises';
 import { SearchUnavailableError } from '../errors.ts';
 import type { ChangeResult, SearchChange, SearchDocument, SearchWriter } from '../ports.ts';
-import { accented, codeOf, codesOf, fold, wordsOf } from '../text.ts';
+import { accented, codeOf, codesOf, fold, isAscii, wordsOf } from '../text.ts';
 import { CODE_KIND, createFileHolder, exactToken } from './schema.ts';
 import { isBusy } from './sqlite.ts';
 import type { Database } from './sqlite.ts';
 
-const BATCH = 500;
+const BATCH = 1500;
 const BUSY_TIMEOUT_MS = 50;
 const GIVE_UP_AFTER_MS = 10_000;
 const TEXT_FIELDS = ['name', 'sku', 'mpn', 'brand', 'category', 'description'] as const;
@@ -21,7 +21,7 @@ interface Prepared {
   readonly createdMs: number;
 }
 
-/** Writes are synchronous, in transactions of 500 between which other work of this process runs; other writers are waited for without blocking. */
+/** Writes are synchronous, in transactions of 1,500 between which other work of this process runs; other writers are waited for without blocking. */
 export function openEmbeddedWriter(directory: string, index: string): SearchWriter {
   const file = createFileHolder(directory, { busyTimeoutMs: BUSY_TIMEOUT_MS, isReader: false, index });
   let caches = createCaches();
@@ -147,6 +147,7 @@ function writeText(db: Database, caches: Caches, id: number, product: SearchDocu
   const folded = written.map(fold);
   const exact: string[] = [];
   for (const text of written) {
+    if (isAscii(text)) continue;
     for (const { text: word } of wordsOf(text)) {
       const form = accented(word);
       if (form !== undefined) exact.push(exactToken(form));

@@ -1,0 +1,38 @@
+import { readFileSync } from 'node:fs';
+import { Client, errors } from '@elastic/elasticsearch';
+import { SearchUnavailableError } from '../errors.ts';
+
+export interface ElasticsearchOptions {
+  readonly node: string;
+  /** Readers and the live index share this name; physical indexes are `<alias>-<n>`. */
+  readonly alias: string;
+  readonly apiKey?: string;
+  /** PEM file of the certificate authority, where the system's do not know it. */
+  readonly caFile?: string;
+}
+
+export const connect = ({ node, apiKey, caFile }: ElasticsearchOptions, { timeoutMs, retries }: { timeoutMs: number; retries: number }): Client =>
+  new Client({
+    node,
+    maxRetries: retries,
+    requestTimeout: timeoutMs,
+    ...(apiKey === undefined ? {} : { auth: { apiKey } }),
+    ...(caFile === undefined ? {} : { tls: { ca: readFileSync(caFile) } }),
+  });
+
+export const statusOf = (error: unknown): number | undefined => (error instanceof errors.ResponseError ? error.statusCode : undefined);
+
+/** Turns "cannot answer now" (no connection, too slow, no index, overloaded) into SearchUnavailableError; other errors are bugs and pass. */
+export async function available<T>(request: Promise<T>): Promise<T> {
+  try {
+    return await request;
+  } catch (error) {
+    const status = statusOf(error);
+    const isDown = error instanceof errors.ConnectionError || error instanceof errors.TimeoutError || error instanceof errors.NoLivingConnectionsError;
+    if (status === 404) throw new SearchUnavailableError('there is no search index yet', { cause: error });
+    if (isDown || status === 401 || status === 403 || status === 429 || (status !== undefined && status >= 500)) {
+      throw new SearchUnavailableError(`elasticsearch does not answer: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+    }
+    throw error;
+  }
+}

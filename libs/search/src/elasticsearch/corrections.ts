@@ -1,0 +1,44 @@
+import type { estypes } from '@elastic/elasticsearch';
+import { allowedEdits } from '../text.ts';
+import type { AnalysedQuery } from '../text.ts';
+import { editDistance } from '../vocabulary.ts';
+import type { Corrections } from './query.ts';
+
+const MAX_CORRECTIONS = 3;
+const MAX_CORRECTED_TERMS = 8;
+
+/** Asks for the nearest words of each term that no document has; undefined where no term may be corrected. */
+export function suggesterOf(analysed: AnalysedQuery): estypes.SearchSuggester | undefined {
+  const terms = analysed.terms.filter((term) => allowedEdits(term.folded) > 0).slice(0, MAX_CORRECTED_TERMS);
+  if (terms.length === 0) return undefined;
+  return Object.fromEntries(
+    terms.map(({ folded }) => [
+      `word:${folded}`,
+      {
+        text: folded,
+        term: { field: 'words', suggest_mode: 'missing' as const, max_edits: allowedEdits(folded), prefix_length: 0, min_word_length: 4, size: 10, sort: 'score' as const },
+      },
+    ]),
+  );
+}
+
+/** The commonest of the nearest words, for each term that has any. */
+export function correctionsFrom(suggest: Record<string, estypes.SearchSuggest[]> | undefined): Corrections {
+  const corrections = new Map<string, readonly string[]>();
+  for (const [name, entries] of Object.entries(suggest ?? {})) {
+    const term = name.slice('word:'.length);
+    const options = entries.flatMap(({ options: found }) => (Array.isArray(found) ? found : [found])).flatMap((option) => {
+      const distance = editDistance(term, option.text, 2);
+      const frequency = 'freq' in option ? Number(option.freq) : 0;
+      return /\P{L}/u.test(option.text) || distance > allowedEdits(term) ? [] : [{ text: option.text, distance, frequency }];
+    });
+    const nearest = Math.min(...options.map(({ distance }) => distance));
+    const words = options
+      .filter(({ distance }) => distance === nearest)
+      .toSorted((a, b) => b.frequency - a.frequency)
+      .slice(0, MAX_CORRECTIONS)
+      .map(({ text }) => text);
+    if (words.length > 0) corrections.set(term, words);
+  }
+  return corrections;
+}

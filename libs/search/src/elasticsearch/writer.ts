@@ -1,0 +1,61 @@
+import type { Client } from '@elastic/elasticsearch';
+import type { ChangeResult, SearchChange, SearchWriter } from '../ports.ts';
+import { available } from './client.ts';
+import { toIndexed } from './document.ts';
+import type { IndexedDocument } from './document.ts';
+
+const BATCH = 1_000;
+
+/** Bulk requests name this alias and require it, because Elasticsearch would create a missing index of any name without its mapping. */
+export const writeAliasOf = (index: string): string => `${index}-write`;
+
+export function createElasticsearchWriter(client: Client, index: string): SearchWriter {
+  const applyBatch = async (changes: readonly SearchChange[], isOnly: boolean): Promise<ChangeResult[]> => {
+    const before = await categoriesBefore(client, index, changes);
+    const { items } = await available(
+      client.bulk<IndexedDocument>({
+        index: writeAliasOf(index),
+        require_alias: true,
+        refresh: isOnly ? 'wait_for' : false,
+        operations: changes.flatMap((change) => [
+          { index: { _id: change.sku, version: change.version, version_type: 'external_gte' as const } },
+          toIndexed(change),
+        ]),
+      }),
+    );
+    return changes.map((change, i) => {
+      const { sku, version, product } = change;
+      const item = items[i]?.index;
+      const known = [before.get(sku), product?.category].filter((category) => typeof category === 'string');
+      const categories = [...new Set(known)];
+      if (item?.status === 409) return { sku, version, outcome: 'stale', categories };
+      if (item === undefined || item.error !== undefined) {
+        return { sku, version, outcome: 'failed', reason: item?.error?.reason ?? 'elasticsearch gave no result', categories };
+      }
+      return { sku, version, outcome: 'applied', categories };
+    });
+  };
+  return {
+    async apply(changes) {
+      if (changes.length === 0) return [];
+      const isOnly = changes.length <= BATCH;
+      const results: ChangeResult[] = [];
+      for (let at = 0; at < changes.length; at += BATCH) results.push(...(await applyBatch(changes.slice(at, at + BATCH), isOnly)));
+      if (!isOnly) await available(client.indices.refresh({ index }));
+      return results;
+    },
+    close: () => client.close(),
+  };
+}
+
+/** Read by id, which sees changes that no refresh has made visible yet. */
+async function categoriesBefore(client: Client, index: string, changes: readonly SearchChange[]): Promise<Map<string, string>> {
+  const categories = new Map<string, string>();
+  const ids = [...new Set(changes.map(({ sku }) => sku))];
+  const { docs } = await available(client.mget<{ category?: string | null }>({ index, ids, _source_includes: ['category'] }));
+  for (const doc of docs) {
+    const category = '_source' in doc ? doc._source?.category : undefined;
+    if (typeof category === 'string') categories.set(doc._id, category);
+  }
+  return categories;
+}
