@@ -1,1 +1,18 @@
-export const run = async (_args: readonly string[]): Promise<number> => 1;
+import { spawn } from 'node:child_process';
+import { mainOf } from '../local/apps.ts';
+import { stateDir } from '../local/paths.ts';
+import { stackFileOf } from '../local/stack.ts';
+
+/** npm run millrace -- …: the command line, told where the local stack describes itself. Its exit code is ours. */
+export async function run(args: readonly string[]): Promise<number> {
+  const child = spawn(process.execPath, [mainOf('cli'), ...args], {
+    cwd: process.env['MILLRACE_CWD'] ?? process.cwd(),
+    env: { ...process.env, MILLRACE_STACK_FILE: process.env['MILLRACE_STACK_FILE'] ?? stackFileOf(stateDir()) },
+    stdio: 'inherit',
+  });
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, () => child.kill(name));
+  return new Promise((done, failed) => {
+    child.once('error', failed);
+    child.once('exit', (code) => done(code ?? 1));
+  });
+}

@@ -46,6 +46,9 @@ export async function isGoneWithin(pid: number, timeoutMs: number): Promise<bool
 export async function stopProcess(pid: number, name: NodeJS.Signals, graceMs: number): Promise<void> {
   signal(pid, name);
   if (await isGoneWithin(pid, graceMs)) return;
+  // SIGINT is PostgreSQL's: its immediate stop takes its helpers along, SIGKILL would orphan them.
+  if (name === 'SIGINT') signal(pid, 'SIGQUIT');
+  if (name === 'SIGINT' && (await isGoneWithin(pid, 1_000))) return;
   signal(pid, 'SIGKILL');
   await isGoneWithin(pid, 2_000);
 }

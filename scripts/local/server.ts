@@ -12,7 +12,8 @@ export interface LocalServer {
   kill(name?: NodeJS.Signals): Promise<void>;
   /** Starts it again with the same data, port and password, after `kill`; else stops it gently first. */
   restart(): Promise<void>;
-  stop(): Promise<void>;
+  /** Gently within `graceMs` (8 s), then by force: its data survive that too. */
+  stop(graceMs?: number): Promise<void>;
 }
 
 export interface ServerProgram {
@@ -82,8 +83,8 @@ export async function startServer(program: ServerProgram): Promise<LocalServer> 
     }
   };
   let pid = await start();
-  const stop = async (): Promise<void> => {
-    await stopProcess(pid, program.stopBy, STOP_TIMEOUT_MS);
+  const stop = async (graceMs = STOP_TIMEOUT_MS): Promise<void> => {
+    await stopProcess(pid, program.stopBy, graceMs);
     forgetProcess(program.stateDir, program.name);
   };
   return {

@@ -1,5 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { serverLabel } from './apps.ts';
 import { stateDir as mainStateDir } from './paths.ts';
 import { freePorts, requirePorts } from './ports.ts';
 import { startPostgres } from './postgres.ts';
@@ -20,22 +21,17 @@ export interface LocalServers {
   readonly bus: LocalServer | undefined;
   readonly cache: LocalServer | undefined;
   readonly redisBinary: RedisBinary | undefined;
-  stop(): Promise<void>;
+  stop(graceMs?: number): Promise<void>;
 }
 
-const labels = {
-  postgres: { use: 'PostgreSQL', variable: 'MILLRACE_POSTGRES_PORT' },
-  bus: { use: 'Redis (bus)', variable: 'MILLRACE_REDIS_PORT' },
-  cache: { use: 'Redis (cache)', variable: 'MILLRACE_CACHE_REDIS_PORT' },
-} as const;
-type Role = keyof typeof labels;
+type Role = 'postgres' | 'bus' | 'cache';
 
 /** Fixed ports are checked first, so that a taken one is one clear sentence. */
 async function choosePorts(wanted: ServerOptions['ports']): Promise<Partial<Record<Role, number>>> {
   const roles = (['postgres', 'bus', 'cache'] as const).filter((role) => wanted[role] !== undefined);
   const free = await freePorts(roles.length);
   const chosen = roles.map((role, at) => ({ role, port: wanted[role] === 'free' ? (free[at] ?? 0) : Number(wanted[role]) }));
-  await requirePorts(chosen.filter(({ role }) => wanted[role] !== 'free').map(({ role, port }) => ({ port, ...labels[role] })));
+  await requirePorts(chosen.filter(({ role }) => wanted[role] !== 'free').map(({ role, port }) => ({ port, ...serverLabel(role) })));
   return Object.fromEntries(chosen.map(({ role, port }) => [role, port]));
 }
 
@@ -49,8 +45,8 @@ export async function startServers({ stateDir, ports, durable }: ServerOptions):
   const startDatabase = async (port: number | undefined): Promise<LocalServer | undefined> => (port === undefined ? undefined : startPostgres({ stateDir, port, durable }));
   const settled = await Promise.allSettled([startDatabase(chosen.postgres), redis('bus', chosen.bus), redis('cache', chosen.cache)]);
   const [postgres, bus, cache] = settled.map((one) => (one.status === 'fulfilled' ? one.value : undefined));
-  const stop = async (): Promise<void> => {
-    await Promise.all([postgres?.stop(), bus?.stop(), cache?.stop()]);
+  const stop = async (graceMs?: number): Promise<void> => {
+    await Promise.all([postgres, bus, cache].map(async (server) => server?.stop(graceMs)));
   };
   const failed = settled.find((one) => one.status === 'rejected');
   if (failed) {

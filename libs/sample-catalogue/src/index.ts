@@ -1,0 +1,2 @@
+export { sampleMerchants, sampleProducts } from './sample-products.ts';
+export type { SampleOptions, SampleProduct } from './sample-products.ts';

@@ -1,0 +1,50 @@
+import { sampleMerchants, sampleProducts } from '@millrace/sample-catalogue';
+import { z } from 'zod';
+
+const page = z.object({ data: z.array(z.unknown()) });
+const reportLine = z.object({ type: z.literal('report'), created: z.int(), updated: z.int(), failed: z.int(), error: z.string().nullable() });
+
+interface Gateway {
+  readonly url: string;
+  readonly apiKey: string;
+}
+
+async function call({ url, apiKey }: Gateway, path: string, body?: { type: string; content: string }): Promise<Response> {
+  const init = body === undefined ? {} : { method: 'POST', body: body.content };
+  return fetch(new URL(path, url), { ...init, signal: AbortSignal.timeout(120_000), headers: { 'x-api-key': apiKey, ...(body && { 'content-type': body.type }) } });
+}
+
+async function refusal(response: Response): Promise<Error> {
+  return new Error(`the sample catalogue was refused: ${response.status} ${(await response.text()).slice(0, 500)}`);
+}
+
+/** Is there no product yet? */
+export async function isCatalogueEmpty(gateway: Gateway): Promise<boolean> {
+  const response = await call(gateway, '/api/products?limit=1');
+  if (!response.ok) throw await refusal(response);
+  return page.parse(await response.json()).data.length === 0;
+}
+
+async function createMerchants(gateway: Gateway): Promise<void> {
+  for (const { id, name } of sampleMerchants()) {
+    const response = await call(gateway, '/api/merchants', { type: 'application/json', content: JSON.stringify({ id, name }) });
+    // 409: the default merchant is there from the beginning.
+    if (!response.ok && response.status !== 409) throw await refusal(response);
+    await response.body?.cancel();
+  }
+}
+
+function* lines(count: number): Iterable<string> {
+  for (const product of sampleProducts({ count })) yield `${JSON.stringify(product)}\n`;
+}
+
+/** Imports the sample catalogue through the gateway; a second time changes nothing. Returns how many products are there because of it. */
+export async function loadSample(gateway: Gateway, count = 2_000): Promise<number> {
+  await createMerchants(gateway);
+  const response = await call(gateway, '/api/products/import', { type: 'application/x-ndjson', content: [...lines(count)].join('') });
+  if (!response.ok) throw await refusal(response);
+  const last = (await response.text()).trimEnd().split('\n').at(-1) ?? '';
+  const report = reportLine.parse(JSON.parse(last));
+  if (report.failed > 0 || report.error !== null) throw new Error(`the sample catalogue was imported with ${report.failed} failed rows: ${report.error ?? 'see the log of catalog-api'}`);
+  return report.created + report.updated;
+}
