@@ -1,0 +1,92 @@
+;; Dot products of one query with chosen rows of a matrix. `count` is even: two rows share each load of the query.
+(module
+  (memory (export "memory") 2 65536)
+
+  ;; Rows of 32-bit floats, `stride` bytes apart: a multiple of 64, filled up with zeros. Products are 32-bit floats.
+  (func (export "dots")
+    (param $query i32) (param $rows i32) (param $stride i32) (param $indexes i32) (param $count i32) (param $out i32)
+    (local $a i32) (local $b i32) (local $offset i32) (local $end i32)
+    (local $q v128) (local $a0 v128) (local $a1 v128) (local $b0 v128) (local $b1 v128)
+    (local.set $end (i32.add (local.get $indexes) (i32.shl (local.get $count) (i32.const 2))))
+    (block $done
+      (loop $pair
+        (br_if $done (i32.ge_u (local.get $indexes) (local.get $end)))
+        (local.set $a (i32.add (local.get $rows) (i32.mul (i32.load (local.get $indexes)) (local.get $stride))))
+        (local.set $b (i32.add (local.get $rows) (i32.mul (i32.load offset=4 (local.get $indexes)) (local.get $stride))))
+        (local.set $a0 (v128.const f32x4 0 0 0 0))
+        (local.set $a1 (v128.const f32x4 0 0 0 0))
+        (local.set $b0 (v128.const f32x4 0 0 0 0))
+        (local.set $b1 (v128.const f32x4 0 0 0 0))
+        (local.set $offset (i32.const 0))
+        (loop $block
+          (local.set $q (v128.load (i32.add (local.get $query) (local.get $offset))))
+          (local.set $a0 (f32x4.add (local.get $a0) (f32x4.mul (local.get $q) (v128.load (i32.add (local.get $a) (local.get $offset))))))
+          (local.set $b0 (f32x4.add (local.get $b0) (f32x4.mul (local.get $q) (v128.load (i32.add (local.get $b) (local.get $offset))))))
+          (local.set $q (v128.load offset=16 (i32.add (local.get $query) (local.get $offset))))
+          (local.set $a1 (f32x4.add (local.get $a1) (f32x4.mul (local.get $q) (v128.load offset=16 (i32.add (local.get $a) (local.get $offset))))))
+          (local.set $b1 (f32x4.add (local.get $b1) (f32x4.mul (local.get $q) (v128.load offset=16 (i32.add (local.get $b) (local.get $offset))))))
+          (local.set $q (v128.load offset=32 (i32.add (local.get $query) (local.get $offset))))
+          (local.set $a0 (f32x4.add (local.get $a0) (f32x4.mul (local.get $q) (v128.load offset=32 (i32.add (local.get $a) (local.get $offset))))))
+          (local.set $b0 (f32x4.add (local.get $b0) (f32x4.mul (local.get $q) (v128.load offset=32 (i32.add (local.get $b) (local.get $offset))))))
+          (local.set $q (v128.load offset=48 (i32.add (local.get $query) (local.get $offset))))
+          (local.set $a1 (f32x4.add (local.get $a1) (f32x4.mul (local.get $q) (v128.load offset=48 (i32.add (local.get $a) (local.get $offset))))))
+          (local.set $b1 (f32x4.add (local.get $b1) (f32x4.mul (local.get $q) (v128.load offset=48 (i32.add (local.get $b) (local.get $offset))))))
+          (local.set $offset (i32.add (local.get $offset) (i32.const 64)))
+          (br_if $block (i32.lt_u (local.get $offset) (local.get $stride))))
+        (local.set $a0 (f32x4.add (local.get $a0) (local.get $a1)))
+        (local.set $b0 (f32x4.add (local.get $b0) (local.get $b1)))
+        (f32.store (local.get $out)
+          (f32.add
+            (f32.add (f32x4.extract_lane 0 (local.get $a0)) (f32x4.extract_lane 1 (local.get $a0)))
+            (f32.add (f32x4.extract_lane 2 (local.get $a0)) (f32x4.extract_lane 3 (local.get $a0)))))
+        (f32.store offset=4 (local.get $out)
+          (f32.add
+            (f32.add (f32x4.extract_lane 0 (local.get $b0)) (f32x4.extract_lane 1 (local.get $b0)))
+            (f32.add (f32x4.extract_lane 2 (local.get $b0)) (f32x4.extract_lane 3 (local.get $b0)))))
+        (local.set $out (i32.add (local.get $out) (i32.const 8)))
+        (local.set $indexes (i32.add (local.get $indexes) (i32.const 8)))
+        (br $pair))))
+
+  ;; Rows of signed bytes, `stride` bytes apart: a multiple of 16, filled up with zeros; the query is signed 16-bit.
+  ;; Products are 32-bit integers: the caller scales the query so that they cannot overflow.
+  (func (export "codeDots")
+    (param $query i32) (param $rows i32) (param $stride i32) (param $indexes i32) (param $count i32) (param $out i32)
+    (local $a i32) (local $b i32) (local $offset i32) (local $end i32) (local $at i32)
+    (local $low v128) (local $high v128) (local $codes v128)
+    (local $a0 v128) (local $a1 v128) (local $b0 v128) (local $b1 v128)
+    (local.set $end (i32.add (local.get $indexes) (i32.shl (local.get $count) (i32.const 2))))
+    (block $done
+      (loop $pair
+        (br_if $done (i32.ge_u (local.get $indexes) (local.get $end)))
+        (local.set $a (i32.add (local.get $rows) (i32.mul (i32.load (local.get $indexes)) (local.get $stride))))
+        (local.set $b (i32.add (local.get $rows) (i32.mul (i32.load offset=4 (local.get $indexes)) (local.get $stride))))
+        (local.set $a0 (v128.const i32x4 0 0 0 0))
+        (local.set $a1 (v128.const i32x4 0 0 0 0))
+        (local.set $b0 (v128.const i32x4 0 0 0 0))
+        (local.set $b1 (v128.const i32x4 0 0 0 0))
+        (local.set $offset (i32.const 0))
+        (loop $block
+          (local.set $at (i32.add (local.get $query) (i32.shl (local.get $offset) (i32.const 1))))
+          (local.set $low (v128.load (local.get $at)))
+          (local.set $high (v128.load offset=16 (local.get $at)))
+          (local.set $codes (v128.load (i32.add (local.get $a) (local.get $offset))))
+          (local.set $a0 (i32x4.add (local.get $a0) (i32x4.dot_i16x8_s (i16x8.extend_low_i8x16_s (local.get $codes)) (local.get $low))))
+          (local.set $a1 (i32x4.add (local.get $a1) (i32x4.dot_i16x8_s (i16x8.extend_high_i8x16_s (local.get $codes)) (local.get $high))))
+          (local.set $codes (v128.load (i32.add (local.get $b) (local.get $offset))))
+          (local.set $b0 (i32x4.add (local.get $b0) (i32x4.dot_i16x8_s (i16x8.extend_low_i8x16_s (local.get $codes)) (local.get $low))))
+          (local.set $b1 (i32x4.add (local.get $b1) (i32x4.dot_i16x8_s (i16x8.extend_high_i8x16_s (local.get $codes)) (local.get $high))))
+          (local.set $offset (i32.add (local.get $offset) (i32.const 16)))
+          (br_if $block (i32.lt_u (local.get $offset) (local.get $stride))))
+        (local.set $a0 (i32x4.add (local.get $a0) (local.get $a1)))
+        (local.set $b0 (i32x4.add (local.get $b0) (local.get $b1)))
+        (i32.store (local.get $out)
+          (i32.add
+            (i32.add (i32x4.extract_lane 0 (local.get $a0)) (i32x4.extract_lane 1 (local.get $a0)))
+            (i32.add (i32x4.extract_lane 2 (local.get $a0)) (i32x4.extract_lane 3 (local.get $a0)))))
+        (i32.store offset=4 (local.get $out)
+          (i32.add
+            (i32.add (i32x4.extract_lane 0 (local.get $b0)) (i32x4.extract_lane 1 (local.get $b0)))
+            (i32.add (i32x4.extract_lane 2 (local.get $b0)) (i32x4.extract_lane 3 (local.get $b0)))))
+        (local.set $out (i32.add (local.get $out) (i32.const 8)))
+        (local.set $indexes (i32.add (local.get $indexes) (i32.const 8)))
+        (br $pair)))))

@@ -1,0 +1,29 @@
+import type { VectorReader } from '../ports.ts';
+import { createThread } from './thread.ts';
+
+export interface EmbeddedVectorReaderOptions {
+  /** The directory that embedding-worker writes; it may not exist yet. */
+  readonly directory: string;
+  /** After which a call fails with VectorsUnavailableError. */
+  readonly queryTimeoutMs?: number;
+}
+
+/**
+ * Exact nearest neighbours from an in-memory copy in a thread of its own, which takes over every commit of any process before it answers.
+ * Without a live collection `model` is undefined and the rest rejects with VectorsUnavailableError; it works as soon as there is one.
+ */
+export async function openEmbeddedVectorReader({ directory, queryTimeoutMs = 2_000 }: EmbeddedVectorReaderOptions): Promise<VectorReader> {
+  const thread = createThread({ url: workerUrl(import.meta.url), workerData: { directory }, timeoutMs: queryTimeoutMs });
+  // The first load happens now instead of in the first request. What is wrong with the files, that request will say.
+  thread.ask('warm', {}).catch(() => undefined);
+  return {
+    exact: true,
+    model: async () => (await thread.ask('model', {})) ?? undefined,
+    get: async (sku) => (await thread.ask('get', { sku })) ?? undefined,
+    nearest: (vector, query) => thread.ask('nearest', { vector, query }),
+    close: () => thread.close(),
+  };
+}
+
+/** From source the worker is a file beside this one; in a bundle it is beside the main file. */
+const workerUrl = (self: string): URL => (self.endsWith('.ts') ? new URL('./worker.ts', self) : new URL('./embedded-vectors-worker.js', self));

@@ -1,0 +1,55 @@
+import { parentPort, workerData } from 'node:worker_threads';
+import { InvalidVectorError, VectorsUnavailableError } from '../errors.ts';
+import { openLiveCollection, type OpenCollection } from './collection.ts';
+import { toWire, type Answer, type Request } from './protocol.ts';
+
+// The reader's thread: node:sqlite and the search block, so they must not run where requests are served.
+const directory = String(workerData.directory);
+let open: OpenCollection | undefined;
+
+function live(): OpenCollection | undefined {
+  if (open !== undefined && !open.isLive()) forget();
+  open ??= openLiveCollection(directory);
+  return open;
+}
+
+function forget(): void {
+  open?.close();
+  open = undefined;
+}
+
+function required(): OpenCollection {
+  const collection = live();
+  if (collection === undefined) throw new VectorsUnavailableError('there is no live vector collection yet');
+  return collection;
+}
+
+function perform(request: Request): unknown {
+  switch (request.operation) {
+    case 'warm':
+      live()?.catchUp();
+      return null;
+    case 'model':
+      return live()?.model ?? null;
+    case 'get':
+      return required().get(request.params.sku) ?? null;
+    case 'nearest':
+      return required().nearest(request.params.vector, request.params.query);
+  }
+  return null;
+}
+
+function answer(request: Request): Answer {
+  const { id } = request;
+  try {
+    return { id, result: perform(request) };
+  } catch (error) {
+    // After an error of the file itself the next request starts from a fresh handle.
+    if (!(error instanceof InvalidVectorError) && !(error instanceof RangeError)) forget();
+    return { id, error: toWire(error) };
+  }
+}
+
+parentPort?.on('message', (request: Request) => {
+  if (Date.now() <= request.deadline) parentPort?.postMessage(answer(request), []);
+});
