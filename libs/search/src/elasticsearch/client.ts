@@ -22,6 +22,11 @@ export const connect = ({ node, apiKey, caFile }: ElasticsearchOptions, { timeou
 
 export const statusOf = (error: unknown): number | undefined => (error instanceof errors.ResponseError ? error.statusCode : undefined);
 
+const isUnavailable = (status: number): boolean => status === 401 || status === 403 || status === 404 || status === 429 || status >= 500;
+
+/** An error inside of an answer to several requests. */
+export const errorOf = (status: number, reason: string): Error => (isUnavailable(status) ? new SearchUnavailableError(reason) : new Error(reason));
+
 /** Turns "cannot answer now" (no connection, too slow, no index, overloaded) into SearchUnavailableError; other errors are bugs and pass. */
 export async function available<T>(request: Promise<T>): Promise<T> {
   try {
@@ -30,7 +35,7 @@ export async function available<T>(request: Promise<T>): Promise<T> {
     const status = statusOf(error);
     const isDown = error instanceof errors.ConnectionError || error instanceof errors.TimeoutError || error instanceof errors.NoLivingConnectionsError;
     if (status === 404) throw new SearchUnavailableError('there is no search index yet', { cause: error });
-    if (isDown || status === 401 || status === 403 || status === 429 || (status !== undefined && status >= 500)) {
+    if (isDown || (status !== undefined && isUnavailable(status))) {
       throw new SearchUnavailableError(`elasticsearch does not answer: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
     }
     throw error;

@@ -6,6 +6,7 @@ interface Derived {
   readonly sku_code: string;
   readonly codes: readonly string[];
   readonly in_stock: boolean;
+  readonly composed?: string;
   readonly created_ms: number;
   readonly price_by_currency: Readonly<Record<string, number>>;
 }
@@ -24,6 +25,8 @@ const MAX_DEPTH = 18;
 export function toIndexed({ sku, version, product }: SearchChange): IndexedDocument {
   if (product === undefined) return { sku, version, deleted: true, deleted_ms: Date.now() };
   const created = Date.parse(product.created_at);
+  const text = [product.name, product.brand, product.category, product.mpn, product.description].join('\n');
+  const composed = text.normalize('NFC');
   return {
     ...product,
     attributes: Object.fromEntries(Object.entries(product.attributes).map(([key, value]) => [key, flatten(value, 1)])),
@@ -31,6 +34,7 @@ export function toIndexed({ sku, version, product }: SearchChange): IndexedDocum
     sku_code: codeOf(product.sku),
     codes: [...new Set([product.sku, product.mpn ?? '', ...product.ean].flatMap(codesOf))],
     in_stock: product.stock !== 0,
+    ...(composed === text ? {} : { composed }),
     created_ms: Number.isNaN(created) ? 0 : created,
     price_by_currency: product.price_minor === null ? {} : { [product.currency]: product.price_minor },
   };
@@ -47,7 +51,7 @@ function flatten(value: Json, depth: number): Json {
 }
 
 /** The product without what was added for searching. */
-export function toProduct({ deleted, sku_code, codes, in_stock, created_ms, price_by_currency, ...product }: IndexedProduct): SearchDocument {
-  void [deleted, sku_code, codes, in_stock, created_ms, price_by_currency];
+export function toProduct({ deleted, sku_code, codes, in_stock, composed, created_ms, price_by_currency, ...product }: IndexedProduct): SearchDocument {
+  void [deleted, sku_code, codes, in_stock, composed, created_ms, price_by_currency];
   return product;
 }

@@ -59,6 +59,8 @@ const properties: Record<string, estypes.MappingProperty> = {
   codes: { type: 'keyword', doc_values: false },
   in_stock: { type: 'boolean' },
   created_ms: { type: 'long' },
+  // Texts in composed form, where the product has decomposed letters, which asciifolding does not fold.
+  composed: { ...stored, copy_to: intoText },
   // One field a currency, so that filters, sorts and ranges of one currency never meet prices in another.
   price_by_currency: { type: 'object', dynamic: true },
   all: { type: 'text', analyzer: 'stemmed' },

@@ -1,6 +1,7 @@
 import type { Client, estypes } from '@elastic/elasticsearch';
 import type { Suggestion } from '../ports.ts';
 import { allowedEdits, analyseQuery, fold } from '../text.ts';
+import { errorOf } from './client.ts';
 import type { Query } from './query.ts';
 
 const MAX_PRODUCTS_READ = 60;
@@ -38,7 +39,7 @@ async function complete(client: Client, typed: Typed): Promise<Suggestion[]> {
     ],
   });
   const [category, brand, products] = responses.map((response) => {
-    if ('error' in response) throw Object.assign(new Error(response.error.reason ?? response.error.type), { statusCode: response.status });
+    if ('error' in response) throw errorOf(response.status ?? 500, response.error.reason ?? response.error.type);
     return response;
   });
   const skus = new Map<string, string>();

@@ -1,0 +1,26 @@
+/** The contract that every adapter of the search ports must satisfy. */
+import { describe } from '@jest/globals';
+import { describeAnswers } from './testing/answers.ts';
+import type { OpenSearchAdapter } from './testing/fixture.ts';
+import { describeIndexes, describeSuggestions } from './testing/indexes.ts';
+import { describeMatching } from './testing/matching.ts';
+import { describeVersions } from './testing/versions.ts';
+
+export { product, toChange, toTombstone } from './testing/fixture.ts';
+export type { OpenSearchAdapter, SearchAdapter } from './testing/fixture.ts';
+
+export interface SearchFeatures {
+  /** Completions of what is being typed. An adapter without them answers suggest() with nothing. */
+  readonly suggestions: boolean;
+}
+
+/** `openAdapter` gives each test an empty store of its own. */
+export function describeSearchContract(name: string, features: SearchFeatures, openAdapter: OpenSearchAdapter): void {
+  describe(`${name} satisfies the search contract`, () => {
+    describe('versions', () => describeVersions(openAdapter));
+    describe('matching', () => describeMatching(openAdapter));
+    describe('answers', () => describeAnswers(openAdapter));
+    (features.suggestions ? describe : describe.skip)('suggestions', () => describeSuggestions(openAdapter));
+    describe('indexes', () => describeIndexes(openAdapter));
+  });
+}
