@@ -78,13 +78,17 @@ export async function importInBatches(rows: AsyncIterable<ImportRow>, ports: Imp
     if (error instanceof AppError) throw error;
     if (!isBrokenFile(error)) throw error;
     await flush();
-    return { totals, error: `the file breaks off: ${error instanceof Error ? error.message : 'it cannot be read'}; the rows up to line ${totals.lastGoodLine ?? 0} were read` };
+    return { totals, error: `the file breaks off: ${messageOf(error)}; the rows up to line ${totals.lastGoodLine ?? 0} were read` };
   }
 }
 
-/** zlib's and csv-parse's own errors: the upload is damaged, not we. */
-export const isBrokenFile = (error: unknown): boolean =>
-  error instanceof Error && 'code' in error && typeof error.code === 'string' && (error.code.startsWith('Z_') || error.code.startsWith('CSV_') || error.code === 'ERR_STREAM_PREMATURE_CLOSE' || error.code === 'ECONNRESET');
+const messageOf = (error: unknown): string => (typeof error === 'object' && error !== null && 'message' in error && typeof error.message === 'string' ? error.message : 'it cannot be read');
+
+/** zlib's, csv-parse's and the socket's own errors: the upload is damaged, not we. */
+export function isBrokenFile(error: unknown): boolean {
+  const code = typeof error === 'object' && error !== null && 'code' in error && typeof error.code === 'string' ? error.code : '';
+  return code.startsWith('Z_') || code.startsWith('CSV_') || code === 'ERR_STREAM_PREMATURE_CLOSE' || code === 'ECONNRESET';
+}
 
 /** The last line of an import's answer. */
 export function toReport(totals: Totals, rest: Pick<ImportReport, 'dry_run' | 'atomic' | 'committed' | 'error' | 'seconds'>): ImportReport {

@@ -31,7 +31,7 @@ void runService({
     await checkSchemaVersion(db, migrations);
     health.addCheck('database', () => checkSchemaVersion(readDb, migrations));
 
-    const relay = await startProductRelay({ config, pool, topic: productUpdates, logger, metrics });
+    const relay = startProductRelay({ config, pool, topic: productUpdates, logger, metrics });
     onClose(() => relay.close());
     onClose(startHousekeeping(db, logger));
     const search = await openSearch(config);

@@ -1,8 +1,9 @@
 import { describe, expect, it } from '@jest/globals';
 import { productExample } from '@millrace/contracts';
 import type { Product } from '@millrace/contracts';
-import type { SimilarQuery, VectorPayload } from '@millrace/vectors';
+import type { SimilarQuery, VectorPayload, VectorRecord } from '@millrace/vectors';
 import { findSimilar } from '../src/find-similar.ts';
+import type { FindSimilarPorts } from '../src/find-similar.ts';
 
 const payload = (category: string | null, brand: string | null): VectorPayload => ({ name: 'n', category, brand, merchant_id: 1, price_minor: 1_050, currency: 'USD', in_stock: true, image_url: null });
 const stored = [
@@ -13,15 +14,15 @@ const stored = [
   { sku: 'far', score: 0.5, payload: payload('c9', 'b9') },
 ].toSorted((a, b) => b.score - a.score).map((hit) => ({ ...hit, embeddedAt: '2026-11-01T00:00:00Z' }));
 const product: Product = { ...productExample, status: 'active', sku: 'me', category: 'c0', brand: 'b0' };
-const record = { sku: 'me', version: 1, vector: new Float32Array([1]), textHash: 'h', payload: payload('c0', 'b0'), embeddedAt: '' };
-const vectors = {
+const record: VectorRecord = { sku: 'me', version: 1, vector: new Float32Array([1]), textHash: 'h', payload: payload('c0', 'b0'), embeddedAt: '' };
+const vectors: FindSimilarPorts['vectors'] = {
   get: async () => record,
   model: async () => ({ id: 'm1', dimensions: 1, document: '' }),
-  nearest: async (_vector: Float32Array, { limit, category, brand, excludeSkus }: SimilarQuery) =>
+  nearest: async (_vector, { limit, category, brand, excludeSkus }: SimilarQuery) =>
     stored.filter((hit) => !excludeSkus.includes(hit.sku) && (category === undefined || hit.payload.category === category) && (brand === undefined || hit.payload.brand === brand)).slice(0, limit),
 };
 const newest = async (category: string): Promise<Product[]> => [product, { ...product, sku: 'newest', category }];
-const ask = (over: { limit?: number; minScore?: number; category?: string } = {}, ports = { vectors, findNewestOfCategory: newest }) => findSimilar(ports, { product, limit: 10, minScore: 0.75, ...over });
+const ask = (over: { limit?: number; minScore?: number; category?: string } = {}, ports: FindSimilarPorts = { vectors, findNewestOfCategory: newest }) => findSimilar(ports, { product, limit: 10, minScore: 0.75, ...over });
 const shape = (answer: Awaited<ReturnType<typeof ask>>): string[] => answer.data.map((item) => `${item.sku}:${item.source}`);
 
 describe('findSimilar', () => {

@@ -30,9 +30,12 @@ const pick = (names: readonly string[], headers: Readonly<Record<string, string 
 
 const hasBody = (req: Request): boolean => req.headers['transfer-encoding'] !== undefined || Number(req.headers['content-length'] ?? 0) > 0;
 
+/** A failure of the socket, as Node names it. */
+const isSystemError = (error: unknown): boolean => typeof error === 'object' && error !== null && 'code' in error && !(error instanceof AppError);
+
 function toAppError(error: unknown, service: string): unknown {
   if (error instanceof errors.HeadersTimeoutError || error instanceof errors.BodyTimeoutError) return new AppError('upstream_timeout', `${service} did not answer in time`, { cause: error, headers: { 'Retry-After': '1' } });
-  if (error instanceof errors.UndiciError || (error instanceof Error && 'code' in error)) return new AppError('upstream_unavailable', `${service} cannot be reached now`, { cause: error, headers: { 'Retry-After': '1' } });
+  if (error instanceof errors.UndiciError || isSystemError(error)) return new AppError('upstream_unavailable', `${service} cannot be reached now`, { cause: error, headers: { 'Retry-After': '1' } });
   return error;
 }
 

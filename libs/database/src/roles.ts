@@ -27,18 +27,26 @@ export async function ensureRole(db: Kysely<unknown>, { role, password = randomB
   return password;
 }
 
-/** Rights on the service's own schema only, also for what later migrations add; nothing on any other schema, nothing on public. */
+/**
+ * Rights on the service's own schema only; nothing on any other schema, nothing on public. Call it after each migration. Partitioned tables
+ * belong to the service: only an owner may make and drop partitions.
+ */
 export async function grantSchema(db: Kysely<unknown>, { role, schema }: ServiceRole): Promise<void> {
   const to = sql.id(role);
   const on = sql.id(schema);
   const statements = [
     sql`revoke all on schema ${on} from public`,
     sql`revoke create on schema public from public`,
-    sql`grant usage on schema ${on} to ${to}`,
+    sql`grant usage, create on schema ${on} to ${to}`,
     sql`grant select, insert, update, delete, truncate on all tables in schema ${on} to ${to}`,
     sql`grant usage, select on all sequences in schema ${on} to ${to}`,
     sql`grant execute on all functions in schema ${on} to ${to}`,
     sql`alter role ${to} set search_path = ${on}, pg_catalog`,
   ];
   for (const statement of statements) await statement.execute(db);
+  const partitioned = await sql<{ name: string }>`
+    select c.relname as name from pg_class c join pg_namespace n on n.oid = c.relnamespace
+    where n.nspname = ${schema} and c.relkind in ('p', 'r') and (c.relkind = 'p' or c.relispartition) and pg_get_userbyid(c.relowner) <> ${role}`.execute(db);
+  if (partitioned.rows.length > 0) await sql`grant ${to} to current_user`.execute(db);
+  for (const { name } of partitioned.rows) await sql`alter table ${sql.id(schema, name)} owner to ${to}`.execute(db);
 }

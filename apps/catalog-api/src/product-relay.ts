@@ -1,0 +1,48 @@
+import { createRedisStreamsBus } from '@millrace/bus';
+import type { Topic } from '@millrace/bus';
+import { createOutboxWaker, createRelay, outboxChannel } from '@millrace/outbox';
+import { connectRedis } from '@millrace/redis-kit';
+import type { Logger } from '@millrace/service';
+import type { Pool } from 'pg';
+import type { Registry } from 'prom-client';
+import type { Config } from './config.ts';
+
+export interface ProductRelayDeps {
+  readonly config: Config;
+  readonly pool: Pool;
+  readonly topic: Topic;
+  readonly logger: Logger;
+  readonly metrics: Registry;
+}
+
+export interface ProductRelay {
+  /** After a commit: the relay looks at once. Returns at once, never throws. */
+  readonly wake: () => void;
+  close(): Promise<void>;
+}
+
+const SCHEMA = 'catalog';
+const TRIM_EVERY_MS = 60_000;
+
+/** The outbox of the catalogue: its relay to `product:updates`, and the trimming of what every group has acknowledged. */
+export function startProductRelay({ config, pool, topic, logger, metrics }: ProductRelayDeps): ProductRelay {
+  const connect = () => connectRedis(config.REDIS_URL, { role: 'background', name: 'catalog-api:relay' });
+  const directUrl = config.DATABASE_DIRECT_URL ?? config.CATALOG_API_DATABASE_URL;
+  const relay = createRelay({ pool, directUrl, connect, schema: SCHEMA, topics: [topic], pollMs: config.RELAY_POLL_MS, logger, metrics });
+  const waker = createOutboxWaker(pool, { channel: outboxChannel(SCHEMA) });
+  const bus = createRedisStreamsBus({ connect: (role) => connectRedis(config.REDIS_URL, { role, name: 'catalog-api:trim' }), logger });
+  const trim = async (): Promise<void> => {
+    if (!relay.isLeading()) return;
+    const removed = await bus.trimAcknowledged(topic, { keep: config.PRODUCT_STREAM_RETENTION_KEEP });
+    if (removed > 0) logger.debug({ removed, topic: topic.name }, 'trimmed acknowledged entries');
+  };
+  const timer = setInterval(() => void trim().catch((error: unknown) => logger.warn({ err: error }, 'trimming failed, it will be tried again')), TRIM_EVERY_MS);
+  return {
+    wake: () => waker.wake(),
+    close: async () => {
+      clearInterval(timer);
+      await relay.close();
+      await bus.close();
+    },
+  };
+}

@@ -1,0 +1,70 @@
+import { mkdtemp, readFile, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { createTestDatabase } from '@millrace/testing';
+import type { TestDatabase } from '@millrace/testing';
+import { Client } from 'pg';
+import { migrate } from '../src/commands/migrate.ts';
+import { loadMigrations } from '../src/load-migrations.ts';
+import { services } from '../src/services.ts';
+
+let database: TestDatabase;
+let rolesFile: string;
+const run = () => migrate({ databaseUrl: database.url, rolesFile, given: {}, loadMigrations, print: () => undefined });
+const urls = async (): Promise<Map<string, string>> => new Map((await readFile(rolesFile, 'utf8')).trim().split('\n').map((line) => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)]));
+
+beforeAll(async () => {
+  database = await createTestDatabase();
+  rolesFile = join(await mkdtemp(join(tmpdir(), 'millrace-roles-')), 'roles.env');
+  await run();
+});
+afterAll(() => database.drop());
+
+async function asRole<T>(variable: string, work: (client: Client) => Promise<T>): Promise<T> {
+  const client = new Client({ connectionString: (await urls()).get(variable) ?? '' });
+  await client.connect();
+  try {
+    return await work(client);
+  } finally {
+    await client.end();
+  }
+}
+
+describe('millrace migrate', () => {
+  it('writes the URL of each service, readable by its owner only', async () => {
+    expect([...(await urls()).keys()]).toEqual(services.map((service) => service.variable));
+    expect((await stat(rolesFile)).mode & 0o777).toBe(0o600);
+  });
+  it.each(services.map(({ app, variable, schema }) => [app, variable, schema] as const))('lets %s into its own schema and nowhere else', async (_app, variable, schema) => {
+    await asRole(variable, async (client) => {
+      const tables = await client.query<{ schema: string; name: string }>(`select schemaname as schema, tablename as name from pg_tables where schemaname in ('catalog', 'gateway', 'search', 'embedding') and tablename not like 'kysely%'`);
+      expect(tables.rows.length).toBeGreaterThan(5);
+      for (const { schema: other, name } of tables.rows) {
+        const read = client.query(`select 1 from ${other}.${name} limit 1`);
+        if (other === schema) await expect(read).resolves.toBeDefined();
+        else await expect(read).rejects.toMatchObject({ code: '42501' });
+      }
+      await expect(client.query('create table public.x (a int)')).rejects.toMatchObject({ code: '42501' });
+      await expect(client.query('create schema y')).rejects.toMatchObject({ code: '42501' });
+    });
+  });
+  it('keeps the passwords when it runs again', async () => {
+    const before = await urls();
+    await run();
+    expect(await urls()).toEqual(before);
+    await asRole('CATALOG_API_DATABASE_URL', async (client) => client.query('select 1'));
+  });
+  it('lets the catalogue make and drop partitions of what it has published', async () => {
+    await asRole('CATALOG_API_DATABASE_URL', async (client) => {
+      await client.query(`create table catalog.outbox_published_test partition of catalog.outbox_published for values from ('2001-01-01') to ('2001-01-02')`);
+      await client.query('drop table catalog.outbox_published_test');
+    });
+  });
+  it('lets nobody change the audit log', async () => {
+    await asRole('GATEWAY_DATABASE_URL', async (client) => {
+      await client.query(`insert into gateway.audit_log (key_id, operation, method, path, status, request_id) values ('k', 'o', 'GET', '/', 200, 'r')`);
+      for (const statement of [`update gateway.audit_log set status = 500`, 'delete from gateway.audit_log', 'truncate gateway.audit_log']) await expect(client.query(statement)).rejects.toThrow('append-only');
+    });
+  });
+});

@@ -1,0 +1,25 @@
+import { describe, expect, it } from '@jest/globals';
+import { operations } from '@millrace/contracts';
+import { z } from 'zod';
+import { createOpenApi } from '../src/openapi.ts';
+
+const document = z.object({ openapi: z.string(), paths: z.record(z.string(), z.record(z.string(), z.looseObject({ operationId: z.string() }))), components: z.looseObject({}) }).parse(JSON.parse(JSON.stringify(createOpenApi(operations))));
+const served = Object.entries(document.paths).flatMap(([path, methods]) => Object.entries(methods).map(([method, operation]) => ({ path, method, operation, id: operation.operationId })));
+
+describe('the OpenAPI document', () => {
+  it('is 3.1 and has every operation of the route table, once', () => {
+    expect(document.openapi).toBe('3.1.0');
+    expect(served.map(({ id }) => id).toSorted()).toEqual(operations.map((operation) => operation.operationId).toSorted());
+  });
+  it.each(served.map((entry) => [entry.id, entry] as const))('has an example of what %s takes and answers', (_id, { operation }) => {
+    const text = JSON.stringify(operation);
+    const needsBody = text.includes('"requestBody"') && text.includes('application/json');
+    expect(needsBody && !/"requestBody":\{.*"example"/.test(text)).toBe(false);
+    const withContent = /"20\d":\{"description":"[^"]*","content"/.test(text);
+    expect(withContent && !/"20\d":\{.*"example"/.test(text)).toBe(false);
+  });
+  it.each(operations.map((operation) => [operation.operationId, operation] as const))('gives %s examples that its own schemas accept', (_id, operation) => {
+    for (const { schema, example } of Object.values(operation.responses)) if (schema) expect(schema.safeParse(example)).toMatchObject({ success: true });
+    if (operation.body) expect(operation.body.safeParse(operation.bodyExample)).toMatchObject({ success: true });
+  });
+});

@@ -1,0 +1,128 @@
+import { createServer } from 'node:http';
+import type { IncomingMessage, Server } from 'node:http';
+import { once } from 'node:events';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import type { Operation } from '@millrace/contracts';
+import { createHttpApp, startHttpServer } from '@millrace/http';
+import type { HttpServer } from '@millrace/http';
+import { createApiKey, createLogger, createMetrics, hashApiKey } from '@millrace/service';
+import { eventually } from '@millrace/testing';
+import type { AuditEntry } from '../src/audit.repository.ts';
+import { createAuthenticateKey } from '../src/authenticate-key.ts';
+import { createUpstream } from '../src/proxy.ts';
+import { routeTable } from '../src/route-table.ts';
+import { security } from '../src/security.ts';
+
+const operation = (over: Partial<Operation>): Operation => ({ operationId: 'op', method: 'get', path: '/api/things/{sku}', service: 'svc', scope: 'products:read', summary: '', responses: {}, ...over });
+const operations = [
+  operation({}),
+  operation({ operationId: 'write', method: 'post', path: '/api/things', scope: 'products:write', audited: true }),
+  operation({ operationId: 'slow', path: '/api/slow', timeoutMs: 50 }),
+  operation({ operationId: 'down', path: '/api/down', service: 'down' }),
+];
+const keys = { reader: createApiKey(), writer: createApiKey(), development: createApiKey() };
+const owners = new Map([
+  [hashApiKey(keys.reader), { id: 'key_reader', scopes: ['products:read'], isDevelopment: false }],
+  [hashApiKey(keys.writer), { id: 'key_writer', scopes: ['products:read', 'products:write'], isDevelopment: false }],
+  [hashApiKey(keys.development), { id: 'key_dev', scopes: ['products:read'], isDevelopment: true }],
+]);
+const seen: { url: string; headers: IncomingMessage['headers']; body: string }[] = [];
+const audited: AuditEntry[] = [];
+let service: Server;
+let gateway: HttpServer;
+let lookups = 0;
+
+
+beforeAll(async () => {
+  service = createServer((req, res) => {
+    if (req.url === '/api/slow') return;
+    let body = '';
+    req.on('data', (chunk: Buffer) => { body += chunk.toString(); });
+    req.on('end', () => {
+      seen.push({ url: req.url ?? '', headers: req.headers, body });
+      res.writeHead(200, { 'content-type': 'application/json', etag: '"1.1"', 'x-secret': 'inside' }).end('{"ok":true}');
+    });
+  }).listen(0, '127.0.0.1');
+  await once(service, 'listening');
+  const address = service.address();
+  const upstreams = { svc: createUpstream('svc', `http://127.0.0.1:${typeof address === 'object' && address ? address.port : 0}`), down: createUpstream('down', 'http://127.0.0.1:1') };
+
+  const authenticate = createAuthenticateKey({ isProduction: true, findKeyOwner: async (hash) => { lookups += 1; return owners.get(hash); } });
+  const logger = createLogger('test', 'silent');
+  const routes = routeTable({ operations, upstreams, authenticate, logger, signer: { sign: async (audience, caller) => `${audience}:${caller.subject}` }, audit: async (entry) => void audited.push(entry) });
+  gateway = await startHttpServer(createHttpApp({ logger, metrics: createMetrics('test'), handlers: [...security(['https://shop.example']), routes] }), { host: '127.0.0.1', port: 0 });
+});
+afterAll(async () => {
+  await gateway.close(0);
+  service.closeAllConnections();
+  service.close();
+});
+
+const call = (path: string, init: RequestInit & { key?: string } = {}) =>
+  fetch(`http://127.0.0.1:${gateway.port}${path}`, { ...init, headers: { ...Object.fromEntries(new Headers(init.headers)), ...(init.key !== undefined && { 'x-api-key': init.key }) } });
+
+describe('the route table', () => {
+  it.each([
+    ['without a declared scope', { scope: undefined }],
+    ['with an unknown scope', { scope: 'everything' }],
+    ['to an unknown service', { service: 'nowhere' }],
+  ])('fails at boot for a route %s', (_what, over) => {
+    const broken = Object.assign(operation({}), over);
+    const deps = { upstreams: { svc: createUpstream('svc', 'http://127.0.0.1:1') }, authenticate: async () => ({ id: '', scopes: [], isDevelopment: false }), signer: { sign: async () => '' }, audit: async () => undefined, logger: createLogger('test', 'silent') };
+    expect(() => routeTable({ ...deps, operations: [broken] })).toThrow(/\/api\/things/);
+  });
+  it('passes a call on under a signed identity, without the key, and its answer back', async () => {
+    const answer = await call('/api/things/a%2Fb%20c?x=1', { key: keys.reader, headers: { cookie: 'private' } });
+    expect([answer.status, await answer.json(), answer.headers.get('etag'), answer.headers.get('x-secret')]).toEqual([200, { ok: true }, '"1.1"', null]);
+    const last = seen.at(-1);
+    expect(last).toMatchObject({ url: '/api/things/a%2Fb%20c?x=1', headers: { authorization: 'Bearer svc:key_reader', traceparent: expect.stringMatching(/^00-/), 'x-request-id': answer.headers.get('x-request-id') } });
+    expect(last?.headers).not.toHaveProperty('x-api-key');
+    expect(last?.headers).not.toHaveProperty('cookie');
+  });
+  it.each([[undefined, 401], ['mr_unknown_unknown_unknown', 401], ['rubbish', 401]])('refuses the key %p with %d', async (key, status) => {
+    const answer = await call('/api/things/a', key === undefined ? {} : { key });
+    expect([answer.status, await answer.json()]).toMatchObject([status, { code: 'unauthenticated' }]);
+  });
+  it('refuses a development key under NODE_ENV=production', async () => {
+    expect((await call('/api/things/a', { key: keys.development })).status).toBe(401);
+  });
+  it('asks the database once for many calls with one key', async () => {
+    await call('/api/things/a', { key: keys.reader });
+    const before = lookups;
+    await Promise.all(Array.from({ length: 10 }, () => call('/api/things/a', { key: keys.reader })));
+    expect(lookups).toBe(before);
+  });
+  it('refuses a key without the scope, and audits the attempt', async () => {
+    const answer = await call('/api/things', { key: keys.reader, method: 'POST' });
+    expect([answer.status, await answer.json()]).toMatchObject([403, { code: 'forbidden' }]);
+    await eventually(() => audited.some((entry) => entry.keyId === 'key_reader' && entry.status === 403));
+  });
+  it('audits a privileged call with its outcome', async () => {
+    const answer = await call('/api/things', { key: keys.writer, method: 'POST', body: '{"a":1}', headers: { 'content-type': 'application/json' } });
+    expect(seen.at(-1)?.body).toBe('{"a":1}');
+    await eventually(() => audited.some((entry) => entry.requestId === answer.headers.get('x-request-id') && entry.status === 200 && entry.operation === 'write'));
+  });
+  it('refuses a body that is too large before any service sees it', async () => {
+    const before = seen.length;
+    expect((await call('/api/things', { key: keys.writer, method: 'POST', body: 'x'.repeat(1_100_000) })).status).toBe(413);
+    expect(seen).toHaveLength(before);
+  });
+  it('answers 502 for a service that is down and 504 for one that is silent', async () => {
+    expect([(await call('/api/down', { key: keys.reader })).status, (await call('/api/slow', { key: keys.reader })).status]).toEqual([502, 504]);
+  });
+  it('answers 405 with the methods that are possible, 404 elsewhere', async () => {
+    const wrong = await call('/api/things/a', { key: keys.reader, method: 'DELETE' });
+    expect([wrong.status, wrong.headers.get('allow')]).toEqual([405, 'GET']);
+    expect((await call('/internal/products/export', { key: keys.reader })).status).toBe(404);
+    expect((await call('/metrics', { key: keys.reader })).status).toBe(404);
+  });
+  it('lets only listed origins in', async () => {
+    const allowed = await call('/api/things/a', { key: keys.reader, headers: { origin: 'https://shop.example' } });
+    const other = await call('/api/things/a', { key: keys.reader, headers: { origin: 'https://evil.example' } });
+    expect([allowed.headers.get('access-control-allow-origin'), other.headers.get('access-control-allow-origin')]).toEqual(['https://shop.example', null]);
+  });
+  it('sends security headers', async () => {
+    const { headers } = await call('/api/things/a', { key: keys.reader });
+    expect([headers.get('x-content-type-options'), headers.get('x-powered-by'), headers.has('content-security-policy')]).toEqual(['nosniff', null, true]);
+  });
+});
