@@ -60,17 +60,24 @@ export async function openEmbeddedVectorAdmin({ directory }: { directory: string
 /** Marked before it is unlinked: writers of other processes that have the file open are refused instead of writing into the void. */
 function drop(directory: string, collection: string, withFile: (collection: string, work: (db: DatabaseSync) => void) => void): void {
   try {
-    withFile(collection, (db) => writeTransaction(db, () => db.exec('UPDATE state SET dropped = 1')));
+    withFile(collection, (db) => {
+      if (isComplete(db)) writeTransaction(db, () => db.exec('UPDATE state SET dropped = 1'));
+    });
   } catch (error) {
-    // A file whose creation or removal was interrupted has no state: nobody can be writing to it.
-    const isUnfinished = error instanceof Error && /no such table|not a text|not a number/.test(error.message);
-    if (!isUnfinished && !(error instanceof CollectionDroppedError) && !(error instanceof VectorsUnavailableError)) throw error;
+    // Dropped by another process meanwhile, or nothing that anybody could be writing to.
+    if (!(error instanceof CollectionDroppedError) && !(error instanceof VectorsUnavailableError) && !isNotADatabase(error)) throw error;
   }
   removeCollectionFiles(directory, collection);
 }
 
+/** False for a file whose creation was interrupted. */
+const isComplete = (db: DatabaseSync): boolean => db.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'state'").get() !== undefined;
+
+/** SQLITE_NOTADB */
+const isNotADatabase = (error: unknown): boolean => typeof error === 'object' && error !== null && 'errcode' in error && error.errcode === 26;
+
 function purge(db: DatabaseSync, before: number): number {
-  if (db.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'records'").get() === undefined) return 0;
+  if (!isComplete(db)) return 0;
   return writeTransaction(db, () => {
     db.prepare('UPDATE state SET purged_through = max(purged_through, (SELECT coalesce(max(change), 0) FROM records WHERE deleted = 1 AND deleted_at <= ?))').run(before);
     return Number(db.prepare('DELETE FROM records WHERE deleted = 1 AND deleted_at <= ?').run(before).changes);

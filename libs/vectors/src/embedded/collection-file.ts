@@ -34,9 +34,14 @@ export function openCollectionFile(directory: string, collection: string, { read
   const path = collectionPath(directory, collection);
   if (inodeOf(path) === undefined) throw new VectorsUnavailableError(`the vector collection ${collection} does not exist`);
   const db = new DatabaseSync(path, { readOnly, timeout: busyTimeoutMs });
-  // FULL: what was acknowledged to the bus must survive a power cut, because nothing would deliver it again.
-  if (!readOnly) db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 67108864;');
-  return db;
+  try {
+    // FULL: what was acknowledged to the bus must survive a power cut, because nothing would deliver it again.
+    if (!readOnly) db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 67108864;');
+    return db;
+  } catch (error) {
+    db.close();
+    throw error;
+  }
 }
 
 export function initialiseCollectionFile(db: DatabaseSync, model: VectorModel): void {

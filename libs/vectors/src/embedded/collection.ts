@@ -38,9 +38,18 @@ export function openLiveCollection(directory: string): OpenCollection | undefine
 }
 
 function openCollection(directory: string, name: string): OpenCollection {
-  const path = collectionPath(directory, name);
-  const inode = inodeOf(path);
+  const inode = inodeOf(collectionPath(directory, name));
   const db = openCollectionFile(directory, name, { readOnly: true });
+  try {
+    return readFrom(db, { directory, name, inode });
+  } catch (error) {
+    db.close();
+    throw error;
+  }
+}
+
+function readFrom(db: DatabaseSync, { directory, name, inode }: { directory: string; name: string; inode: number | undefined }): OpenCollection {
+  const path = collectionPath(directory, name);
   const model = readModel(db);
   const source = createCopySource(db, model.dimensions);
   const selectOne = db.prepare(`SELECT version, text_hash, vector, ${payloadColumns} FROM records WHERE sku = ? AND deleted = 0`);

@@ -11,7 +11,7 @@ export interface Operations {
 
 export type Operation = keyof Operations;
 
-/** One message to the worker; `deadline` (ms since 1970) lets it skip what nobody waits for any more. */
+/** One message to the worker; `deadline` (ms since 1970) lets it answer without work what nobody waits for any more. */
 export type Request = { [O in Operation]: { readonly id: number; readonly deadline: number; readonly operation: O; readonly params: Operations[O]['params'] } }[Operation];
 export type Answer = { readonly id: number; readonly result: unknown } | { readonly id: number; readonly error: WireError };
 

@@ -21,34 +21,37 @@ export interface Thread {
 export function createThread({ url, workerData, timeoutMs }: ThreadOptions): Thread {
   const waiting = createWaitingList();
   let worker: Worker | undefined;
-  let lastHeardAt = 0;
+  /** Since when the thread owes an answer to something, also to what nobody waits for any more. */
+  let silentSince: number | undefined;
   let isClosed = false;
 
   function start(): Worker {
     const started = new Worker(url, { workerData, name: 'embedded-vectors' });
-    lastHeardAt = Date.now();
-    // Open requests hold the process by their timers; an idle thread must not.
-    started.unref();
     started.on('message', (answer: Answer) => {
-      lastHeardAt = Date.now();
       waiting.settle(answer);
+      silentSince = waiting.size() === 0 ? undefined : Date.now();
     });
     const onEnd = (cause?: unknown): void => {
       if (worker !== started) return;
       worker = undefined;
+      silentSince = undefined;
       waiting.failAll(new VectorsUnavailableError('the vector search thread ended', { cause }));
     };
     started.on('error', onEnd);
     started.on('exit', () => onEnd());
+    // Open requests hold the process by their timers; an idle thread must not. After the listeners: adding one takes it back.
+    started.unref();
     return started;
   }
 
   function onTimeout(id: number): void {
     waiting.settle({ id, error: { kind: 'unavailable', message: `the vector search did not answer within ${timeoutMs} ms` } });
     // One slow answer may be a first load; silence is a thread that hangs.
-    if (Date.now() - lastHeardAt < timeoutMs * silentTimeouts) return;
-    void worker?.terminate();
+    if (silentSince === undefined || Date.now() - silentSince < timeoutMs * silentTimeouts) return;
+    const hung = worker;
     worker = undefined;
+    silentSince = undefined;
+    void hung?.terminate();
     waiting.failAll(new VectorsUnavailableError('the vector search thread hung'));
   }
 
@@ -56,7 +59,7 @@ export function createThread({ url, workerData, timeoutMs }: ThreadOptions): Thr
     ask(operation, params) {
       if (isClosed) return Promise.reject(new VectorsUnavailableError('the vector reader is closed'));
       worker ??= start();
-      if (waiting.size() === 0) lastHeardAt = Date.now();
+      silentSince ??= Date.now();
       const { id, answer } = waiting.add();
       const timer = setTimeout(onTimeout, timeoutMs, id);
       worker.postMessage({ id, deadline: Date.now() + timeoutMs, operation, params }, []);

@@ -41,6 +41,7 @@ function perform(request: Request): unknown {
 
 function answer(request: Request): Answer {
   const { id } = request;
+  if (Date.now() > request.deadline) return { id, error: { kind: 'unavailable', message: 'nobody waits for this any more' } };
   try {
     return { id, result: perform(request) };
   } catch (error) {
@@ -50,6 +51,4 @@ function answer(request: Request): Answer {
   }
 }
 
-parentPort?.on('message', (request: Request) => {
-  if (Date.now() <= request.deadline) parentPort?.postMessage(answer(request), []);
-});
+parentPort?.on('message', (request: Request) => parentPort?.postMessage(answer(request), []));
