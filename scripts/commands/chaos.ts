@@ -1,1 +1,4 @@
-export const run = async (_args: readonly string[]): Promise<number> => 1;
+import { runExperiment } from '../local/experiments.ts';
+
+/** npm run chaos -- NAME [--json FILE] */
+export const run = (args: readonly string[]): Promise<number> => runExperiment('chaos', args);

@@ -7,6 +7,7 @@ import type { Check } from '../local/checks.ts';
 import { readJestReport } from '../local/jest-report.ts';
 import type { TestCounts } from '../local/jest-report.ts';
 import { root } from '../local/paths.ts';
+import { sharedEnv } from '../local/shared-data.ts';
 import { startTestServers } from '../local/test-run.ts';
 import type { TestServers } from '../local/test-run.ts';
 
@@ -61,15 +62,10 @@ function jestArgs({ folders, patterns }: Wanted, reportFile: string): string[] {
   ];
 }
 
-const sharedFolder = (): Record<string, string> => {
-  const shared = join(root, '../shared');
-  return process.env['MILLRACE_SHARED'] === undefined && existsSync(shared) ? { MILLRACE_SHARED: shared } : {};
-};
-
 /** All tests in one jest process: starting one for each project costs more than the tests. */
 async function runJest(wanted: Wanted, servers: TestServers, onChild: (child: ChildProcess) => void): Promise<TestCounts> {
   const reportFile = join(servers.dir, 'jest.json');
-  const env = { ...process.env, ...sharedFolder(), ...servers.env, NODE_ENV: 'test' };
+  const env = { ...process.env, ...sharedEnv(), ...servers.env, NODE_ENV: 'test' };
   // --json makes jest write its report to standard output as well: progress comes on standard error.
   const child = spawn(process.execPath, jestArgs(wanted, reportFile), { cwd: root, env, stdio: ['ignore', 'ignore', 'inherit'] });
   onChild(child);
