@@ -66,6 +66,8 @@ const toRows = (scores: readonly Score[]): object[] =>
     return { operation: `search quality, ${ranker}`, value: Number(ndcgAt10.toFixed(4)), unit: 'NDCG@10', baseline: 0.785, ratio: Number((ndcgAt10 / 0.785).toFixed(3)), goal, met: goal === undefined || ndcgAt10 >= goal };
   });
 
+const round = (value: number): number => Number(value.toFixed(4));
+
 async function main(): Promise<void> {
   const { values } = parseArgs({ options: { json: { type: 'string' } }, allowPositionals: true });
   const icecat = loadIcecat();
@@ -76,7 +78,6 @@ async function main(): Promise<void> {
   const { rankers, close } = await openEngines(icecat.products);
   try {
     const scores = await evaluate(rankers, icecat.queries);
-    const round = (value: number): number => Number(value.toFixed(4));
     console.table(scores.map((score) => ({ ...score, ndcgAt10: round(score.ndcgAt10), mrrAt10: round(score.mrrAt10), recallAt100: round(score.recallAt100), p50Ms: Number(score.p50Ms.toFixed(2)), floor: FLOORS[score.ranker] })));
     if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(toRows(scores), undefined, 2)}\n`);
     if (scores.some(({ ranker, ndcgAt10 }) => ndcgAt10 < (FLOORS[ranker] ?? 0))) process.exitCode = 1;

@@ -17,10 +17,20 @@ export interface SearchFeatures {
 /** `openAdapter` gives each test an empty store of its own. */
 export function describeSearchContract(name: string, features: SearchFeatures, openAdapter: OpenSearchAdapter): void {
   describe(`${name} satisfies the search contract`, () => {
-    describe('versions', () => describeVersions(openAdapter));
-    describe('matching', () => describeMatching(openAdapter));
-    describe('answers', () => describeAnswers(openAdapter));
-    (features.suggestions ? describe : describe.skip)('suggestions', () => describeSuggestions(openAdapter));
-    describe('indexes', () => describeIndexes(openAdapter));
+    describe('versions', () => {
+      describeVersions(openAdapter);
+    });
+    describe('matching', () => {
+      describeMatching(openAdapter);
+    });
+    describe('answers', () => {
+      describeAnswers(openAdapter);
+    });
+    (features.suggestions ? describe : describe.skip)('suggestions', () => {
+      describeSuggestions(openAdapter);
+    });
+    describe('indexes', () => {
+      describeIndexes(openAdapter);
+    });
   });
 }

@@ -29,7 +29,7 @@ export function correctionsFrom(suggest: Record<string, estypes.SearchSuggest[]>
     const term = name.slice('word:'.length);
     const options = entries.flatMap(({ options: found }) => (Array.isArray(found) ? found : [found])).flatMap((option) => {
       const distance = editDistance(term, option.text, 2);
-      const frequency = 'freq' in option ? Number(option.freq) : 0;
+      const frequency = 'freq' in option ? option.freq : 0;
       return /\P{L}/u.test(option.text) || distance > allowedEdits(term) ? [] : [{ text: option.text, distance, frequency }];
     });
     const nearest = Math.min(...options.map(({ distance }) => distance));

@@ -70,25 +70,24 @@ export const fromSortValue = (sort: SearchSort, value: unknown): number | null =
 
 export const toSortValue = (sort: SearchSort, key: number | null): number => key ?? (sort === 'price_asc' || sort === 'price_desc' ? NO_PRICE[sort] : 0);
 
-export const facetsOf = (currency: string): Record<string, estypes.AggregationsAggregationContainer> => {
-  const terms = (field: string): estypes.AggregationsAggregationContainer => ({
-    terms: { field, size: MAX_FACET_VALUES, order: [{ _count: 'desc' }, { _key: 'asc' }] },
-  });
-  return {
-    category: terms('category'),
-    brand: terms('brand'),
-    merchant: terms('merchant_id'),
-    price: {
-      range: {
-        field: `price_by_currency.${currency}`,
-        ranges: PRICE_BORDERS.map((from, i) => {
-          const to = PRICE_BORDERS[i + 1];
-          return to === undefined ? { from } : { from, to };
-        }),
-      },
+const terms = (field: string): estypes.AggregationsAggregationContainer => ({
+  terms: { field, size: MAX_FACET_VALUES, order: [{ _count: 'desc' }, { _key: 'asc' }] },
+});
+
+export const facetsOf = (currency: string): Record<string, estypes.AggregationsAggregationContainer> => ({
+  category: terms('category'),
+  brand: terms('brand'),
+  merchant: terms('merchant_id'),
+  price: {
+    range: {
+      field: `price_by_currency.${currency}`,
+      ranges: PRICE_BORDERS.map((from, i) => {
+        const to = PRICE_BORDERS[i + 1];
+        return to === undefined ? { from } : { from, to };
+      }),
     },
-  };
-};
+  },
+});
 
 const HIGHLIGHT_FIELDS = { name: 'name', 'brand.text': 'brand', 'category.text': 'category', 'mpn.text': 'mpn', 'sku.text': 'sku', description: 'description' } as const;
 export const HIGHLIGHT_NAMES: Readonly<Record<string, string>> = HIGHLIGHT_FIELDS;

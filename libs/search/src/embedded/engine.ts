@@ -1,9 +1,11 @@
+import { SearchUnavailableError } from '../errors.ts';
 import type { SearchAnswer, SearchQuery, Suggestion } from '../ports.ts';
 import { createVocabulary } from '../vocabulary.ts';
 import type { Vocabulary } from '../vocabulary.ts';
 import { createFileHolder } from './schema.ts';
 import type { OpenFile } from './schema.ts';
 import { searchDatabase } from './search.ts';
+import { isFileTrouble } from './sqlite.ts';
 import { suggestFromDatabase } from './suggest.ts';
 
 export interface Engine {
@@ -25,15 +27,18 @@ export function openEngine(directory: string): Engine {
     }
     return known.vocabulary;
   };
+  const withFile = <T>(use: (file: OpenFile) => T): T => {
+    try {
+      return use(holder.get());
+    } catch (error) {
+      if (!isFileTrouble(error)) throw error;
+      holder.close(); // the next query opens it anew
+      throw new SearchUnavailableError(`the search index cannot be read: ${error instanceof Error ? error.message : ''}`, { cause: error });
+    }
+  };
   return {
-    search(query) {
-      const file = holder.get();
-      return searchDatabase(file.db, vocabularyOf(file), query);
-    },
-    suggest(prefix, limit) {
-      const file = holder.get();
-      return suggestFromDatabase(file.db, vocabularyOf(file), prefix, limit);
-    },
+    search: (query) => withFile((file) => searchDatabase(file.db, vocabularyOf(file), query)),
+    suggest: (prefix, limit) => withFile((file) => suggestFromDatabase(file.db, vocabularyOf(file), prefix, limit)),
     close: () => holder.close(),
   };
 }

@@ -12,15 +12,16 @@ const compareText = (a: string | number, b: string | number): number => (a < b ?
 const top = <V extends string | number>(facet: FacetCount<V>[]): FacetCount<V>[] =>
   facet.toSorted((a, b) => b.count - a.count || compareText(a.value, b.value)).slice(0, MAX_FACET_VALUES);
 
+const count = (counts: Map<Cell, number>, value: Cell): void => {
+  if (value !== null) counts.set(value, (counts.get(value) ?? 0) + 1);
+};
+
 /** Counts over all matching documents, in one pass. */
 export function countFacets(db: Database, matches: readonly Match[]): SearchAnswer['facets'] {
   const category = new Map<Cell, number>();
   const brand = new Map<Cell, number>();
   const merchant = new Map<Cell, number>();
   const price = PRICE_BORDERS.map(() => 0);
-  const count = (counts: Map<Cell, number>, value: Cell): void => {
-    if (value !== null) counts.set(value, (counts.get(value) ?? 0) + 1);
-  };
   for (const match of matches) {
     count(category, match.category);
     count(brand, match.brand);

@@ -33,7 +33,7 @@ const quoted = (word: string): string => `"${word.replaceAll('"', '')}"`;
 const isKnown = (db: Database, word: string): boolean => db.row('select 1 from text where text match ? limit 1', quoted(word)) !== undefined;
 
 /** Documents that contain the word; corrections prefer the commoner word. */
-export const frequencyOf = (db: Database, word: string): number => Number(db.row('select count(*) from text where text match ?', quoted(word))?.[0]);
+const frequencyOf = (db: Database, word: string): number => Number(db.row('select count(*) from text where text match ?', quoted(word))?.[0]);
 
 /** The nearest known words of a term that no document has; empty for known terms, short ones and those with a digit. */
 export function corrections(db: Database, vocabulary: () => Vocabulary, word: string): string[] {

@@ -12,7 +12,7 @@ export interface EmbeddedReaderOptions extends EmbeddedSearchOptions {
 
 /** Runs queries in a worker thread, off the event loop. Needs no index to open; without one its answers reject with SearchUnavailableError. */
 export function openEmbeddedSearchReader({ directory, timeoutMs = 2_000 }: EmbeddedReaderOptions): SearchReader {
-  const thread = createSearchThread(directory, timeoutMs);
+  const thread = createSearchThread({ directory, timeoutMs });
   return {
     async search(query) {
       const reply = await thread.ask((id) => ({ id, kind: 'search', query }));

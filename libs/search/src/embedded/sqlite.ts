@@ -42,7 +42,13 @@ export function openDatabase(path: string, { busyTimeoutMs, isReader }: { busyTi
   };
 }
 
+const SQLITE_ERROR = 1;
 const SQLITE_BUSY = 5;
 
 /** Another process holds the write lock: the same call may succeed a moment later. */
-export const isBusy = (error: unknown): boolean => error instanceof Error && 'errcode' in error && Number(error.errcode) % 256 === SQLITE_BUSY;
+export const isBusy = (error: unknown): boolean => codeOf(error) === SQLITE_BUSY;
+
+/** The file cannot be read now (locked, damaged, disk trouble), as opposed to a wrong statement. */
+export const isFileTrouble = (error: unknown): boolean => ![undefined, SQLITE_ERROR].includes(codeOf(error));
+
+const codeOf = (error: unknown): number | undefined => (error instanceof Error && 'errcode' in error ? Number(error.errcode) % 256 : undefined);

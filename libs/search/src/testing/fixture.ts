@@ -14,10 +14,10 @@ export interface Fixture {
   readonly index: string;
   readonly writer: SearchWriter;
   readonly reader: SearchReader;
-  put(...products: readonly SearchDocument[]): Promise<void>;
-  search(query?: Partial<SearchQuery>): Promise<SearchAnswer>;
+  readonly put: (...products: readonly SearchDocument[]) => Promise<void>;
+  readonly search: (query?: Partial<SearchQuery>) => Promise<SearchAnswer>;
   /** Skus of the hits, in order. */
-  skus(query?: Partial<SearchQuery>): Promise<string[]>;
+  readonly skus: (query?: Partial<SearchQuery>) => Promise<string[]>;
 }
 
 /** A product with believable defaults. */
