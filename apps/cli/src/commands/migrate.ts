@@ -1,7 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { canCreateRoles, createKysely, createPool, ensureRole, grantSchema, migrateSchema } from '@millrace/database';
 import type { SchemaMigrations } from '@millrace/database';
-import { services } from '../services.ts';
+import { roleOf, services } from '../services.ts';
 import { UsageError } from '../usage-error.ts';
 
 export interface MigrateOptions {
@@ -41,7 +41,8 @@ export async function migrate({ databaseUrl, rolesFile, given, loadMigrations, p
     const known = parseRoles(await readFile(rolesFile, 'utf8').catch(() => ''));
     const makesRoles = await canCreateRoles(db);
     const urls: string[] = [];
-    for (const { app, variable, role, schema } of services) {
+    for (const { app, variable, schema } of services) {
+      const role = roleOf(schema, decodeURIComponent(new URL(databaseUrl).pathname.slice(1)));
       const applied = await migrateSchema(db, await loadMigrations(app));
       print(`${schema}: ${applied.length === 0 ? 'up to date' : `applied ${applied.join(', ')}`}`);
       const url = given[variable];
