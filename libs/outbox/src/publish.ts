@@ -1,0 +1,173 @@
+import { randomUUID } from 'node:crypto';
+import { wireNames, wireValues } from '@millrace/bus';
+import type { BusLogger, Topic } from '@millrace/bus';
+import { splitStreamId } from '@millrace/redis-kit';
+import type { Redis, TopicKeys } from '@millrace/redis-kit';
+import type { Pool, PoolClient } from 'pg';
+import { appendFenced, readStreamState, within } from './append.ts';
+import type { Fence, StreamState } from './append.ts';
+import type { RelayMetrics } from './metrics.ts';
+import { BATCH } from './statements.ts';
+import type { EventRow, Statements } from './statements.ts';
+
+/** What publishing needs of the relay. */
+export interface PublishDeps {
+  readonly pool: Pool;
+  readonly redis: Redis;
+  readonly statements: Statements;
+  readonly appendTimeoutMs: number;
+  readonly logger: BusLogger;
+  readonly metrics: RelayMetrics;
+  /** Still the active relay? Looked at before each commit. */
+  isLeading(): boolean;
+}
+
+/** One topic's stream as the active relay sees it. */
+export interface RelayStream {
+  readonly topic: Topic;
+  readonly keys: TopicKeys;
+  /** Undefined until the stream is known to hold everything that was published. */
+  fence: Fence | undefined;
+}
+
+/** Another relay has set a newer epoch: this one must stop at once. */
+export class SupersededError extends Error {
+  override readonly name = 'SupersededError';
+}
+
+/** The stream is behind what was committed, or is not ours any more: establish it again. */
+export class StreamLostError extends Error {
+  override readonly name = 'StreamLostError';
+  readonly stream: string;
+  constructor(stream: string) {
+    super(`stream ${stream} is not what was written to it`);
+    this.stream = stream;
+  }
+}
+
+const rowToValues = (topic: Topic, [, , id, type, key, version, data, traceparent, timestamp]: EventRow): readonly string[] =>
+  wireValues(topic, { id, type, key, version, data, traceparent, timestamp });
+
+async function append(deps: PublishDeps, stream: RelayStream, fence: Fence, rows: readonly EventRow[]): Promise<string> {
+  const answer = await appendFenced(deps.redis, stream.keys, fence, {
+    names: wireNames(stream.topic),
+    values: rows.flatMap((row) => rowToValues(stream.topic, row)),
+    timeoutMs: deps.appendTimeoutMs,
+  });
+  if (answer.kind === 'ok') return answer.lastId;
+  stream.fence = undefined;
+  throw new StreamLostError(stream.topic.name);
+}
+
+/** The fence's check without events. */
+export const checkStream = async (deps: PublishDeps, stream: RelayStream): Promise<void> => {
+  if (stream.fence) await append(deps, stream, stream.fence, []);
+};
+
+/**
+ * Moves up to 2,000 of the oldest free rows to the stream: claimed, appended, recorded, committed. A crash at any point leaves the rows in
+ * the outbox (they may be in the stream already: repeated, which is harmless) or published. Returns how many there were.
+ */
+export async function publishBatch(deps: PublishDeps, streams: ReadonlyMap<string, RelayStream>): Promise<number> {
+  const client = await deps.pool.connect();
+  let isBroken = true;
+  try {
+    await client.query('begin');
+    const { rows } = await client.query<EventRow[]>({ name: 'outbox claim', text: deps.statements.claim, values: [[...streams.keys()]], rowMode: 'array' }).then(asEventRows);
+    const fences = rows.length > 0 ? await publishRows(deps, client, streams, rows) : [];
+    if (!deps.isLeading()) throw new SupersededError('the leadership was lost before the commit');
+    await client.query('commit');
+    for (const [stream, fence] of fences) stream.fence = fence;
+    isBroken = false;
+    return rows.length;
+  } finally {
+    if (isBroken) isBroken = !(await client.query('rollback').then(() => true, () => false));
+    client.release(isBroken);
+  }
+}
+
+/** pg types a row in array mode as unknown[]; the statement's columns are all text. */
+const asEventRows = ({ rows }: { readonly rows: readonly unknown[] }): { readonly rows: readonly EventRow[] } => ({ rows: rows.filter((row): row is EventRow => Array.isArray(row)) });
+
+async function publishRows(deps: PublishDeps, client: PoolClient, streams: ReadonlyMap<string, RelayStream>, rows: readonly EventRow[]): Promise<readonly (readonly [RelayStream, Fence])[]> {
+  const fences: (readonly [RelayStream, Fence])[] = [];
+  for (const [name, stream] of streams) {
+    const own = streams.size === 1 ? rows : rows.filter((row) => row[1] === name);
+    const [first, last] = [own[0], own.at(-1)];
+    if (!first || !last) continue;
+    if (!stream.fence) throw new StreamLostError(name);
+    const lastId = await append(deps, stream, stream.fence, own);
+    fences.push([stream, { epoch: stream.fence.epoch, lastId }]);
+    const [ms, number] = splitStreamId(lastId);
+    await client.query({ name: 'outbox batch', text: deps.statements.insertBatch, values: [first[0], name, first[9], last[9], ms, number, own.length] });
+    deps.metrics.batch(name, own.length);
+  }
+  return fences;
+}
+
+/**
+ * Makes a stream ours: compares it with what was committed, appends again whatever it lacks (from the first batch whose id is above the
+ * stream's last; everything of the last day where the stream or its epoch is gone), and sets a new epoch, which shuts out an older relay.
+ * A replay that is cut short goes on where it was.
+ */
+export async function establishStream(deps: PublishDeps, stream: RelayStream): Promise<void> {
+  const { pool, statements } = deps;
+  const name = stream.topic.name;
+  await pool.query(statements.ensureState, [name, randomUUID()]);
+  const known = (await pool.query<{ epoch: string; republish_from: string | null }>(statements.readState, [name])).rows[0];
+  if (!known) throw new Error('relay_state has no row for the stream');
+  const found = await readStreamState(deps.redis, stream.keys, deps.appendTimeoutMs);
+  const from = earlier(await firstLostBatch(deps, name, found), known.republish_from);
+
+  const epoch = randomUUID();
+  // First here, then in Redis: a crash in between is found as a strange epoch, and nothing is skipped.
+  const set = await pool.query(statements.setEpoch, [name, known.epoch, epoch, from]);
+  if (set.rowCount === 0) throw new SupersededError('another relay has set a new epoch');
+  await within(deps.appendTimeoutMs, deps.redis.set(stream.keys.epoch, epoch));
+
+  if (from === null) {
+    const last = (await pool.query<{ last_id: string }>(statements.lastBatch, [name])).rows[0];
+    stream.fence = { epoch, lastId: last?.last_id ?? '0-0' };
+    return;
+  }
+  deps.metrics.lost(name);
+  deps.logger.warn({ stream: name, fromBatch: from, lastId: found.lastId }, 'stream has lost entries: publishing them again');
+  stream.fence = await replay(deps, stream, { epoch, lastId: found.lastId }, from);
+}
+
+async function firstLostBatch({ pool, statements }: PublishDeps, name: string, { epoch, lastId }: StreamState): Promise<string | null> {
+  const [ms, number] = epoch === undefined ? [-1, 0] : splitStreamId(lastId);
+  return (await pool.query<{ id: string | null }>(statements.firstLost, [name, ms, number])).rows[0]?.id ?? null;
+}
+
+const earlier = (a: string | null, b: string | null): string | null => {
+  if (a === null || b === null) return a ?? b;
+  return BigInt(a) < BigInt(b) ? a : b;
+};
+
+/** Appends the batches from `from` on again, in their old order, and records their new places. Returns the fence after the last one. */
+async function replay(deps: PublishDeps, stream: RelayStream, start: Fence, from: string): Promise<Fence> {
+  const { pool, statements } = deps;
+  const name = stream.topic.name;
+  let fence = start;
+  let total = 0;
+  for (let next = from; ; ) {
+    const batches = (await pool.query<{ id: string; entries: number }>(statements.batchesFrom, [name, next])).rows;
+    let entries = 0;
+    const chunk = batches.filter((batch, index) => (entries += batch.entries) <= BATCH || index === 0);
+    const [first, last] = [chunk[0], chunk.at(-1)];
+    if (!first || !last) break;
+    const { rows } = await pool.query({ text: statements.publishedRows, values: [name, first.id, last.id], rowMode: 'array' }).then(asEventRows);
+    if (!deps.isLeading()) throw new SupersededError('the leadership was lost during a replay');
+    fence = { epoch: fence.epoch, lastId: await append(deps, stream, fence, rows) };
+    const [ms, number] = splitStreamId(fence.lastId);
+    const advanced = await pool.query(statements.advanceReplay, [name, first.id, last.id, ms, number, fence.epoch]);
+    if (advanced.rowCount === 0) throw new SupersededError('another relay has set a new epoch');
+    deps.metrics.republished(name, rows.length);
+    total += rows.length;
+    next = String(BigInt(last.id) + 1n);
+  }
+  if ((await pool.query(statements.endReplay, [name, fence.epoch])).rowCount === 0) throw new SupersededError('another relay has set a new epoch');
+  deps.logger.info({ stream: name, events: total }, 'stream is complete again');
+  return fence;
+}

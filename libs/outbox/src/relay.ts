@@ -1,0 +1,191 @@
+import { backoffMs, describeError, pause, silentLogger } from '@millrace/bus';
+import type { BusLogger, Topic } from '@millrace/bus';
+import { closeRedis, createKeys, whenReady } from '@millrace/redis-kit';
+import type { Keys, Redis } from '@millrace/redis-kit';
+import type { Pool } from 'pg';
+import type { Registry } from 'prom-client';
+import { RedisTimeoutError } from './append.ts';
+import { acquireLeadership } from './leadership.ts';
+import type { Leadership } from './leadership.ts';
+import { createRelayMetrics } from './metrics.ts';
+import type { RelayMetrics } from './metrics.ts';
+import { maintainPartitions } from './partitions.ts';
+import { checkStream, establishStream, publishBatch, StreamLostError, SupersededError } from './publish.ts';
+import type { PublishDeps, RelayStream } from './publish.ts';
+import { createSignal } from './signal.ts';
+import type { Signal } from './signal.ts';
+import { BATCH, createStatements } from './statements.ts';
+import type { Statements } from './statements.ts';
+import { outboxChannel } from './waker.ts';
+
+export interface RelayOptions {
+  /** For the claims; may lead through a pooler. */
+  readonly pool: Pool;
+  /** Connection string of the server itself, for the advisory lock and LISTEN. */
+  readonly directUrl: string;
+  /** A new connection of redis-kit's role 'background'. The relay replaces it when an answer does not come. */
+  readonly connect: () => Redis;
+  readonly schema: string;
+  /** Rows of other streams stay in the outbox. */
+  readonly topics: readonly Topic[];
+  readonly channel?: string;
+  readonly keys?: Keys;
+  readonly pollMs?: number;
+  /** How long a claim's transaction may wait for Redis. */
+  readonly appendTimeoutMs?: number;
+  /** How often the streams are compared with what was committed, also while nothing is written. */
+  readonly checkMs?: number;
+  /** Writes a heartbeat through the outbox so often; off by default. */
+  readonly heartbeatMs?: number;
+  readonly logger?: BusLogger;
+  readonly metrics?: Registry;
+}
+
+export interface Relay {
+  isLeading(): boolean;
+  /** Finishes the batch in hand and gives up the lock, so that a standby takes over at once. */
+  close(): Promise<void>;
+}
+
+interface RelayState {
+  readonly options: Required<Omit<RelayOptions, 'metrics'>>;
+  readonly metrics: RelayMetrics;
+  readonly statements: Statements;
+  readonly stop: AbortSignal;
+  readonly wake: Signal;
+  readonly streams: ReadonlyMap<string, RelayStream>;
+  leadership: Leadership | undefined;
+  redis: Redis | undefined;
+  /** When the next periodic work is due, by performance.now(). */
+  readonly due: { check: number; backlog: number; partitions: number; heartbeat: number };
+}
+
+const STATS_MS = 5_000;
+const PARTITIONS_MS = 300_000;
+
+/**
+ * Carries the outbox of a schema to its streams (ARCHITECTURE, flow 1 and invariant I2): nothing committed is lost, the order of a key is
+ * kept, entries may be repeated. One relay of a schema is active, the others stand by and take over when its connection goes.
+ * Starts at once and needs neither server to be there yet.
+ */
+export function createRelay(given: RelayOptions): Relay {
+  const options = {
+    channel: outboxChannel(given.schema), keys: createKeys(), pollMs: 100, appendTimeoutMs: 2_000, checkMs: 1_000, heartbeatMs: 0, logger: silentLogger, ...given,
+  };
+  const stopping = new AbortController();
+  const state: RelayState = {
+    options,
+    metrics: createRelayMetrics(given.metrics, given.schema),
+    statements: createStatements(given.schema),
+    stop: stopping.signal,
+    wake: createSignal(),
+    streams: new Map(given.topics.map((topic) => [topic.name, { topic, keys: options.keys.topic(topic.name), fence: undefined }])),
+    leadership: undefined,
+    redis: undefined,
+    due: { check: 0, backlog: 0, partitions: 0, heartbeat: 0 },
+  };
+  const running = run(state);
+  return {
+    isLeading: () => state.leadership?.isHeld() ?? false,
+    async close() {
+      stopping.abort();
+      state.wake.notify();
+      await running;
+      if (state.redis) await closeRedis(state.redis);
+    },
+  };
+}
+
+async function run(state: RelayState): Promise<void> {
+  const { options, stop, wake } = state;
+  for (let failures = 0; !stop.aborted; ) {
+    try {
+      state.leadership = await acquireLeadership({ directUrl: options.directUrl, lockName: options.schema, channel: options.channel, onNotify: () => wake.notify() }, stop);
+      failures = 0;
+    } catch (error) {
+      failures += 1;
+      if (failures === 1 || failures % 20 === 0) options.logger.warn({ schema: options.schema, failures, error: describeError(error) }, 'outbox relay cannot reach the database');
+      await pause(backoffMs(failures), stop);
+      continue;
+    }
+    if (!state.leadership) return;
+    state.metrics.leading(true);
+    options.logger.info({ schema: options.schema }, 'outbox relay is active');
+    await lead(state, state.leadership);
+    state.metrics.leading(false);
+    await state.leadership.release();
+    if (!stop.aborted) options.logger.warn({ schema: options.schema }, 'outbox relay is no longer active');
+  }
+}
+
+/** Until the leadership is gone or the relay is closed. */
+async function lead(state: RelayState, leadership: Leadership): Promise<void> {
+  const { options, stop, wake } = state;
+  for (const stream of state.streams.values()) stream.fence = undefined;
+  Object.assign(state.due, { check: 0, backlog: 0, partitions: 0, heartbeat: performance.now() + options.heartbeatMs });
+  for (let failures = 0; leadership.isHeld() && !stop.aborted; ) {
+    try {
+      const published = await round(state, leadership);
+      failures = 0;
+      if (published < BATCH) await wake.wait(options.pollMs);
+    } catch (error) {
+      if (error instanceof SupersededError) return;
+      failures += 1;
+      // Established again at once; not for ever, should two schemas be made to write to one stream.
+      if (error instanceof StreamLostError && failures <= 3) continue;
+      if (error instanceof RedisTimeoutError) await replaceRedis(state);
+      if (failures === 1 || failures % 20 === 0) options.logger.warn({ schema: options.schema, failures, error: describeError(error) }, 'outbox relay is waiting');
+      await pause(backoffMs(failures), stop);
+      await leadership.check();
+    }
+  }
+}
+
+/** One batch, after what is due. Returns how many events it had. */
+async function round(state: RelayState, leadership: Leadership): Promise<number> {
+  const { options, streams, due } = state;
+  const deps: PublishDeps = {
+    pool: options.pool, redis: await readyRedis(state), statements: state.statements, appendTimeoutMs: options.appendTimeoutMs,
+    logger: options.logger, metrics: state.metrics, isLeading: () => leadership.isHeld(),
+  };
+  const now = performance.now();
+  if (now >= due.partitions) {
+    await maintainPartitions(options.pool, state.statements, { logger: options.logger });
+    due.partitions = now + PARTITIONS_MS;
+  }
+  for (const stream of streams.values()) if (!stream.fence) await establishStream(deps, stream);
+  if (now >= due.check) {
+    await Promise.all([leadership.check(), ...[...streams.values()].map((stream) => checkStream(deps, stream))]);
+    due.check = now + options.checkMs;
+  }
+  if (options.heartbeatMs > 0 && now >= due.heartbeat) {
+    for (const name of streams.keys()) await options.pool.query(state.statements.heartbeat, [name]);
+    due.heartbeat = now + options.heartbeatMs;
+  }
+  if (now >= due.backlog) {
+    const backlog = (await options.pool.query<{ events: number; age_seconds: number }>(state.statements.backlog, [[...streams.keys()]])).rows[0];
+    if (backlog) state.metrics.backlog(backlog.events, backlog.age_seconds);
+    due.backlog = now + STATS_MS;
+  }
+  return publishBatch(deps, streams);
+}
+
+/** Connected, so that no transaction waits for a connection; after a reconnect the streams are compared at once. */
+async function readyRedis(state: RelayState): Promise<Redis> {
+  if (!state.redis) {
+    state.redis = state.options.connect();
+    state.redis.on('ready', () => {
+      state.due.check = 0;
+      state.wake.notify();
+    });
+  }
+  await whenReady(state.redis, 1_000);
+  return state.redis;
+}
+
+/** An unanswered append must not be sent again by the client when the server comes back. */
+async function replaceRedis(state: RelayState): Promise<void> {
+  const { redis } = state;
+  state.redis = undefined;
+  if (redis) await closeRedis(redis, 0);
+}
