@@ -31,6 +31,8 @@ create virtual table text using fts5 (
 create virtual table title using fts5 (
   name, content = '', contentless_delete = 1, detail = none, tokenize = 'unicode61 remove_diacritics 2'
 );
+insert into text (text, rank) values ('automerge', 8);
+insert into title (title, rank) values ('automerge', 8);
 pragma user_version = ${FORMAT};
 `;
 

@@ -7,7 +7,7 @@ import { CODE_KIND, createFileHolder, exactToken } from './schema.ts';
 import { isBusy } from './sqlite.ts';
 import type { Database } from './sqlite.ts';
 
-const BATCH = 1500;
+const BATCH = 2_500;
 const BUSY_TIMEOUT_MS = 50;
 const GIVE_UP_AFTER_MS = 10_000;
 const TEXT_FIELDS = ['name', 'sku', 'mpn', 'brand', 'category', 'description'] as const;
@@ -21,7 +21,7 @@ interface Prepared {
   readonly createdMs: number;
 }
 
-/** Writes are synchronous, in transactions of 1,500 between which other work of this process runs; other writers are waited for without blocking. */
+/** Writes are synchronous, in transactions of 2,500 between which other work of this process runs; other writers are waited for without blocking. */
 export function openEmbeddedWriter(directory: string, index: string): SearchWriter {
   const file = createFileHolder(directory, { busyTimeoutMs: BUSY_TIMEOUT_MS, isReader: false, index });
   let caches = createCaches();
@@ -109,6 +109,7 @@ function writeTombstone(db: Database, { sku, version }: SearchChange, id: number
     return;
   }
   removeText(db, id);
+  db.run('delete from code where id = ?', id);
   db.run('delete from body where id = ?', id);
   db.run(
     `update doc set version = ?, deleted_at = ?, text_hash = null, merchant = null, category = null, brand = null,
@@ -139,7 +140,6 @@ function writeProduct(db: Database, caches: Caches, { change, product, id, textH
 function removeText(db: Database, id: number): void {
   db.run('delete from text where rowid = ?', id);
   db.run('delete from title where rowid = ?', id);
-  db.run('delete from code where id = ?', id);
 }
 
 function writeText(db: Database, caches: Caches, id: number, product: SearchDocument): void {
@@ -162,9 +162,17 @@ function writeText(db: Database, caches: Caches, id: number, product: SearchDocu
       caches.words.add(word);
     }
   }
+  writeCodes(db, id, product);
+}
+
+/** Left alone where they are the same, as they nearly always are. */
+function writeCodes(db: Database, id: number, product: SearchDocument): void {
   const kinds = new Map<string, number>();
   for (const text of [product.mpn ?? '', ...product.ean, product.sku]) for (const code of codesOf(text)) kinds.set(code, CODE_KIND.other);
   kinds.set(codeOf(product.sku), CODE_KIND.sku);
+  const before = db.rows('select code, kind from code where id = ?', id);
+  if (before.length === kinds.size && before.every(([code, kind]) => kinds.get(String(code)) === kind)) return;
+  if (before.length > 0) db.run('delete from code where id = ?', id);
   for (const [code, kind] of kinds) db.run('insert into code (code, id, kind) values (?, ?, ?)', code, id, kind);
 }
 
