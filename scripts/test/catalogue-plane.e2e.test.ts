@@ -1,0 +1,142 @@
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { Redis } from 'ioredis';
+import { describeWith, eventually, testServer, uniqueName } from '../../libs/testing/src/index.ts';
+import type { Plane } from './support/plane.ts';
+import { fileStream, ndjson, startPlane } from './support/plane.ts';
+
+const scale = process.env['TEST_SCALE'] === 'full' ? 10 : 1;
+let plane: Plane;
+beforeAll(async () => { plane = await startPlane(); }, 120_000);
+afterAll(() => plane.stop(), 30_000);
+
+const products = function* (prefix: string, count: number, name = 'Bình giữ nhiệt'): Generator<Record<string, unknown>> {
+  for (let n = 0; n < count; n += 1) yield { sku: `${prefix}-${n}`, name: `${name} ${n}`, description: `Thermal bottle number ${n} keeps water cold for ${n % 24} hours`, category: `c${n % 7}`, brand: `b${n % 5}`, price: 10 + n, stock: n % 3 };
+};
+const searchSkus = async (query: string): Promise<string[]> => {
+  const { body } = await plane.call('GET', `/api/search?${query}`);
+  return (body['data'] as { sku: string }[]).map((hit) => hit.sku);
+};
+
+describe('the catalogue plane', () => {
+  it('finds a product by text and by similarity within a second of its write', async () => {
+    const word = uniqueName('zeppelin').replace('_', '');
+    const [a, b] = [uniqueName('sku'), uniqueName('sku')];
+    for (const sku of [a, b]) expect((await plane.call('POST', '/api/products', { sku, name: `${word} lamp`, description: 'brass lamp', category: 'lamps' })).status).toBe(201);
+    await eventually(async () => (await searchSkus(`q=${word}`)).length === 2, { timeoutMs: 5_000 });
+    const similar = await eventually(async () => {
+      const { body } = await plane.call('GET', `/api/products/${a}/similar?limit=5`);
+      const data = body['data'] as { sku: string; similarity_score: number; source: string }[];
+      return data[0]?.sku === b && data[0].source === 'similar' && { first: data[0], body };
+    }, { timeoutMs: 5_000 });
+    expect(similar.first.similarity_score).toBeGreaterThan(0.99);
+    expect(similar.body).toMatchObject({ model: expect.any(String), degraded: false });
+    const aliases = await Promise.all([plane.call('GET', `/api/recommendations/${a}/similar?limit=5`), plane.call('GET', `/recommendations/${a}/similar?limit=5`), plane.call('POST', '/products', { product_id: a, limit: 5 })]);
+    for (const alias of aliases) expect(alias).toMatchObject({ status: 200, body: { data: similar.body['data'] } });
+  });
+
+  it('follows create, delete and create again within a second, everywhere', async () => {
+    const sku = uniqueName('again');
+    await plane.call('POST', '/api/products', { sku, name: 'first life', category: 'x' });
+    expect((await plane.call('DELETE', `/api/products/${sku}`, undefined, { 'if-match': '*' })).status).toBe(204);
+    const { body } = await plane.call('POST', '/api/products', { sku, name: 'second life', category: 'x' });
+    await eventually(async () => (await plane.found()).get(sku) === body['version'], { timeoutMs: 5_000 });
+    await eventually(async () => (await plane.embedded()).get(sku) === body['version'], { timeoutMs: 5_000 });
+  });
+
+  it('hides drafts and archived products', async () => {
+    const sku = uniqueName('hidden');
+    const { body } = await plane.call('POST', '/api/products', { sku, name: `visible ${sku}`, category: 'x' });
+    await eventually(async () => (await plane.found()).has(sku), { timeoutMs: 5_000 });
+    await plane.call('PATCH', `/api/products/${sku}`, { status: 'archived' }, { 'if-match': '*' });
+    await eventually(async () => !(await plane.found()).has(sku), { timeoutMs: 5_000 });
+    expect(body['status']).toBe('active');
+  });
+
+  it('agrees in all three stores after an import', async () => {
+    const prefix = uniqueName('imp');
+    expect(await plane.import(ndjson(products(prefix, 600 * scale)))).toMatchObject({ created: 600 * scale, failed: 0 });
+    await plane.agrees();
+  });
+
+  it('fits a model once the catalogue has grown, and never mixes it with the one before', async () => {
+    await plane.import(ndjson(products(uniqueName('fit'), 600)));
+    await eventually(async () => {
+      const { body } = await plane.call('GET', '/api/search?limit=1');
+      const sku = (body['data'] as { sku: string }[])[0]?.sku ?? '';
+      const similar = (await plane.call('GET', `/api/products/${sku}/similar`)).body;
+      return typeof similar['model'] === 'string' && (await plane.stack.env['EMBEDDED_DATA_DIR']) !== undefined;
+    });
+    await plane.agrees();
+  });
+
+  it.each([
+    ['an unknown parameter', 'GET', '/api/search?colour=red', undefined, 400, '/colour'],
+    ['a malformed cursor', 'GET', '/api/search?cursor=rubbish', undefined, 400, '/cursor'],
+    ['a price range upside down', 'GET', '/api/search?min_price=5&max_price=1', undefined, 400, '/min_price'],
+    ['an unknown currency', 'GET', '/api/search?currency=XQQ', undefined, 400, '/currency'],
+    ['a limit out of range', 'GET', '/api/products/x/similar?limit=1000', undefined, 400, '/limit'],
+    ['an unknown sku', 'GET', '/api/products/no-such-sku/similar', undefined, 404, undefined],
+    ['a wrong type', 'POST', '/api/products', { sku: 1, name: 'x' }, 400, '/sku'],
+  ])('answers %s with a problem', async (_what, method, path, body, status, pointer) => {
+    const answer = await plane.call(method, path, body);
+    expect(answer).toMatchObject({ status, body: { code: expect.any(String), detail: expect.any(String) } });
+    expect(answer.body['pointer']).toBe(pointer);
+    expect(answer.headers.get('content-type')).toContain('application/problem+json');
+  });
+
+  it('serves the OpenAPI document and its page without a network', async () => {
+    expect((await plane.call('GET', '/openapi.json')).body).toMatchObject({ openapi: '3.1.0' });
+    const page = await fetch(`${plane.stack.gatewayUrl}/docs`);
+    const script = await fetch(`${plane.stack.gatewayUrl}/docs/assets/swagger-ui-bundle.js`);
+    expect([page.status, script.status, (await page.text()).includes('http')]).toEqual([200, 200, false]);
+  });
+});
+
+describe('faults', () => {
+  it.each(['gateway', 'catalog-api', 'embedding-worker', 'es-sync-worker'] as const)('agrees in all three stores when %s is killed in the middle of an import', async (name) => {
+    const prefix = uniqueName('kill');
+    const running = plane.import(ndjson(products(prefix, 4_000 * scale))).catch((error: unknown) => error);
+    await eventually(async () => [...(await plane.truth()).keys()].some((sku) => sku.startsWith(prefix)), { everyMs: 2 });
+    await plane.stack.app(name).kill('SIGKILL');
+    await plane.stack.app(name).restart();
+    await running;
+    await plane.agrees(60_000);
+    expect(await plane.import(ndjson(products(prefix, 4_000 * scale)))).toMatchObject({ rows: 4_000 * scale, failed: 0 });
+    await plane.agrees(60_000);
+  }, 180_000);
+
+  it.each([
+    ['Redis is flushed', async (redis: Redis) => void (await redis.flushall())],
+    ['the stream is deleted', async (redis: Redis) => void (await redis.del('product:updates'))],
+  ])('misses nothing after %s while writes go on', async (_what, harm) => {
+    const prefix = uniqueName('harm');
+    const redis = new Redis(plane.stack.env['REDIS_URL'] ?? '');
+    const running = plane.import(ndjson(products(prefix, 3_000 * scale)));
+    await eventually(async () => [...(await plane.truth()).keys()].some((sku) => sku.startsWith(prefix)), { everyMs: 2 });
+    await harm(redis);
+    expect(await running).toMatchObject({ created: 3_000 * scale });
+    await redis.quit();
+    await plane.agrees(60_000);
+  }, 180_000);
+
+  it('keeps taking writes while Redis is killed, and misses nothing afterwards', async () => {
+    const sku = uniqueName('dark');
+    await plane.stack.redis.kill();
+    expect((await plane.call('POST', '/api/products', { sku, name: 'written in the dark' })).status).toBe(201);
+    await plane.stack.redis.restart();
+    await plane.agrees(60_000);
+    expect((await plane.found()).has(sku)).toBe(true);
+  }, 120_000);
+});
+
+describeWith('shared', 'real input', () => {
+  it('imports all of icecat-19k and finds it in search and vectors', async () => {
+    const report = await plane.import(fileStream(join(testServer('shared'), 'data/icecat-19k/products.ndjson.gz')), { map: 'price=price_cents:0.01' });
+    expect(report).toMatchObject({ rows: 19_406, created: 19_406, failed: 0 });
+    const { body } = await plane.call('GET', '/api/products/1399');
+    expect(body).toMatchObject({ price: 125.95, currency: 'USD', brand: 'HP' });
+    await plane.agrees(120_000);
+    expect((await searchSkus('q=notebook&limit=5')).length).toBe(5);
+  }, 240_000);
+});

@@ -1,0 +1,111 @@
+import { createReadStream } from 'node:fs';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { createClient } from '../../../libs/client/src/index.ts';
+import type { Client } from '../../../libs/client/src/index.ts';
+import { searchProducts } from '../../../libs/contracts/src/index.ts';
+import type { ImportReport } from '../../../libs/contracts/src/index.ts';
+import { createPool } from '../../../libs/database/src/index.ts';
+import { eventually } from '../../../libs/testing/src/index.ts';
+import { openEmbeddedVectorAdmin } from '../../../libs/vectors/src/index.ts';
+import { startStack } from '../../local/stack.ts';
+import type { Stack } from '../../local/stack.ts';
+import { newStateDir } from '../../local/test-run.ts';
+
+export interface Answer { readonly status: number; readonly headers: Headers; readonly body: Record<string, unknown> }
+
+/** A running catalogue plane: real processes, real servers, the embedded engines. */
+export interface Plane {
+  readonly stack: Stack;
+  readonly client: Client;
+  /** A request through the gateway with the development key. */
+  call(method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<Answer>;
+  import(file: ReadableStream<Uint8Array>, query?: Record<string, string>): Promise<ImportReport>;
+  /** sku -> version of every active product in Postgres. */
+  truth(): Promise<Map<string, number>>;
+  /** What the search index has, read as the gateway's callers do. */
+  found(): Promise<Map<string, number>>;
+  /** What the live vector collection has. */
+  embedded(): Promise<Map<string, number>>;
+  /** Resolves when the search index and the vector store are equal to Postgres. */
+  agrees(timeoutMs?: number): Promise<void>;
+  stop(): Promise<void>;
+}
+
+async function readAll(client: Client): Promise<Map<string, number>> {
+  const found = new Map<string, number>();
+  for (let cursor: string | undefined; ; ) {
+    const { body } = await client.call(searchProducts, { query: { limit: 100, sort: 'newest', cursor } });
+    if (body.degraded) throw new Error('the search is degraded');
+    for (const hit of body.data) found.set(hit.sku, hit.version);
+    if (body.page.next === null) return found;
+    cursor = body.page.next;
+  }
+}
+
+async function readVectors(directory: string, skus: readonly string[]): Promise<Map<string, number>> {
+  const admin = await openEmbeddedVectorAdmin({ directory });
+  try {
+    const live = await admin.liveCollection();
+    if (live === undefined) throw new Error('there is no live collection');
+    const writer = await admin.openWriter(live);
+    const described = await writer.describe(skus);
+    await writer.close();
+    return new Map([...described].filter(([, state]) => !state.deleted).map(([sku, state]) => [sku, state.version]));
+  } finally {
+    await admin.close();
+  }
+}
+
+const sorted = (versions: ReadonlyMap<string, number>): string => JSON.stringify([...versions].toSorted(([a], [b]) => (a < b ? -1 : 1)));
+
+function difference(truth: ReadonlyMap<string, number>, store: ReadonlyMap<string, number>): string {
+  const missing = [...truth].filter(([sku, version]) => store.get(sku) !== version).map(([sku]) => sku);
+  const extra = [...store.keys()].filter((sku) => !truth.has(sku));
+  return `${missing.length} missing or old (${missing.slice(0, 3).join(', ')}), ${extra.length} too many (${extra.slice(0, 3).join(', ')})`;
+}
+
+export async function startPlane(env: Record<string, string> = {}): Promise<Plane> {
+  const stack = await startStack({ stateDir: newStateDir('plane'), ports: 'free', durable: false, env: { LOG_LEVEL: 'warn', PRODUCT_STREAM_CLAIM_IDLE_MS: '1000', MODEL_CHECK_INTERVAL_MS: '300', ...env } });
+  const client = createClient({ baseUrl: stack.gatewayUrl, apiKey: stack.apiKey });
+  const pool = createPool({ url: stack.env['DATABASE_URL'] ?? '', name: 'e2e', max: 2 });
+  const directory = join(stack.env['EMBEDDED_DATA_DIR'] ?? '', 'vectors');
+  const truth = async (where = `deleted_at is null and status = 'active'`): Promise<Map<string, number>> => {
+    const { rows } = await pool.query<{ sku: string; version: number }>(`select sku, version from catalog.products where ${where}`);
+    return new Map(rows.map(({ sku, version }) => [sku, version]));
+  };
+  const embedded = async (): Promise<Map<string, number>> => readVectors(directory, [...(await truth('true')).keys()]);
+  return {
+    stack, client, embedded, truth,
+    found: () => readAll(client),
+    call: async (method, path, body, headers = {}) => {
+      const answer = await fetch(stack.gatewayUrl + path, { method, headers: { 'x-api-key': stack.apiKey, ...(body !== undefined && { 'content-type': 'application/json' }), ...headers }, ...(body !== undefined && { body: JSON.stringify(body) }) });
+      const text = await answer.text();
+      return { status: answer.status, headers: answer.headers, body: text === '' ? {} : (JSON.parse(text) as Record<string, unknown>) };
+    },
+    import: async (file, query = {}) => {
+      for await (const line of client.importProducts(file, { contentType: 'application/x-ndjson', query })) if (line.type === 'report') return line;
+      throw new Error('the import ended without a report');
+    },
+    agrees: async (timeoutMs = 30_000) => {
+      let last = '';
+      await eventually(async () => {
+        const [wanted, found, vectors] = [await truth(), await readAll(client), await embedded()];
+        last = `search: ${difference(wanted, found)}; vectors: ${difference(wanted, vectors)}`;
+        return sorted(wanted) === sorted(found) && sorted(wanted) === sorted(vectors);
+      }, { timeoutMs, everyMs: 200 }).catch((error: unknown) => {
+        throw new Error(`the stores do not agree: ${last}`, { cause: error });
+      });
+    },
+    stop: async () => {
+      await pool.end();
+      await stack.stop();
+    },
+  };
+}
+
+/** Products as NDJSON, one chunk each. */
+export const ndjson = (products: Iterable<unknown>): ReadableStream<Uint8Array> =>
+  Readable.toWeb(Readable.from((function* () { for (const product of products) yield Buffer.from(`${JSON.stringify(product)}\n`); })())) as ReadableStream<Uint8Array>;
+
+export const fileStream = (path: string): ReadableStream<Uint8Array> => Readable.toWeb(createReadStream(path)) as ReadableStream<Uint8Array>;
