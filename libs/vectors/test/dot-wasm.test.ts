@@ -5,7 +5,7 @@ import { createCodes } from '../src/embedded/codes.ts';
 import { createCollectionCopy } from '../src/embedded/copy.ts';
 import { dotWasm } from '../src/embedded/dot-wasm.ts';
 import { createMatrix } from '../src/embedded/matrix.ts';
-import { byScoreThenSku } from '../src/embedded/top.ts';
+import { byScoreThenSku } from '../src/top.ts';
 import { createRandom } from '../src/testing/records.ts';
 
 const random = createRandom(11);

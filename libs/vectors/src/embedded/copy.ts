@@ -1,7 +1,7 @@
 import type { SimilarQuery } from '../ports.ts';
 import { createCodes, type Codes } from './codes.ts';
 import { createMatrix, type Matrix } from './matrix.ts';
-import { createTop, type Scored } from './top.ts';
+import { createTop, type Scored } from '../top.ts';
 
 /** The searchable part of a collection, in memory: vectors, and what a search filters by. */
 export interface CollectionCopy {
