@@ -26,7 +26,7 @@ export const productFields = {
   category: optionalText(200).meta({ example: 'Audio' }),
   brand: optionalText(200).meta({ example: 'Nhật Minh' }),
   mpn: optionalText(500),
-  ean: z.array(z.string().regex(/^\d{8,14}$/, 'must be 8 to 14 digits')).max(100),
+  ean: z.array(z.string().regex(/^\d{8,14}$/, 'must be 8 to 14 digits')).max(1_000),
   price: priceInputSchema.nullable(),
   currency: currencySchema,
   stock: z.int().min(0).max(2_147_483_647).nullable().meta({ description: 'Units in stock; null = unknown' }),

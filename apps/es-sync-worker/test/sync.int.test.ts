@@ -1,0 +1,162 @@
+import { mkdtemp } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { productExample } from '@millrace/contracts';
+import type { Product } from '@millrace/contracts';
+import { createKysely, createPool, migrateSchema } from '@millrace/database';
+import type { ProjectedChange, ReadExport } from '@millrace/projection';
+import { closeRedis, connectRedis } from '@millrace/redis-kit';
+import { openEmbeddedSearchAdmin, openEmbeddedSearchReader } from '@millrace/search';
+import type { SearchReader, SearchWriter } from '@millrace/search';
+import { createTestDatabase, testServer, uniqueName } from '@millrace/testing';
+import type { SearchSchema } from '../src/database.ts';
+import { DocumentsRefusedError, indexProducts } from '../src/index-products.ts';
+import { createIndexes } from '../src/indexes.ts';
+import { migrations } from '../src/migrations/index.ts';
+import { resync } from '../src/resync.ts';
+import { findLastSweep, forgetSweeps, recordSweep } from '../src/sweep.repository.ts';
+import { sweep } from '../src/sweep.ts';
+import { createSyncTracker } from '../src/sync-tracker.ts';
+
+const database = await createTestDatabase();
+const pool = createPool({ url: database.url, name: 'test', max: 2 });
+const db = createKysely<SearchSchema>(pool);
+await migrateSchema(createKysely<unknown>(pool), migrations);
+const redis = connectRedis(testServer('redis'), { role: 'background', name: 'test' });
+const tracker = createSyncTracker(redis);
+afterAll(async () => {
+  await closeRedis(redis);
+  await pool.end();
+  await database.drop();
+});
+
+const product = (sku: string, version: number, over: Partial<Product> = {}): ProjectedChange => ({ sku, version, product: { ...productExample, status: 'active', sku, version, name: `Lamp ${sku}`, ...over } });
+
+/** A catalogue in memory, with the export's watermark under the test's control. */
+function catalogue(): { set(change: ProjectedChange, at: string): void; readExport: ReadExport; watermark: string; reads: { since: string | undefined; rows: number }[] } {
+  const rows = new Map<string, { change: ProjectedChange; at: string }>();
+  const self: ReturnType<typeof catalogue> = {
+    watermark: '2026-01-01T00:00:00.000000Z', reads: [],
+    set: (change, at) => void rows.set(change.sku, { change, at }),
+    readExport: async ({ updatedSince, batchSize }, onBatch) => {
+      const found = [...rows.values()].filter(({ at }) => updatedSince === undefined || Date.parse(at) >= Date.parse(updatedSince)).map(({ change }) => change);
+      for (let i = 0; i < found.length; i += batchSize) await onBatch(found.slice(i, i + batchSize));
+      self.reads.push({ since: updatedSince, rows: found.length });
+      return { watermark: self.watermark, rows: found.length };
+    },
+  };
+  return self;
+}
+
+let world: ReturnType<typeof catalogue>;
+let admin: Awaited<ReturnType<typeof openEmbeddedSearchAdmin>>;
+let indexes: ReturnType<typeof createIndexes>;
+let directory: string;
+beforeEach(async () => {
+  await forgetSweeps(db);
+  directory = await mkdtemp(join(tmpdir(), 'millrace-sync-'));
+  world = catalogue();
+  admin = await openEmbeddedSearchAdmin({ directory });
+  indexes = createIndexes(admin);
+});
+
+const build = () => resync({ readExport: world.readExport, admin, indexes, tracker: scoped });
+/** The tracker's hash is named by the index, and each test's folder has a search-1: names of their own keep them apart. */
+const names = new Map<string, string>();
+const scope = (index: string): string => names.get(`${directory}/${index}`) ?? (names.set(`${directory}/${index}`, uniqueName('idx')), names.get(`${directory}/${index}`) ?? '');
+const scoped: typeof tracker = {
+  markSynced: (index, items) => tracker.markSynced(scope(index), items),
+  unsynced: (index, items) => tracker.unsynced(scope(index), items),
+  stats: (index) => tracker.stats(scope(index)),
+  clear: (index) => tracker.clear(scope(index)),
+};
+const sweepDeps = () => ({ readExport: world.readExport, tracker: scoped, overlapMs: 60_000, findLastSweep: (index: string) => findLastSweep(db, index), recordSweep: (done: Parameters<typeof recordSweep>[1]) => recordSweep(db, done) });
+async function live() {
+  const target = await indexes.live();
+  if (!target) throw new Error('no live index');
+  return target;
+}
+async function withReader<T>(work: (reader: SearchReader) => Promise<T>): Promise<T> {
+  const reader = await openEmbeddedSearchReader({ directory });
+  try {
+    return await work(reader);
+  } finally {
+    await reader.close();
+  }
+}
+const total = () => withReader(async (reader) => (await reader.search({ q: 'lamp', currency: 'USD', sort: 'relevance', limit: 1 })).total);
+
+describe('sweep', () => {
+  it('indexes only what the tracker lacks, from the start of the last completed sweep minus the overlap', async () => {
+    world.set(product('a', 1), '2026-01-01T00:00:00Z');
+    await build();
+    world.watermark = '2026-01-01T10:00:00.000000Z';
+    expect(await sweep(sweepDeps(), await live())).toMatchObject({ seen: 1, indexed: 0 });
+    world.set(product('b', 2), '2026-01-01T10:00:30Z');
+    world.set(product('c', 3), '2026-01-01T09:59:30Z');
+    expect(await sweep(sweepDeps(), await live())).toMatchObject({ seen: 2, indexed: 2 });
+    expect(world.reads.at(-1)?.since).toBe('2026-01-01T09:59:00.000Z');
+    expect(await sweep(sweepDeps(), await live())).toMatchObject({ indexed: 0 });
+    expect(await total()).toBe(3);
+  });
+  it('begins again where the last completed sweep did when one fails', async () => {
+    world.set(product('a', 1), '2026-01-01T00:00:00Z');
+    await build();
+    await sweep(sweepDeps(), await live());
+    const before = await findLastSweep(db, (await live()).index);
+    world.watermark = '2026-02-01T00:00:00.000000Z';
+    await expect(sweep({ ...sweepDeps(), readExport: async () => Promise.reject(new Error('export down')) }, await live())).rejects.toThrow('export down');
+    expect(await findLastSweep(db, (await live()).index)).toEqual(before);
+  });
+  it('removes what was deleted while the stream was away', async () => {
+    world.set(product('a', 1), '2026-01-01T00:00:00Z');
+    await build();
+    world.set({ sku: 'a', version: 2 }, '2026-01-01T00:00:01Z');
+    expect(await sweep(sweepDeps(), await live())).toMatchObject({ indexed: 1 });
+    expect(await total()).toBe(0);
+  });
+});
+
+describe('sync tracker', () => {
+  it('knows what it was told, by version, and forgets it all when cleared', async () => {
+    const index = uniqueName('idx');
+    await tracker.markSynced(index, Array.from({ length: 2_500 }, (_, n) => ({ sku: `s${n}`, version: 5 })));
+    expect(await tracker.unsynced(index, [{ sku: 's1', version: 5 }, { sku: 's2', version: 6 }, { sku: 'new', version: 1 }])).toEqual([{ sku: 's2', version: 6 }, { sku: 'new', version: 1 }]);
+    expect(await tracker.stats(index)).toEqual({ total_synced: 2_500, redis_healthy: true });
+    expect([await tracker.clear(index), (await tracker.stats(index)).total_synced]).toEqual([2_500, 0]);
+  });
+  it('says so when Redis is away', async () => {
+    const away = connectRedis('redis://127.0.0.1:1', { role: 'request', name: 'away' });
+    expect(await createSyncTracker(away).stats('x')).toEqual({ total_synced: 0, redis_healthy: false });
+    away.disconnect();
+  });
+});
+
+describe('resync', () => {
+  it('builds beside the live index, takes in what changes meanwhile, and swaps', async () => {
+    for (let n = 0; n < 30; n += 1) world.set(product(`p${n}`, n + 1), '2026-01-01T00:00:00Z');
+    const first = await build();
+    const passes = world.reads.length;
+    const changing: ReadExport = async (options, onBatch) => {
+      if (world.reads.length === passes) world.set(product('late', 99), '2026-03-01T00:00:00Z');
+      return world.readExport(options, onBatch);
+    };
+    const second = await resync({ readExport: changing, admin, indexes, tracker: scoped });
+    expect(second.index).not.toBe(first.index);
+    expect([(await live()).index, await total()]).toEqual([second.index, 31]);
+  });
+});
+
+describe('indexProducts', () => {
+  const writer = (outcomes: Record<string, 'applied' | 'failed'>): SearchWriter => ({
+    apply: async (changes) => changes.map(({ sku, version }) => ({ sku, version, outcome: outcomes[sku] ?? 'applied', reason: 'mapping', categories: [] })),
+    close: async () => undefined,
+  });
+  it('marks each item by its own result, and rejects for the one that was refused', async () => {
+    const index = uniqueName('idx');
+    const changes = [product('good', 1), product('bad', 2)];
+    await expect(indexProducts({ tracker }, { index, writer: writer({ bad: 'failed' }) }, changes)).rejects.toThrow(DocumentsRefusedError);
+    expect((await tracker.unsynced(index, changes)).map((change) => change.sku)).toEqual(['bad']);
+  });
+});
