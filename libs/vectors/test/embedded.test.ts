@@ -1,4 +1,5 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
@@ -34,6 +35,23 @@ describe('the embedded store', () => {
     execFileSync(process.execPath, [file('./support/write-one.ts').pathname, store.directory, 'a', '1', '3', '2'], { stdio: 'pipe' });
     expect(await found()).toEqual(['a']);
     expect(await reader.get('a')).toMatchObject({ version: 3 });
+  });
+
+  it('keeps every batch that was acknowledged and no part of one when its writer is killed, and takes the next writes', async () => {
+    const collection = await live();
+    const child = spawn(process.execPath, [file('./support/write-many.ts').pathname, store.directory], { stdio: ['ignore', 'pipe', 'ignore'] });
+    let acknowledged = 0;
+    child.stdout.on('data', (chunk: Buffer) => {
+      acknowledged += chunk.toString('utf8').split('\n').length - 1;
+      if (acknowledged >= 5) child.kill('SIGKILL');
+    });
+    await once(child, 'close');
+    const stored = await admin.count(collection);
+    expect(stored % 50).toBe(0);
+    expect(stored).toBeGreaterThanOrEqual(acknowledged * 50);
+    expect(await reader.nearest(unit([1]), { limit: 1_000, excludeSkus: [] })).toHaveLength(Math.min(stored, 1_000));
+    await (await admin.openWriter(collection)).upsert([record('after', 1, [1])]);
+    expect(await found()).toContain('after');
   });
 
   it('refuses a writer whose collection another process dropped, instead of writing where nobody reads', async () => {
