@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Redis } from 'ioredis';
+import { z } from 'zod';
 import { describeWith, eventually, testServer, uniqueName } from '../../libs/testing/src/index.ts';
 import type { Plane } from './support/plane.ts';
 import { fileStream, ndjson, startPlane } from './support/plane.ts';
@@ -13,9 +14,11 @@ afterAll(() => plane.stop(), 30_000);
 const products = function* (prefix: string, count: number, name = 'Bình giữ nhiệt'): Generator<Record<string, unknown>> {
   for (let n = 0; n < count; n += 1) yield { sku: `${prefix}-${n}`, name: `${name} ${n}`, description: `Thermal bottle number ${n} keeps water cold for ${n % 24} hours`, category: `c${n % 7}`, brand: `b${n % 5}`, price: 10 + n, stock: n % 3 };
 };
+const dataOf = (body: unknown): { sku: string; similarity_score?: number | undefined; source?: string | undefined }[] =>
+  z.object({ data: z.array(z.looseObject({ sku: z.string(), similarity_score: z.number().optional(), source: z.string().optional() })) }).parse(body).data;
 const searchSkus = async (query: string): Promise<string[]> => {
   const { body } = await plane.call('GET', `/api/search?${query}`);
-  return (body['data'] as { sku: string }[]).map((hit) => hit.sku);
+  return dataOf(body).map((hit) => hit.sku);
 };
 
 describe('the catalogue plane', () => {
@@ -26,8 +29,8 @@ describe('the catalogue plane', () => {
     await eventually(async () => (await searchSkus(`q=${word}`)).length === 2, { timeoutMs: 5_000 });
     const similar = await eventually(async () => {
       const { body } = await plane.call('GET', `/api/products/${a}/similar?limit=5`);
-      const data = body['data'] as { sku: string; similarity_score: number; source: string }[];
-      return data[0]?.sku === b && data[0].source === 'similar' && { first: data[0], body };
+      const first = dataOf(body)[0];
+      return first?.sku === b && first.source === 'similar' && { first, body };
     }, { timeoutMs: 5_000 });
     expect(similar.first.similarity_score).toBeGreaterThan(0.99);
     expect(similar.body).toMatchObject({ model: expect.any(String), degraded: false });
@@ -59,14 +62,18 @@ describe('the catalogue plane', () => {
     await plane.agrees();
   });
 
-  it('fits a model once the catalogue has grown, and never mixes it with the one before', async () => {
+  it('fits a model once the catalogue has grown, beside the live collection, and answers with it', async () => {
+    const model = async (): Promise<unknown> => {
+      const [first] = await searchSkus('limit=1');
+      return (await plane.call('GET', `/api/products/${first ?? ''}/similar`)).body['model'];
+    };
     await plane.import(ndjson(products(uniqueName('fit'), 600)));
-    await eventually(async () => {
-      const { body } = await plane.call('GET', '/api/search?limit=1');
-      const sku = (body['data'] as { sku: string }[])[0]?.sku ?? '';
-      const similar = (await plane.call('GET', `/api/products/${sku}/similar`)).body;
-      return typeof similar['model'] === 'string' && (await plane.stack.env['EMBEDDED_DATA_DIR']) !== undefined;
+    const fitted = await eventually(async () => {
+      const { rows } = await plane.fits();
+      return rows.at(-1)?.fitted_on !== 0 && rows.at(-1);
     });
+    expect(fitted?.fitted_on).toBeGreaterThanOrEqual(500);
+    await eventually(async () => (await model()) === fitted?.model_id);
     await plane.agrees();
   });
 

@@ -27,6 +27,8 @@ export interface Plane {
   found(): Promise<Map<string, number>>;
   /** What the live vector collection has. */
   embedded(): Promise<Map<string, number>>;
+  /** The fits of the embedding model, oldest first. */
+  fits(): Promise<{ rows: { model_id: string; fitted_on: number }[] }>;
   /** Resolves when the search index and the vector store are equal to Postgres. */
   agrees(timeoutMs?: number): Promise<void>;
   stop(): Promise<void>;
@@ -78,6 +80,7 @@ export async function startPlane(env: Record<string, string> = {}): Promise<Plan
   return {
     stack, client, embedded, truth,
     found: () => readAll(client),
+    fits: () => pool.query<{ model_id: string; fitted_on: number }>('select model_id, fitted_on from embedding.fits order by id'),
     call: async (method, path, body, headers = {}) => {
       const answer = await fetch(stack.gatewayUrl + path, { method, headers: { 'x-api-key': stack.apiKey, ...(body !== undefined && { 'content-type': 'application/json' }), ...headers }, ...(body !== undefined && { body: JSON.stringify(body) }) });
       const text = await answer.text();

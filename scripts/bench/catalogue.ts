@@ -1,0 +1,46 @@
+// npm run bench -- catalogue: the catalogue plane as a whole, on servers and processes of its own.
+import { dirname, join } from 'node:path';
+import { startStack } from '../local/stack.ts';
+import { newStateDir } from '../local/test-run.ts';
+import { run as benchEmbedding } from './embedding.ts';
+import { run as benchOutbox } from './outbox.ts';
+import { msOf, row } from './support/measure.ts';
+import type { BenchRow } from './support/measure.ts';
+import { benchGateway, benchVisible, importAll, realStream, sampleStream, untilFound } from './support/plane.ts';
+import { benchSync } from './support/sync.ts';
+import { benchUpsert } from './support/upsert.ts';
+
+async function onAStack<T>(name: string, env: Record<string, string>, work: (stack: Awaited<ReturnType<typeof startStack>>) => Promise<T>): Promise<T> {
+  const stack = await startStack({ stateDir: newStateDir(name), ports: 'free', durable: true, env: { LOG_LEVEL: 'warn', ...env } });
+  try {
+    return await work(stack);
+  } finally {
+    await stack.stop();
+  }
+}
+
+export async function run(): Promise<BenchRow[]> {
+  const rows: BenchRow[] = [];
+  const real = realStream();
+  rows.push(...(await onAStack('bench-real', {}, async (stack) => {
+    const seconds = (await msOf(async () => {
+      await importAll(stack, real.stream, real.query);
+      await untilFound(stack, real.count);
+    })) / 1_000;
+    return [row(`import of ${real.name} (${real.count}) until found in search and vectors`, seconds, { unit: 's', atMost: 25 }), ...(await benchGateway(stack, real.name)), ...(await benchVisible(stack))];
+  })));
+  rows.push(...(await onAStack('bench-sync', { SYNC_SWEEP_INTERVAL_MS: '3600000' }, async (stack) => {
+    await importAll(stack, sampleStream(10_000));
+    await untilFound(stack, 10_000);
+    return benchSync(stack, join(dirname(stack.env['MILLRACE_STACK_FILE'] ?? ''), 'secrets', 'keys', 'es-sync-worker.jwk'));
+  })));
+  const node = process.env['TEST_ELASTICSEARCH_URL'];
+  if (node !== undefined && node !== '') rows.push(...(await onAStack('bench-elasticsearch', { SEARCH_ENGINE: 'elasticsearch', ELASTICSEARCH_URL: node, ELASTICSEARCH_INDEX: `bench-plane-${process.pid}` }, async (stack) => {
+    await importAll(stack, sampleStream(2_000));
+    await untilFound(stack, 2_000);
+    const [p50] = await benchVisible(stack);
+    return p50 ? [row('write to visible in search, p50, Elasticsearch', p50.value, { unit: 'ms', atMost: 400 })] : [];
+  })));
+  rows.push(await benchUpsert(), ...(await benchOutbox()), ...(await benchEmbedding()));
+  return rows;
+}
