@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { sampleMerchants, sampleProducts } from '@millrace/sample-catalogue';
 import { z } from 'zod';
 
@@ -36,6 +37,28 @@ async function createMerchants(gateway: Gateway): Promise<void> {
 
 function* lines(count: number): Iterable<string> {
   for (const product of sampleProducts({ count })) yield `${JSON.stringify(product)}\n`;
+}
+
+const VISIBLE_WITHIN_MS = 15_000;
+
+/** Does this search or similarity query answer something by now? */
+async function answers(gateway: Gateway, path: string): Promise<boolean> {
+  const response = await call(gateway, path);
+  const body: unknown = await response.json().catch(() => undefined);
+  const found = page.safeParse(body);
+  return response.ok && found.success && found.data.data.length > 0;
+}
+
+/** Waits until the last product is found and the first has similar ones, so that the tour works at once; false where that takes too long. */
+export async function isSampleVisible(gateway: Gateway, count = 2_000): Promise<boolean> {
+  const last = `MR-${String(count).padStart(5, '0')}`;
+  const deadline = Date.now() + VISIBLE_WITHIN_MS;
+  for (const path of [`/api/search?q=${last}&limit=1`, '/api/products/MR-00001/similar?limit=1'])
+    while (!(await answers(gateway, path))) {
+      if (Date.now() > deadline) return false;
+      await delay(50);
+    }
+  return true;
 }
 
 /** Imports the sample catalogue through the gateway; a second time changes nothing. Returns how many products are there because of it. */

@@ -6,7 +6,7 @@ import type { AppName, StackPorts } from './apps.ts';
 import { migrate } from './migrate.ts';
 import { requirePorts } from './ports.ts';
 import { findProcess, forgetProcess, rememberProcess, stopOrphans } from './processes.ts';
-import { isCatalogueEmpty, loadSample } from './sample.ts';
+import { isCatalogueEmpty, isSampleVisible, loadSample } from './sample.ts';
 import { ensureServiceKeys, keptSecret, newApiKey, writeSecret } from './secrets.ts';
 import type { LocalServer } from './server.ts';
 import { startServers } from './servers.ts';
@@ -85,10 +85,11 @@ async function prepare(options: StackOptions, ports: StackPorts, servers: LocalS
 }
 
 /** Once for each state folder, and never into a catalogue that has products. */
-async function loadSampleOnce({ stateDir, sample = false }: StackOptions, gateway: { url: string; apiKey: string }): Promise<number> {
+async function loadSampleOnce({ stateDir, sample = false, onEvent }: StackOptions, gateway: { url: string; apiKey: string }): Promise<number> {
   const marker = join(stateDir, 'sample-loaded');
   if (!sample || existsSync(marker)) return 0;
   const loaded = (await isCatalogueEmpty(gateway)) ? await loadSample(gateway) : 0;
+  if (loaded > 0 && !(await isSampleVisible(gateway))) onEvent?.('the sample catalogue is not found by search and similarity yet: see the logs of es-sync-worker and embedding-worker');
   writeFileSync(marker, `${new Date().toISOString()}\n`);
   return loaded;
 }
