@@ -1,6 +1,5 @@
-import { describe } from '@jest/globals';
-
-const variables = {
+/** Where the test runner says that a server is. */
+export const serverVariables = {
   postgres: 'TEST_DATABASE_URL',
   redis: 'TEST_REDIS_URL',
   'redis-server': 'TEST_REDIS_SERVER_BIN',
@@ -8,17 +7,11 @@ const variables = {
   qdrant: 'TEST_QDRANT_URL',
   shared: 'MILLRACE_SHARED',
 } as const;
-export type TestServer = keyof typeof variables;
+export type TestServer = keyof typeof serverVariables;
 
 /** Address of a server that the test runner started (`npm test` always starts postgres and redis). Throws where it did not. */
 export function testServer(name: TestServer): string {
-  const url = process.env[variables[name]];
-  if (url === undefined || url === '') throw new Error(`${variables[name]} is not set: run the tests by "npm test"`);
+  const url = process.env[serverVariables[name]];
+  if (url === undefined || url === '') throw new Error(`${serverVariables[name]} is not set: run the tests by "npm test"`);
   return url;
-}
-
-/** describe, or a skip that names the missing server. Only for servers that a bare machine does not have. */
-export function describeWith(server: Exclude<TestServer, 'postgres' | 'redis'>, title: string, body: () => void): void {
-  if (process.env[variables[server]]) describe(title, body);
-  else describe.skip(`${title} (skipped: no ${server}, ${variables[server]} is not set)`, body);
 }
