@@ -11,7 +11,7 @@ import type { LocalServer } from './server.ts';
 export interface PostgresOptions {
   readonly stateDir: string;
   readonly port: number;
-  /** False: no fsync, for tests. Data then survive a killed server, but not a killed machine. */
+  /** False, for tests: no fsync, lazy commits. A killed server then loses its last commits. */
   readonly durable: boolean;
 }
 

@@ -18,7 +18,7 @@ export interface StackOptions {
   readonly apps?: readonly AppName[];
   /** Loads the sample catalogue where the catalogue is empty and was never loaded. */
   readonly sample?: boolean;
-  /** False: no fsync and no append-only file. */
+  /** Default true. False: no fsync, lazy commits, no append-only file: a killed server loses what it did last. */
   readonly durable?: boolean;
   readonly external?: ExternalServers;
   /** Do the apps see the variables of the user's shell? Default false: a test's stack is the same in every shell. */
