@@ -1,7 +1,7 @@
 import { withFallbacks } from '@millrace/service';
 import { portHelp, portsFrom } from '../local/apps.ts';
 import { stateDir } from '../local/paths.ts';
-import { startStack } from '../local/stack.ts';
+import { developmentKeyFileOf, startStack } from '../local/stack.ts';
 import type { Stack } from '../local/stack.ts';
 
 const USAGE = `npm start [-- --no-sample]
@@ -16,7 +16,7 @@ Ports: MILLRACE_PORT_BASE=<n> moves all of them to <n> and onwards, or one by on
 ${portHelp()}
 MILLRACE_HOST is the address that the gateway listens on (default 127.0.0.1).`;
 
-function tour({ gatewayUrl, apiKey, env, apps, sampleLoaded }: Stack, seconds: number): string {
+function tour({ gatewayUrl, apiKey, apps, sampleLoaded, stateDir: stateDirectory }: Stack, seconds: number): string {
   const curl = `curl -s -H 'X-Api-Key: ${apiKey}'`;
   const product = `{"sku":"MY-1","name":"Bamboo desk lamp","description":"Warm light, three levels.","category":"Lighting","price":24.5,"currency":"USD","stock":8}`;
   return `
@@ -25,7 +25,7 @@ Millrace is ready (${seconds.toFixed(1)} s${sampleLoaded > 0 ? `, ${sampleLoaded
   API           ${gatewayUrl}/api      documentation  ${gatewayUrl}/docs
   logs          ${apps[0]?.logFile.replace(/[^/]+$/, '') ?? ''}
   key           ${apiKey}
-  (development only; kept with mode 0600 beside ${env['MILLRACE_STACK_FILE'] ?? ''})
+                (development only, kept in ${developmentKeyFileOf(stateDirectory)})
 
 Try it:
   ${curl} '${gatewayUrl}/api/search?q=headphones&limit=3'

@@ -63,7 +63,7 @@ async function refuse(): Promise<never> {
 /** Stands for a server that is not ours to kill. */
 const serverOrExternal = (server: LocalServer | undefined, url: string): LocalServer => server ?? { url, pid: 0, kill: refuse, restart: refuse, stop: refuse };
 
-const developmentKeyFileOf = (stateDir: string): string => join(stateDir, 'secrets', 'development-key');
+export const developmentKeyFileOf = (stateDir: string): string => join(stateDir, 'secrets', 'development-key');
 export const stackFileOf = (stateDir: string): string => join(stateDir, 'stack.json');
 
 async function prepare(options: StackOptions, ports: StackPorts, servers: LocalServers): Promise<AppEnvironment> {
