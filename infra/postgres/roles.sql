@@ -16,7 +16,7 @@ create role millrace_gateway login nosuperuser nocreatedb nocreaterole connectio
 revoke all on schema gateway from public;
 grant usage on schema gateway to millrace_gateway;
 grant select, insert, update, delete, truncate on all tables in schema gateway to millrace_gateway;
-grant usage, select on all sequences in schema gateway to millrace_gateway;
+grant usage, select, update on all sequences in schema gateway to millrace_gateway;
 grant execute on all functions in schema gateway to millrace_gateway;
 alter role millrace_gateway set search_path = gateway, pg_catalog;
 
@@ -25,7 +25,7 @@ create role millrace_catalog login nosuperuser nocreatedb nocreaterole connectio
 revoke all on schema catalog from public;
 grant usage on schema catalog to millrace_catalog;
 grant select, insert, update, delete, truncate on all tables in schema catalog to millrace_catalog;
-grant usage, select on all sequences in schema catalog to millrace_catalog;
+grant usage, select, update on all sequences in schema catalog to millrace_catalog;
 grant execute on all functions in schema catalog to millrace_catalog;
 alter role millrace_catalog set search_path = catalog, pg_catalog;
 
@@ -34,7 +34,7 @@ create role millrace_embedding login nosuperuser nocreatedb nocreaterole connect
 revoke all on schema embedding from public;
 grant usage on schema embedding to millrace_embedding;
 grant select, insert, update, delete, truncate on all tables in schema embedding to millrace_embedding;
-grant usage, select on all sequences in schema embedding to millrace_embedding;
+grant usage, select, update on all sequences in schema embedding to millrace_embedding;
 grant execute on all functions in schema embedding to millrace_embedding;
 alter role millrace_embedding set search_path = embedding, pg_catalog;
 
@@ -43,7 +43,7 @@ create role millrace_search login nosuperuser nocreatedb nocreaterole connection
 revoke all on schema search from public;
 grant usage on schema search to millrace_search;
 grant select, insert, update, delete, truncate on all tables in schema search to millrace_search;
-grant usage, select on all sequences in schema search to millrace_search;
+grant usage, select, update on all sequences in schema search to millrace_search;
 grant execute on all functions in schema search to millrace_search;
 alter role millrace_search set search_path = search, pg_catalog;
 

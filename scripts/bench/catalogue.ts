@@ -21,17 +21,20 @@ async function onAStack<T>(name: string, env: Record<string, string>, work: (sta
 
 export async function run(): Promise<BenchRow[]> {
   const rows: BenchRow[] = [];
+  const note = (what: string): void => console.error(`${(performance.now() / 1_000).toFixed(1)} s: ${what}`);
   const real = realStream();
   rows.push(...(await onAStack('bench-real', {}, async (stack) => {
     const seconds = (await msOf(async () => {
       await importAll(stack, real.stream, real.query);
       await untilFound(stack, real.count);
     })) / 1_000;
+    note(`${real.name} imported and found in ${seconds.toFixed(1)} s`);
     return [row(`import of ${real.name} (${real.count}) until found in search and vectors`, seconds, { unit: 's', atMost: 25 }), ...(await benchGateway(stack, real.name)), ...(await benchVisible(stack))];
   })));
   rows.push(...(await onAStack('bench-sync', { SYNC_SWEEP_INTERVAL_MS: '3600000' }, async (stack) => {
     await importAll(stack, sampleStream(10_000));
     await untilFound(stack, 10_000);
+    note('10,000 products for the sync');
     return benchSync(stack, join(dirname(stack.env['MILLRACE_STACK_FILE'] ?? ''), 'secrets', 'keys', 'es-sync-worker.jwk'));
   })));
   const node = process.env['TEST_ELASTICSEARCH_URL'];
@@ -41,6 +44,7 @@ export async function run(): Promise<BenchRow[]> {
     const [p50] = await benchVisible(stack);
     return p50 ? [row('write to visible in search, p50, Elasticsearch', p50.value, { unit: 'ms', atMost: 400 })] : [];
   })));
+  note('upsert, outbox, embedding');
   rows.push(await benchUpsert(), ...(await benchOutbox()), ...(await benchEmbedding()));
   return rows;
 }

@@ -93,8 +93,8 @@ describe('products', () => {
   it('pages through everything by cursor, without holes or repetitions', async () => {
     const skus = await Promise.all(Array.from({ length: 7 }, async () => (await create()).sku));
     const seen: string[] = [];
-    for (let cursor: unknown = ''; cursor !== null; ) {
-      const { body } = await app.call('GET', `/api/products?limit=3${cursor === '' ? '' : `&cursor=${String(cursor)}`}`);
+    for (let cursor: string | null = ''; cursor !== null; ) {
+      const { body } = await app.call('GET', `/api/products?limit=3${cursor === '' ? '' : `&cursor=${cursor}`}`);
       seen.push(...(Array.isArray(body['data']) ? body['data'] : []).map((product: { sku: string }) => product.sku));
       cursor = (body['page'] as { next: string | null }).next;
     }

@@ -56,10 +56,19 @@ describe('millrace migrate', () => {
     await asRole('CATALOG_API_DATABASE_URL', async (client) => client.query('select 1'));
   });
   it('lets the catalogue make and drop partitions of what it has published', async () => {
-    await asRole('CATALOG_API_DATABASE_URL', async (client) => {
+    const ddl = asRole('CATALOG_API_DATABASE_URL', async (client) => {
       await client.query(`create table catalog.outbox_published_test partition of catalog.outbox_published for values from ('2001-01-01') to ('2001-01-02')`);
       await client.query('drop table catalog.outbox_published_test');
     });
+    await expect(ddl).resolves.toBeUndefined();
+  });
+  it('lets the catalogue create merchants with and without an id', async () => {
+    const written = asRole('CATALOG_API_DATABASE_URL', async (client) => {
+      await client.query(`insert into catalog.merchants (id, name) values (70, 'given')`);
+      await client.query(`select setval(pg_get_serial_sequence('catalog.merchants', 'id'), 70)`);
+      return (await client.query<{ id: number }>(`insert into catalog.merchants (name) values ('drawn') returning id`)).rows[0]?.id;
+    });
+    await expect(written).resolves.toBe(71);
   });
   it('lets nobody change the audit log', async () => {
     await asRole('GATEWAY_DATABASE_URL', async (client) => {

@@ -50,14 +50,14 @@ function catalogue(): { set(change: ProjectedChange, at: string): void; readExpo
 }
 
 let world: ReturnType<typeof catalogue>;
-let admin: Awaited<ReturnType<typeof openEmbeddedSearchAdmin>>;
+let admin: ReturnType<typeof openEmbeddedSearchAdmin>;
 let indexes: ReturnType<typeof createIndexes>;
 let directory: string;
 beforeEach(async () => {
   await forgetSweeps(db);
   directory = await mkdtemp(join(tmpdir(), 'millrace-sync-'));
   world = catalogue();
-  admin = await openEmbeddedSearchAdmin({ directory });
+  admin = openEmbeddedSearchAdmin({ directory });
   indexes = createIndexes(admin);
 });
 
@@ -78,7 +78,7 @@ async function live() {
   return target;
 }
 async function withReader<T>(work: (reader: SearchReader) => Promise<T>): Promise<T> {
-  const reader = await openEmbeddedSearchReader({ directory });
+  const reader = openEmbeddedSearchReader({ directory });
   try {
     return await work(reader);
   } finally {

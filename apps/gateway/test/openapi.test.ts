@@ -19,7 +19,7 @@ describe('the OpenAPI document', () => {
     expect(withContent && !/"20\d":\{.*"example"/.test(text)).toBe(false);
   });
   it.each(operations.map((operation) => [operation.operationId, operation] as const))('gives %s examples that its own schemas accept', (_id, operation) => {
-    for (const { schema, example } of Object.values(operation.responses)) if (schema) expect(schema.safeParse(example)).toMatchObject({ success: true });
-    if (operation.body) expect(operation.body.safeParse(operation.bodyExample)).toMatchObject({ success: true });
+    const examples = [...Object.values(operation.responses).map(({ schema, example }) => schema?.safeParse(example)), operation.body?.safeParse(operation.bodyExample)];
+    expect(examples.filter((parsed) => parsed !== undefined && !parsed.success)).toEqual([]);
   });
 });

@@ -26,6 +26,11 @@ export interface TopicOptions<P extends Payloads> {
   readonly schemaVersion: number;
   /** Name of the wire field that holds the ordering key; "key" where not given. */
   readonly keyField?: string;
+  /**
+   * For topics that are only broadcast (no group to wait for): the stream keeps about so many newest entries. Without it nothing is ever cut
+   * off by publishing; see trimAcknowledged.
+   */
+  readonly maxLength?: number;
   /** Events of one key keep their order. */
   keyOf(event: TopicEvent<P>): string;
   /** Value of the wire field `version`, where the events have one. */

@@ -15,6 +15,6 @@ export const indexUpdates = defineTopic(
     }),
     swapped: z.object({ store: z.enum(['search', 'vectors']), index: z.string(), all: z.literal(true) }),
   },
-  { schemaVersion: 1, keyField: 'store', keyOf: (event) => event.store },
+  { schemaVersion: 1, maxLength: 10_000, keyField: 'store', keyOf: (event) => event.store },
 );
 export type IndexUpdate = EventOf<typeof indexUpdates>;

@@ -39,7 +39,7 @@ export async function grantSchema(db: Kysely<unknown>, { role, schema }: Service
     sql`revoke create on schema public from public`,
     sql`grant usage, create on schema ${on} to ${to}`,
     sql`grant select, insert, update, delete, truncate on all tables in schema ${on} to ${to}`,
-    sql`grant usage, select on all sequences in schema ${on} to ${to}`,
+    sql`grant usage, select, update on all sequences in schema ${on} to ${to}`,
     sql`grant execute on all functions in schema ${on} to ${to}`,
     sql`alter role ${to} set search_path = ${on}, pg_catalog`,
   ];

@@ -1,3 +1,4 @@
+// oxlint-disable jest/valid-title, jest/valid-describe-callback, jest/no-disabled-tests -- this is the one place that makes suites for others
 import { describe } from '@jest/globals';
 import { serverVariables } from './servers.ts';
 import type { TestServer } from './servers.ts';

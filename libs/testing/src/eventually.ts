@@ -1,5 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 
+const isThere = <T>(value: T): value is Exclude<T, undefined | false> => value !== undefined && value !== false;
+
 /** Resolves with the first result of `check` that neither throws nor is undefined or false; rejects with its last error after `timeoutMs`. */
 export async function eventually<T>(check: () => T | Promise<T>, { timeoutMs = 10_000, everyMs = 10 } = {}): Promise<Exclude<T, undefined | false>> {
   const deadline = Date.now() + timeoutMs;
@@ -7,7 +9,7 @@ export async function eventually<T>(check: () => T | Promise<T>, { timeoutMs = 1
   while (Date.now() < deadline) {
     try {
       const value = await check();
-      if (value !== undefined && value !== false) return value as Exclude<T, undefined | false>;
+      if (isThere(value)) return value;
       lastError = undefined;
     } catch (error) {
       lastError = error;

@@ -15,7 +15,7 @@ type Bytes = ReadableStream<Uint8Array>;
 const toBytes = (stream: Readable): Bytes => Readable.toWeb(stream) as Bytes;
 
 export const sampleStream = (count: number): Bytes =>
-  toBytes(Readable.from((function* () { for (const product of sampleProducts({ count })) yield Buffer.from(`${JSON.stringify({ ...product, price: product.price ?? 1 })}\n`); })()));
+  toBytes(Readable.from((function* () { for (const product of sampleProducts({ count })) yield Buffer.from(`${JSON.stringify({ ...product, merchant_id: 1, status: 'active', price: product.price ?? 1 })}\n`); })()));
 
 /** icecat-19k where the shared folder is, else the sample catalogue at the same size. */
 export function realStream(): { name: string; count: number; stream: Bytes; query: Record<string, string> } {
@@ -33,10 +33,12 @@ export async function importAll(stack: Stack, stream: Bytes, query: Record<strin
 export async function untilFound(stack: Stack, count: number): Promise<void> {
   const client = createClient({ baseUrl: stack.gatewayUrl, apiKey: stack.apiKey });
   const vectors = await openEmbeddedVectorAdmin({ directory: join(stack.env['EMBEDDED_DATA_DIR'] ?? '', 'vectors') });
+  const deadlineMs = performance.now() + 120_000;
   for (;;) {
     const { documents } = (await client.call(getSync)).body;
     const live = await vectors.liveCollection();
     if (documents === count && live !== undefined && (await vectors.count(live)) === count) break;
+    if (performance.now() > deadlineMs) throw new Error(`after 120 s the index has ${documents ?? 0} of ${count} products`);
     await delay(20);
   }
   await vectors.close();

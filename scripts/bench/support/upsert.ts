@@ -1,5 +1,5 @@
 import { createKysely, createPool, migrateSchema } from '@millrace/database';
-import { createTestDatabase } from '../../../libs/testing/src/test-database.ts';
+import { createTestDatabase } from '@millrace/testing/servers';
 import { migrations } from '../../../apps/catalog-api/src/migrations/index.ts';
 import type { CatalogSchema } from '../../../apps/catalog-api/src/database.ts';
 import { upsertBatch } from '../../../apps/catalog-api/src/import.repository.ts';

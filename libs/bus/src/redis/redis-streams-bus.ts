@@ -118,7 +118,8 @@ async function publish<T extends Topic>(control: Redis, { keys, metrics }: Optio
   if (events.length === 0) return;
   const { stream } = keys.topic(topic.name);
   const pipeline = control.pipeline();
-  for (const event of events) pipeline.xadd(stream, '*', ...encodeEvent(topic, event));
+  const cap = topic.options.maxLength === undefined ? [] : ['MAXLEN', '~', topic.options.maxLength];
+  for (const event of events) pipeline.xadd(stream, ...cap, '*', ...encodeEvent(topic, event));
   for (const [error] of (await pipeline.exec()) ?? []) if (error) throw error;
   metrics.published(topic.name, events.length);
 }

@@ -36,7 +36,9 @@ export function openDatabase(path: string, { busyTimeoutMs, isReader }: { busyTi
       return { changes: Number(changes), lastId: Number(lastInsertRowid) };
     },
     // setReturnArrays makes rows arrays, which node's types do not know.
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- see above
     rows: (sql, ...parameters) => prepared(sql).all(...parameters) as unknown as Row[],
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- see above
     row: (sql, ...parameters) => prepared(sql).get(...parameters) as unknown as Row | undefined,
     close: () => db.close(),
   };

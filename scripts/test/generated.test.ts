@@ -1,0 +1,15 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from '@jest/globals';
+import { configuredApps, envExample, readmeWithTable } from '../generate.ts';
+import { root } from '../local/paths.ts';
+
+describe('generated files (node scripts/generate.ts writes them)', () => {
+  it('has an .env.example that is up to date', async () => {
+    expect(readFileSync(join(root, '.env.example'), 'utf8')).toBe(await envExample());
+  });
+  it.each(configuredApps())('has a README of %s whose table of variables is up to date', async (app) => {
+    const readme = await readmeWithTable(app);
+    expect(readme?.now).toBe(readme?.wanted);
+  });
+});
