@@ -38,17 +38,20 @@ local ms, number = split(last)
 local wantedMs, wantedNumber = split(ARGV[2])
 if epoch ~= ARGV[1] or ms < wantedMs or (ms == wantedMs and number < wantedNumber) then return {'lost', epoch or '', last} end
 local width = tonumber(ARGV[3])
-local first = 4 + width
-for i = first, #ARGV, width do
-  local entry = {}
+if width == 0 then return {'ok', last} end
+local call, values = redis.call, ARGV
+local entry = {'XADD', KEYS[1], '*'}
+for i = 4 + width, #values, width do
+  local n = 3
   for j = 0, width - 1 do
-    local value = ARGV[i + j]
+    local value = values[i + j]
     if value ~= '' then
-      entry[#entry + 1] = ARGV[4 + j]
-      entry[#entry + 1] = value
+      entry[n + 1] = values[4 + j]
+      entry[n + 2] = value
+      n = n + 2
     end
   end
-  last = redis.call('XADD', KEYS[1], '*', unpack(entry))
+  last = call(unpack(entry, 1, n))
 end
 return {'ok', last}`);
 

@@ -5,7 +5,7 @@ import { splitStreamId } from '@millrace/redis-kit';
 import type { Redis, TopicKeys } from '@millrace/redis-kit';
 import type { Pool, PoolClient } from 'pg';
 import { appendFenced, readStreamState, within } from './append.ts';
-import type { Fence, StreamState } from './append.ts';
+import type { Entries, Fence, StreamState } from './append.ts';
 import type { RelayMetrics } from './metrics.ts';
 import { BATCH } from './statements.ts';
 import type { EventRow, Statements } from './statements.ts';
@@ -48,12 +48,19 @@ export class StreamLostError extends Error {
 const rowToValues = (topic: Topic, [, , id, type, key, version, data, traceparent, timestamp]: EventRow): readonly string[] =>
   wireValues(topic, { id, type, key, version, data, traceparent, timestamp });
 
+/** Without the columns that no row fills: arguments are what a large append costs. */
+function toEntries(topic: Topic, rows: readonly EventRow[]): Entries {
+  const all = rows.map((row) => rowToValues(topic, row));
+  const names = wireNames(topic);
+  const used = names.flatMap((_name, column) => (all.some((values) => values[column] !== '') ? [column] : []));
+  const values: string[] = [];
+  for (const row of all) for (const column of used) values.push(row[column] ?? '');
+  return { names: used.map((column) => names[column] ?? ''), values };
+}
+
 async function append(deps: PublishDeps, stream: RelayStream, fence: Fence, rows: readonly EventRow[]): Promise<string> {
-  const answer = await appendFenced(deps.redis, stream.keys, fence, {
-    names: wireNames(stream.topic),
-    values: rows.flatMap((row) => rowToValues(stream.topic, row)),
-    timeoutMs: deps.appendTimeoutMs,
-  });
+  const entries = toEntries(stream.topic, rows);
+  const answer = await appendFenced(deps.redis, stream.keys, fence, { ...entries, timeoutMs: deps.appendTimeoutMs });
   if (answer.kind === 'ok') return answer.lastId;
   stream.fence = undefined;
   throw new StreamLostError(stream.topic.name);
@@ -65,25 +72,65 @@ export const checkStream = async (deps: PublishDeps, stream: RelayStream): Promi
 };
 
 /**
- * Moves up to 2,000 of the oldest free rows to the stream: claimed, appended, recorded, committed. A crash at any point leaves the rows in
- * the outbox (they may be in the stream already: repeated, which is harmless) or published. Returns how many there were.
+ * Moves the oldest free rows to their streams, in batches of up to 2,000: claimed, appended, recorded, committed. A crash at any point leaves
+ * a batch's rows in the outbox (they may be in the stream already: repeated, which is harmless) or published. The next batch is claimed while
+ * one is appended, but appended only after that one's commit. Goes on while batches are full and `mayGoOn`; returns the last one's size.
  */
-export async function publishBatch(deps: PublishDeps, streams: ReadonlyMap<string, RelayStream>): Promise<number> {
-  const client = await deps.pool.connect();
-  let isBroken = true;
+export async function publishBatches(deps: PublishDeps, streams: ReadonlyMap<string, RelayStream>, mayGoOn: () => boolean): Promise<number> {
+  for (let claimed = await claimBatch(deps, streams); ; ) {
+    const next = claimed.rows.length === BATCH && mayGoOn() ? claimBatch(deps, streams) : undefined;
+    // Looked at below, after this batch.
+    next?.catch(() => undefined);
+    try {
+      await publishClaimed(deps, streams, claimed);
+    } catch (error) {
+      if (next) await next.then(giveBack, () => undefined);
+      throw error;
+    }
+    if (!next) return claimed.rows.length;
+    claimed = await next;
+  }
+}
+
+/** Rows that a transaction of `client` has taken out of the outbox. */
+interface Claimed {
+  readonly client: PoolClient;
+  readonly rows: readonly EventRow[];
+}
+
+async function claimBatch({ pool, statements }: PublishDeps, streams: ReadonlyMap<string, RelayStream>): Promise<Claimed> {
+  const client = await pool.connect();
   try {
     await client.query('begin');
-    const { rows } = await client.query<EventRow[]>({ name: 'outbox claim', text: deps.statements.claim, values: [[...streams.keys()]], rowMode: 'array' }).then(asEventRows);
+    const { rows } = await client.query({ name: 'outbox claim', text: statements.claim, values: [[...streams.keys()]], rowMode: 'array' }).then(asEventRows);
+    return { client, rows };
+  } catch (error) {
+    await giveBack({ client, rows: [] });
+    throw error;
+  }
+}
+
+/** A connection that cannot even roll back is dropped, which rolls back too. */
+async function giveBack({ client }: Claimed): Promise<void> {
+  const isUsable = await client.query('rollback').then(
+    () => true,
+    () => false,
+  );
+  client.release(!isUsable);
+}
+
+async function publishClaimed(deps: PublishDeps, streams: ReadonlyMap<string, RelayStream>, claimed: Claimed): Promise<void> {
+  const { client, rows } = claimed;
+  try {
     const fences = rows.length > 0 ? await publishRows(deps, client, streams, rows) : [];
     if (!deps.isLeading()) throw new SupersededError('the leadership was lost before the commit');
     await client.query('commit');
     for (const [stream, fence] of fences) stream.fence = fence;
-    isBroken = false;
-    return rows.length;
-  } finally {
-    if (isBroken) isBroken = !(await client.query('rollback').then(() => true, () => false));
-    client.release(isBroken);
+  } catch (error) {
+    await giveBack(claimed);
+    throw error;
   }
+  client.release();
 }
 
 /** pg types a row in array mode as unknown[]; the statement's columns are all text. */

@@ -10,7 +10,7 @@ import type { Leadership } from './leadership.ts';
 import { createRelayMetrics } from './metrics.ts';
 import type { RelayMetrics } from './metrics.ts';
 import { maintainPartitions } from './partitions.ts';
-import { checkStream, establishStream, publishBatch, StreamLostError, SupersededError } from './publish.ts';
+import { checkStream, establishStream, publishBatches, StreamLostError, SupersededError } from './publish.ts';
 import type { PublishDeps, RelayStream } from './publish.ts';
 import { createSignal } from './signal.ts';
 import type { Signal } from './signal.ts';
@@ -141,7 +141,7 @@ async function lead(state: RelayState, leadership: Leadership): Promise<void> {
   }
 }
 
-/** One batch, after what is due. Returns how many events it had. */
+/** What is due, then batches for up to `checkMs`. Returns the size of the last one. */
 async function round(state: RelayState, leadership: Leadership): Promise<number> {
   const { options, streams, due } = state;
   const deps: PublishDeps = {
@@ -167,7 +167,7 @@ async function round(state: RelayState, leadership: Leadership): Promise<number>
     if (backlog) state.metrics.backlog(backlog.events, backlog.age_seconds);
     due.backlog = now + STATS_MS;
   }
-  return publishBatch(deps, streams);
+  return publishBatches(deps, streams, () => leadership.isHeld() && !state.stop.aborted && performance.now() < due.check);
 }
 
 /** Connected, so that no transaction waits for a connection; after a reconnect the streams are compared at once. */

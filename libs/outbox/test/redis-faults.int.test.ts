@@ -1,11 +1,13 @@
 import { readdir, stat, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, it } from '@jest/globals';
+import { afterEach, beforeEach, expect, it, jest } from '@jest/globals';
 import { pause } from '@millrace/bus';
 import { describeWith, eventually, startRedisServer } from '@millrace/testing';
 import type { RedisServer } from '@millrace/testing';
 import { openOutbox } from './outbox-kit.ts';
 import type { Outbox } from './outbox-kit.ts';
+
+jest.setTimeout(60_000);
 
 const missing = (expected: Iterable<string>, found: ReadonlySet<string>): string[] => [...expected].filter((id) => !found.has(id));
 
@@ -108,7 +110,7 @@ describeWith('redis-server', 'the relay on a Redis that fails', () => {
   });
 
   it('gives a claim back when Redis hangs, and goes on when it answers again', async () => {
-    outbox.startRelay({ appendTimeoutMs: 200 });
+    outbox.startRelay({ appendTimeoutMs: 1_000 });
     await outbox.write(1);
     await eventually(async () => (await outbox.ids()).size === 1);
     server.pause();

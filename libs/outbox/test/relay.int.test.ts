@@ -1,10 +1,12 @@
 import { encodeEvent } from '@millrace/bus';
 import { eventually, testServer } from '@millrace/testing';
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { Client, Pool } from 'pg';
 import { createOutboxWaker, outboxChannel } from '../src/index.ts';
 import { createProducts, openOutbox } from './outbox-kit.ts';
 import type { Outbox } from './outbox-kit.ts';
+
+jest.setTimeout(30_000);
 
 let outbox: Outbox;
 beforeEach(async () => {
@@ -127,11 +129,8 @@ describe('two relays of one outbox', () => {
     for (let round = 1; round <= 4; round += 1) {
       const leaders = relays.filter((relay) => relay.isLeading());
       expect(leaders.length).toBeLessThanOrEqual(1);
-      const killed = await admin.query(
-        `select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and granted and ((classid::bigint << 32) | objid::bigint) = hashtextextended($1, 0)`,
-        [`outbox-relay ${outbox.schema}`],
-      );
-      expect(killed.rowCount).toBe(1);
+      const kill = `select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and granted and ((classid::bigint << 32) | objid::bigint) = hashtextextended($1, 0)`;
+      await eventually(async () => (await admin.query(kill, [`outbox-relay ${outbox.schema}`])).rowCount === 1);
       written.push(...(await outbox.write(100, round * 100)));
       await eventually(() => relays.filter((relay) => relay.isLeading()).length === 1);
     }
