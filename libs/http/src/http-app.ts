@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
+import type { Duplex } from 'node:stream';
 import type { Logger } from '@millrace/service';
 import express from 'express';
 import type { Express, Request, RequestHandler } from 'express';
@@ -56,8 +57,23 @@ export interface ListenOptions {
   readonly requestTimeoutMs?: number;
 }
 
+const MALFORMED = JSON.stringify({
+  type: 'urn:millrace:problem:malformed_request', title: 'Malformed request', status: 400, code: 'malformed_request',
+  detail: 'this is not valid HTTP: percent-encode characters outside ASCII in the URL, and keep headers below 16 KB',
+});
+
+/** What node's parser refuses never reaches express: it gets its problem here. */
+function refuseMalformed(_error: Error, socket: Duplex): void {
+  if (!socket.writable) {
+    socket.destroy();
+    return;
+  }
+  socket.end(`HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: application/problem+json\r\nContent-Length: ${Buffer.byteLength(MALFORMED)}\r\n\r\n${MALFORMED}`);
+}
+
 export async function startHttpServer(app: Express, { host, port, requestTimeoutMs = 300_000 }: ListenOptions): Promise<HttpServer> {
   const server = createServer({ requestTimeout: requestTimeoutMs, headersTimeout: 15_000, keepAliveTimeout: 65_000, noDelay: true }, app);
+  server.on('clientError', refuseMalformed);
   server.listen(port, host);
   await once(server, 'listening');
   const address = server.address();

@@ -1,3 +1,4 @@
+import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { AppError, createLogger, createMetrics } from '@millrace/service';
 import { Router } from 'express';
@@ -80,6 +81,15 @@ describe('route', () => {
   it('answers an unknown path with 404 and keeps the request id', async () => {
     const answer = await call('/nowhere', { headers: { 'x-request-id': 'abc-1' } });
     expect(answer).toMatchObject({ status: 404, body: { code: 'not_found', request_id: 'abc-1' } });
+  });
+});
+
+describe('the server', () => {
+  it('answers what is not HTTP with a problem too', async () => {
+    const socket = connect(server.port, '127.0.0.1');
+    socket.end('GET /things?q=b\u00ecnh HTTP/1.1\r\nHost: x\r\n\r\n');
+    const text = (await socket.toArray()).join('');
+    expect(text).toMatch(/^HTTP\/1.1 400 [\s\S]*application\/problem\+json[\s\S]*"code":"malformed_request"/);
   });
 });
 
