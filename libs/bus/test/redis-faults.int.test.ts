@@ -1,0 +1,142 @@
+import { connect as connectSocket, createServer } from 'node:net';
+import type { Socket } from 'node:net';
+import { afterEach, beforeEach, expect, it, jest } from '@jest/globals';
+import { connectRedis } from '@millrace/redis-kit';
+import { describeWith, eventually, startRedisServer } from '@millrace/testing';
+import type { RedisServer } from '@millrace/testing';
+import { createRedisStreamsBus } from '../src/index.ts';
+import type { RedisStreamsBus } from '../src/index.ts';
+import { createTestTopic, numbersOf, publishAll, sorted, upTo } from '../src/testing.ts';
+
+jest.setTimeout(60_000);
+
+/** Forwards to a port until it is told to swallow everything, with its connections left open. */
+async function startTunnel(port: number) {
+  const sockets = new Set<Socket>();
+  let isBlackHole = false;
+  const server = createServer((client) => {
+    const upstream = connectSocket(port, '127.0.0.1');
+    for (const socket of [client, upstream]) sockets.add(socket.on('error', () => undefined));
+    client.on('data', (data) => isBlackHole || upstream.write(data)).on('close', () => upstream.destroy());
+    upstream.on('data', (data) => isBlackHole || client.write(data)).on('close', () => client.destroy());
+  }).listen(0, '127.0.0.1');
+  const address = await eventually(() => server.address() ?? undefined);
+  return {
+    url: `redis://127.0.0.1:${typeof address === 'object' ? address.port : 0}`,
+    swallow: (on: boolean) => (isBlackHole = on),
+    connections: () => sockets.size,
+    close() {
+      server.close();
+      for (const socket of sockets) socket.destroy();
+    },
+  };
+}
+
+describeWith('redis-server', 'the bus on a Redis that fails', () => {
+  let server: RedisServer;
+  let bus: RedisStreamsBus;
+  const open = (url: string, silentSocketMs = 10_000) => (bus = createRedisStreamsBus({ connect: (role) => connectRedis(url, { role, name: 'bus test', silentSocketMs }), blockMs: 100, retryBaseMs: 5, claimIdleMs: 1_000 }));
+  beforeEach(async () => {
+    server = await startRedisServer(['--appendonly', 'yes', '--appendfsync', 'always']);
+  });
+  afterEach(async () => {
+    server.resume();
+    await bus.close();
+    await server.stop();
+  });
+
+  it('loses nothing when the broker is killed and restarted at a third and at a half', async () => {
+    open(server.url);
+    const topic = createTestTopic();
+    const seen: number[] = [];
+    const count = 1_200;
+    await bus.subscribe(topic, { group: 'g', batchSize: 10 }, async (events) => void seen.push(...numbersOf(events)));
+    for (let n = 0; n < count; n += 50) {
+      await eventually(() => publishAll(bus, topic, 50, n).then(() => true), { timeoutMs: 20_000 });
+      if (n === 400 || n === 600) await server.restart();
+    }
+    await eventually(() => sorted(seen).length === count, { timeoutMs: 20_000 });
+    expect(sorted(seen)).toEqual(upTo(count));
+  });
+
+  it('goes on after the broker stood still', async () => {
+    open(server.url);
+    const topic = createTestTopic();
+    const seen: number[] = [];
+    await bus.subscribe(topic, { group: 'g' }, async (events) => void seen.push(...numbersOf(events)));
+    await publishAll(bus, topic, 5);
+    await eventually(() => seen.length === 5);
+    server.pause();
+    const publishing = publishAll(bus, topic, 5, 5);
+    server.resume();
+    await publishing;
+    await eventually(() => sorted(seen).length === 10);
+    expect(sorted(seen)).toEqual(upTo(10));
+  });
+
+  it('replaces a black-holed socket', async () => {
+    const tunnel = await startTunnel(server.port);
+    open(tunnel.url, 400);
+    const topic = createTestTopic();
+    const seen: number[] = [];
+    await bus.subscribe(topic, { group: 'g' }, async (events) => void seen.push(...numbersOf(events)));
+    await publishAll(bus, topic, 5);
+    await eventually(() => seen.length === 5);
+    const before = tunnel.connections();
+    tunnel.swallow(true);
+    await eventually(() => tunnel.connections() > before);
+    tunnel.swallow(false);
+    await eventually(() => publishAll(bus, topic, 5, 5).then(() => true), { timeoutMs: 20_000 });
+    await eventually(() => sorted(seen).length === 10, { timeoutMs: 20_000 });
+    expect(sorted(seen)).toEqual(upTo(10));
+    await bus.close();
+    tunnel.close();
+  });
+
+  it('closes while the broker is down', async () => {
+    open(server.url);
+    const topic = createTestTopic();
+    await bus.subscribe(topic, { group: 'g' }, async () => undefined);
+    await bus.subscribe(topic, { mode: 'broadcast' }, async () => undefined);
+    await server.kill();
+    await expect(bus.close()).resolves.toBeUndefined();
+  });
+
+  it('subscribes before the broker is there, and bootstraps again after a flush', async () => {
+    await server.kill();
+    open(server.url);
+    const topic = createTestTopic();
+    const log: string[] = [];
+    await bus.subscribe(topic, { group: 'g', onGroupCreated: async () => void log.push('export') }, async (events) => void log.push(...events.map(({ n }) => `event ${n}`)));
+    await server.restart();
+    await eventually(() => publishAll(bus, topic, 1).then(() => true), { timeoutMs: 20_000 });
+    await eventually(() => log.includes('event 0'), { timeoutMs: 20_000 });
+    const redis = connectRedis(server.url, { role: 'background', name: 'flush' });
+    await redis.flushall();
+    redis.disconnect();
+    await eventually(() => log.filter((line) => line === 'export').length === 2, { timeoutMs: 20_000 });
+    expect(log.slice(0, 2)).toEqual(['export', 'event 0']);
+  });
+
+  it('tells a broadcast subscription of a gap after Redis lost data or trimmed what was not read', async () => {
+    open(server.url);
+    const topic = createTestTopic();
+    const redis = connectRedis(server.url, { role: 'background', name: 'bus test' });
+    let gaps = 0;
+    const seen: number[] = [];
+    await bus.subscribe(topic, { mode: 'broadcast', onGap: async () => void (gaps += 1) }, async (events) => void seen.push(...numbersOf(events)));
+    await publishAll(bus, topic, 3);
+    await eventually(() => seen.length === 3);
+    expect(gaps).toBe(1);
+    await redis.flushall();
+    await publishAll(bus, topic, 1, 3);
+    await eventually(() => gaps === 2);
+    // Appended and trimmed in one transaction: nobody can have read it.
+    await redis.multi().xadd(topic.name, '*', 'event_type', 'created').xadd(topic.name, '*', 'event_type', 'created').xtrim(topic.name, 'MAXLEN', 1).exec();
+    await eventually(() => gaps === 3);
+    await publishAll(bus, topic, 1, 4);
+    await eventually(() => seen.includes(4));
+    redis.disconnect();
+    expect(gaps).toBe(3);
+  });
+});

@@ -1,0 +1,201 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { asEntries, asFields, asList, closeRedis, connectRedis } from '@millrace/redis-kit';
+import type { Redis } from '@millrace/redis-kit';
+import { eventually, testServer } from '@millrace/testing';
+import { Registry } from 'prom-client';
+import { createRedisStreamsBus } from '../src/index.ts';
+import type { RedisStreamsBus, RedisStreamsBusOptions } from '../src/index.ts';
+import { createTestTopic, numbered, numbersOf, publishAll, sorted, upTo } from '../src/testing.ts';
+import type { TestTopic } from '../src/testing.ts';
+
+jest.setTimeout(30_000);
+
+const url = testServer('redis');
+let redis: Redis;
+let topic: TestTopic;
+const buses: RedisStreamsBus[] = [];
+const openBus = (more: Partial<RedisStreamsBusOptions> = {}): RedisStreamsBus => {
+  const bus = createRedisStreamsBus({ connect: (role) => connectRedis(url, { role, name: 'bus test' }), claimIdleMs: 300, retryBaseMs: 5, ...more });
+  buses.push(bus);
+  return bus;
+};
+const pendingCount = async (): Promise<number> => Number(asList(await redis.xpending(topic.name, 'g'))[0]);
+/** What a consumer that died held. */
+const readAndDie = (consumer: string, count: number) => redis.xreadgroup('GROUP', 'g', consumer, 'COUNT', count, 'STREAMS', topic.name, '>');
+
+beforeEach(() => {
+  redis = connectRedis(url, { role: 'blocking', name: 'bus test' });
+  topic = createTestTopic();
+});
+afterEach(async () => {
+  await Promise.all(buses.splice(0).map((bus) => bus.close()));
+  await redis.unlink(topic.name, `${topic.name}:dlq:g`, `${topic.name}:attempts:g`, `${topic.name}:bootstrapped:g`);
+  await closeRedis(redis);
+});
+
+describe('a group on Redis Streams', () => {
+  it('reclaims what a dead consumer had read, one winner for each entry', async () => {
+    await redis.xgroup('CREATE', topic.name, 'g', '0', 'MKSTREAM');
+    await publishAll(openBus(), topic, 50);
+    await readAndDie('dead', 50);
+    const seen: number[] = [];
+    for (const consumer of ['a', 'b']) await openBus({ consumer }).subscribe(topic, { group: 'g' }, async (events) => void seen.push(...numbersOf(events)));
+    await eventually(async () => (await pendingCount()) === 0);
+    expect(seen.toSorted((a, b) => a - b)).toEqual(upTo(50));
+  });
+
+  it('handles its own pending entries first after a restart', async () => {
+    await redis.xgroup('CREATE', topic.name, 'g', '0', 'MKSTREAM');
+    const bus = openBus({ consumer: 'me', claimIdleMs: 60_000 });
+    await publishAll(bus, topic, 10);
+    await readAndDie('me', 5);
+    const seen: number[] = [];
+    await bus.subscribe(topic, { group: 'g' }, async (events) => void seen.push(...numbersOf(events)));
+    await eventually(() => seen.length === 10);
+    expect(seen).toEqual(upTo(10));
+  });
+
+  it('acknowledges and counts entries that were deleted before they were handled', async () => {
+    await redis.xgroup('CREATE', topic.name, 'g', '0', 'MKSTREAM');
+    const metrics = new Registry();
+    const bus = openBus({ metrics, consumer: 'me' });
+    await publishAll(bus, topic, 6);
+    await readAndDie('me', 3);
+    await readAndDie('dead', 3);
+    await redis.xtrim(topic.name, 'MAXLEN', 0);
+    await bus.subscribe(topic, { group: 'g' }, async () => undefined);
+    await eventually(async () => (await pendingCount()) === 0);
+    expect(await metrics.getSingleMetricAsString('bus_consumed_total')).toContain('result="deleted"} 6');
+  });
+
+  it('parks an entry that kills its process each time, and only that one', async () => {
+    await publishAll(openBus(), topic, 20);
+    await redis.xgroup('CREATE', topic.name, 'g', '0', 'MKSTREAM');
+    const program = new URL('fatal-consumer.ts', import.meta.url).pathname;
+    for (let start = 0; start < 12 && (await redis.xlen(`${topic.name}:dlq:g`)) === 0; start += 1) {
+      const child = spawn(process.execPath, [program, url, topic.name], { stdio: 'ignore' });
+      await once(child, 'exit');
+    }
+    const letters = asEntries(await redis.xrange(`${topic.name}:dlq:g`, '-', '+')).map(({ fields }) => asFields(fields));
+    expect(letters).toHaveLength(1);
+    expect(letters[0]?.get('data')).toBe('{"key":"k7","n":7}');
+    expect(letters[0]?.get('attempts')).toBe('5');
+    expect(await redis.smembers(`${topic.name}:handled`)).toHaveLength(19);
+    expect(await pendingCount()).toBe(0);
+    await redis.unlink(`${topic.name}:handled`);
+  });
+
+  it('writes dead letters with their reason, origin, handlings and the payload\'s own fields', async () => {
+    const bus = openBus({ consumer: 'me' });
+    await bus.publish(topic, numbered(1));
+    const id = await redis.xadd(topic.name, '*', 'event_type', 'created', 'data', '{', 'id', 'broken');
+    await redis.xadd(topic.name, '*', 'event_type', 'created', 'data', '{"key":"k","n":2}', 'schema', '2');
+    await redis.xadd(topic.name, '*', 'event_type', 'renamed', 'data', '{}');
+    await redis.xadd(topic.name, '*', 'event_type', 'heartbeat', 'timestamp', new Date().toISOString());
+    const seen: number[] = [];
+    await bus.subscribe(topic, { group: 'g' }, async (events) => void seen.push(...numbersOf(events)));
+    await eventually(async () => (await bus.lag(topic, 'g')).messages === 0);
+    const letters = asEntries(await redis.xrange(`${topic.name}:dlq:g`, '-', '+')).map(({ fields }) => Object.fromEntries(asFields(fields)));
+    expect(letters.map((letter) => letter['reason'])).toEqual(['unparsable: data is not JSON', 'newer schema version 2']);
+    expect(letters[0]).toEqual({
+      reason: 'unparsable: data is not JSON', source_id: id, group: 'g', consumer: 'me', attempts: '1', first_seen: expect.any(String), last_seen: expect.any(String),
+      event_type: 'created', data: '{', id: 'broken',
+    });
+    expect(seen).toEqual([0]);
+  });
+
+  it('creates a group that is gone again, bootstraps, and reads from the start', async () => {
+    const bus = openBus();
+    const log: string[] = [];
+    await bus.subscribe(topic, { group: 'g', onGroupCreated: async () => void log.push('export') }, async (events) => void log.push(...events.map(({ n }) => `event ${n}`)));
+    await publishAll(bus, topic, 1);
+    await eventually(() => log.includes('event 0'));
+    await redis.del(topic.name);
+    await publishAll(bus, topic, 1, 1);
+    await eventually(() => log.includes('event 1'));
+    expect(log).toEqual(['export', 'event 0', 'export', 'event 1']);
+  });
+
+  it('runs a bootstrap again that was cut short or failed, before the first event', async () => {
+    const log: string[] = [];
+    await publishAll(openBus(), topic, 1);
+    const first = openBus({ consumer: 'me' });
+    const never = new Promise<void>(() => undefined);
+    await first.subscribe(topic, { group: 'g', onGroupCreated: () => (log.push('cut short'), never) }, async () => void log.push('event'));
+    await eventually(() => log.length === 1);
+    await first.close();
+    let failures = 1;
+    const onGroupCreated = async (): Promise<void> => {
+      log.push('export');
+      if (failures-- > 0) throw new Error('export is not reachable');
+    };
+    await openBus({ consumer: 'other' }).subscribe(topic, { group: 'g', onGroupCreated }, async () => void log.push('event'));
+    await eventually(() => log.includes('event'));
+    expect(log).toEqual(['cut short', 'export', 'export', 'event']);
+  });
+
+  it('bootstraps once for several consumers that start together', async () => {
+    const log: string[] = [];
+    await publishAll(openBus(), topic, 10);
+    await Promise.all(
+      ['a', 'b', 'c'].map((consumer) => openBus({ consumer }).subscribe(topic, { group: 'g', onGroupCreated: async () => void log.push('export') }, async (events) => void log.push(...events.map(() => 'event')))),
+    );
+    await eventually(() => log.length === 11);
+    expect(log.indexOf('export')).toBe(0);
+    expect(log.lastIndexOf('export')).toBe(0);
+  });
+
+  it('leaves no consumer behind that grows with restarts', async () => {
+    const bus = openBus({ consumer: 'me' });
+    for (let restart = 0; restart < 30; restart += 1) await (await bus.subscribe(topic, { group: 'g' }, async () => undefined)).close();
+    await (await bus.subscribe(topic, { group: 'g' }, async () => undefined)).close();
+    await publishAll(bus, topic, 1);
+    await bus.subscribe(topic, { group: 'g' }, async () => undefined);
+    await eventually(async () => (await bus.lag(topic, 'g')).messages === 0);
+    expect(asList(await redis.xinfo('CONSUMERS', topic.name, 'g'))).toHaveLength(1);
+  });
+});
+
+describe('lag', () => {
+  it('counts what is pending and unread, also after trims and deletions', async () => {
+    const bus = openBus();
+    expect(await bus.lag(topic, 'g')).toEqual({ messages: 0, oldestAgeMs: 0 });
+    await publishAll(bus, topic, 20);
+    expect((await bus.lag(topic, 'g')).messages).toBe(20);
+    await redis.xgroup('CREATE', topic.name, 'g', '0');
+    const ids = asEntries(await redis.xrange(topic.name, '-', '+')).map(({ id }) => id);
+    await readAndDie('c', 10);
+    await redis.xack(topic.name, 'g', ...ids.slice(0, 4));
+    expect((await bus.lag(topic, 'g')).messages).toBe(16);
+    await redis.xdel(topic.name, ids[15] ?? '', ids[17] ?? '');
+    expect((await bus.lag(topic, 'g')).messages).toBe(14);
+    await redis.xtrim(topic.name, 'MINID', ids[12] ?? '');
+    expect((await bus.lag(topic, 'g')).messages).toBe(6 + 6);
+    expect((await bus.lag(topic, 'g')).oldestAgeMs).toBeGreaterThanOrEqual(0);
+    await readAndDie('c', 100);
+    await redis.xack(topic.name, 'g', ...ids);
+    expect(await bus.lag(topic, 'g')).toEqual({ messages: 0, oldestAgeMs: 0 });
+  });
+});
+
+describe('trimAcknowledged', () => {
+  it('removes only what every group has acknowledged, and keeps as many as asked', async () => {
+    const bus = openBus();
+    await publishAll(bus, topic, 2_000);
+    expect(await bus.trimAcknowledged(topic, { keep: 0 })).toBe(0);
+    for (const group of ['g', 'h']) await redis.xgroup('CREATE', topic.name, group, '0');
+    expect(await bus.trimAcknowledged(topic, { keep: 0 })).toBe(0);
+    const ids = asEntries(await redis.xrange(topic.name, '-', '+')).map(({ id }) => id);
+    await readAndDie('c', 2_000);
+    await redis.xack(topic.name, 'g', ...ids.filter((_id, index) => index !== 1_500));
+    await redis.xreadgroup('GROUP', 'h', 'c', 'COUNT', 1_800, 'NOACK', 'STREAMS', topic.name, '>');
+    expect(await bus.trimAcknowledged(topic, { keep: 900 })).toBe(1_100);
+    expect(await bus.trimAcknowledged(topic, { keep: 0 })).toBe(400);
+    expect(asEntries(await redis.xrange(topic.name, '-', '+', 'COUNT', 1))[0]?.id).toBe(ids[1_500]);
+    await redis.xack(topic.name, 'g', ids[1_500] ?? '');
+    expect(await bus.trimAcknowledged(topic, { keep: 0 })).toBe(300);
+    expect(sorted([await redis.xlen(topic.name)])).toEqual([200]);
+  });
+});
