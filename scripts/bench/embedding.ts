@@ -1,19 +1,10 @@
 // npm run bench -- embedding, or: node scripts/bench/embedding.ts. TF-IDF on one core, on icecat-19k (else on made-up texts).
 import { createTfIdfEmbedder, createTfIdfFitter, productText, serializeModel, type TfIdfModel } from '@millrace/embedding';
-import { readIcecat } from '../eval/vectors.ts';
-
-export interface BenchRow {
-  readonly operation: string;
-  readonly value: number;
-  readonly unit: string;
-  readonly baseline: number | null;
-  readonly ratio: number | null;
-  readonly goal: string;
-  readonly met: boolean | null;
-}
+import { loadIcecat } from '../eval/icecat.ts';
+import { median } from './support/measure.ts';
+import type { BenchRow } from './support/measure.ts';
 
 const runs = 7;
-const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
 
 function secondsOf(work: () => void): number {
   const start = performance.now();
@@ -34,7 +25,7 @@ function fit(texts: readonly string[]): TfIdfModel {
 
 /** Rates are products a second on the thread that calls; an embedder starts each run with empty caches, as after a restart. */
 export async function run(): Promise<BenchRow[]> {
-  const products = readIcecat();
+  const products = loadIcecat()?.products;
   const texts = products?.map(productText) ?? madeUpTexts();
   const source = products === undefined ? 'made-up texts' : 'icecat-19k';
   const model = fit(texts);

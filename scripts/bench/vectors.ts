@@ -4,20 +4,19 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createTfIdfEmbedder, createTfIdfFitter, modelId, serializeModel } from '@millrace/embedding';
 import { openEmbeddedVectorAdmin, openEmbeddedVectorReader, type VectorModel, type VectorReader, type VectorRecord } from '@millrace/vectors';
-import { readIcecat } from '../eval/vectors.ts';
-import type { BenchRow } from './embedding.ts';
+import { loadIcecat } from '../eval/icecat.ts';
+import { median, percentile } from './support/measure.ts';
+import type { BenchRow } from './support/measure.ts';
 
 const dimensions = 384;
 const pairs = 7;
 const queriesEach = 30;
 
-const percentile = (values: readonly number[], share: number): number => values.toSorted((a, b) => a - b)[Math.floor(values.length * share)] ?? Number.NaN;
-const median = (values: readonly number[]): number => percentile(values, 0.5);
 const round = (value: number): number => Math.round(value * 100) / 100;
 
 /** Real product texts where they are at hand, names and descriptions mixed anew once they run out. */
 function textsOf(count: number): string[] {
-  const products = readIcecat() ?? Array.from({ length: 8_000 }, (_product, at) => ({ name: `series ${at % 97} part ${at}`, description: `kind ${at % 31} colour ${at % 11} size ${at % 53} maker ${at % 211}` }));
+  const products = loadIcecat()?.products ?? Array.from({ length: 8_000 }, (_product, at) => ({ name: `series ${at % 97} part ${at}`, description: `kind ${at % 31} colour ${at % 11} size ${at % 53} maker ${at % 211}` }));
   return Array.from({ length: count }, (_text, at) => {
     const [name, description] = [products[at % products.length], products[(at < products.length ? at : at * 7_919) % products.length]];
     return `${name?.name ?? ''}\n${description?.description ?? ''}`;

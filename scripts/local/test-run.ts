@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import { startTestContainers } from './containers.ts';
 import { ownedDir, stateDir } from './paths.ts';
 import { findProcess, rememberProcess, stopOrphans } from './processes.ts';
 import { plainRedisServer } from './redis-binary.ts';
@@ -41,7 +42,7 @@ export function newStateDir(name: string): string {
 
 export interface TestServers {
   readonly dir: string;
-  /** TEST_DATABASE_URL, TEST_REDIS_URL, TEST_REDIS_SERVER_BIN, MILLRACE_RUN_DIR. */
+  /** TEST_DATABASE_URL, TEST_REDIS_URL, TEST_REDIS_SERVER_BIN, MILLRACE_RUN_DIR; where Docker answers, TEST_ELASTICSEARCH_URL and TEST_QDRANT_URL. */
   readonly env: Record<string, string>;
   /** Stops everything below the folder and removes it. Safe to call twice. */
   stop(): Promise<void>;
@@ -53,7 +54,9 @@ export async function startTestServers(): Promise<TestServers> {
   const dir = newRunDir();
   try {
     const servers = await startServers({ stateDir: dir, ports: { postgres: 'free', bus: 'free' }, durable: false });
+    const containers = await startTestContainers(process.env, (text) => console.error(text));
     const env = {
+      ...containers.env,
       TEST_DATABASE_URL: servers.postgres?.url ?? '',
       TEST_REDIS_URL: servers.bus?.url ?? '',
       TEST_REDIS_SERVER_BIN: servers.redisBinary ? plainRedisServer(stateDir(), servers.redisBinary) : '',
@@ -61,7 +64,7 @@ export async function startTestServers(): Promise<TestServers> {
     };
     let stopping: Promise<void> | undefined;
     const stop = async (): Promise<void> => {
-      await servers.stop();
+      await Promise.all([servers.stop(), containers.stop()]);
       await sweep(dir);
     };
     return { dir, env, stop: () => (stopping ??= stop()) };

@@ -4,6 +4,8 @@ export interface FitSituation {
   readonly count: number | undefined;
   /** As of the check before. */
   readonly previousCount: number | undefined;
+  /** The live collection has other dimensions than this service is configured for. */
+  readonly wrongDimensions: boolean;
   /** Products that the live model was fitted on; 0 = unfitted. */
   readonly fittedOn: number;
   /** The consumer group's backlog. */
@@ -17,9 +19,9 @@ const MAX_LAG = 1_000;
 /** More growth than this between two checks means that an import is running: it shall end with one fit, not begin with one. */
 const SETTLED_GROWTH = 1.02;
 
-/** At `minProducts` and whenever the catalogue has doubled since the last fit; not in a burst, nor soon after the last one. */
-export function isFitDue({ count, previousCount, fittedOn, lag, msSinceLastFit }: FitSituation, { minProducts, minIntervalMs }: FitPolicy): boolean {
-  if (count === undefined) return true;
+/** Where there is no collection, or one of other dimensions; at `minProducts` and whenever the catalogue has doubled since the last fit; not in a burst, nor soon after the last one. */
+export function isFitDue({ count, previousCount, wrongDimensions, fittedOn, lag, msSinceLastFit }: FitSituation, { minProducts, minIntervalMs }: FitPolicy): boolean {
+  if (count === undefined || wrongDimensions) return true;
   const wanted = fittedOn === 0 ? count >= minProducts : count >= fittedOn * 2;
   if (!wanted || lag > MAX_LAG || msSinceLastFit < minIntervalMs) return false;
   return previousCount !== undefined && count <= previousCount * SETTLED_GROWTH;

@@ -68,7 +68,7 @@ void runService({
         const live = await admin.liveCollection();
         return live === undefined ? undefined : admin.count(live);
       },
-      fittedOn: async () => (await liveModel())?.fittedOn ?? 0,
+      model: liveModel, dimensions: config.VECTOR_DIMENSION,
       msSinceLastFit: () => msSinceLastFit(db),
     });
     onClose(stopWatch);

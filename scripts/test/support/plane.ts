@@ -6,7 +6,7 @@ import type { Client } from '../../../libs/client/src/index.ts';
 import { searchProducts } from '../../../libs/contracts/src/index.ts';
 import type { ImportReport } from '../../../libs/contracts/src/index.ts';
 import { createPool } from '../../../libs/database/src/index.ts';
-import { eventually } from '../../../libs/testing/src/eventually.ts';
+import { eventually } from '@millrace/testing/eventually';
 import { openEmbeddedVectorAdmin } from '../../../libs/vectors/src/index.ts';
 import { startStack } from '../../local/stack.ts';
 import type { Stack } from '../../local/stack.ts';

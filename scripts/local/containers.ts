@@ -1,0 +1,45 @@
+// Servers for the contract suites that a bare machine does not have, where a Docker daemon answers.
+import { spawnSync } from 'node:child_process';
+
+export interface TestContainers {
+  /** TEST_… addresses of what was started; empty without Docker. */
+  readonly env: Readonly<Record<string, string>>;
+  stop(): Promise<void>;
+}
+
+interface Wanted {
+  readonly variable: string;
+  readonly image: string;
+  readonly port: number;
+  readonly env: Readonly<Record<string, string>>;
+  /** Path that answers 200 when the server is ready. */
+  readonly healthPath: string;
+}
+
+const wanted: readonly Wanted[] = [
+  { variable: 'TEST_ELASTICSEARCH_URL', image: 'elasticsearch:9.5.3', port: 9200, healthPath: '/_cluster/health', env: { 'discovery.type': 'single-node', 'xpack.security.enabled': 'false', ES_JAVA_OPTS: '-Xms512m -Xmx512m' } },
+  { variable: 'TEST_QDRANT_URL', image: 'qdrant/qdrant:v1.19.0', port: 6333, healthPath: '/readyz', env: {} },
+];
+
+const NONE: TestContainers = { env: {}, stop: async () => undefined };
+
+const dockerAnswers = (): boolean => spawnSync('docker', ['info'], { stdio: 'ignore', timeout: 5_000 }).status === 0;
+
+/** Starts Elasticsearch and Qdrant where Docker answers and no TEST_… address is given. What cannot be started is said and left out. */
+export async function startTestContainers(given: Readonly<Record<string, string | undefined>>, say: (text: string) => void): Promise<TestContainers> {
+  const missing = wanted.filter(({ variable }) => !given[variable]);
+  if (missing.length === 0 || !dockerAnswers()) return NONE;
+  const { GenericContainer, Wait } = await import('testcontainers');
+  const started = await Promise.allSettled(missing.map(async ({ variable, image, port, env, healthPath }) => {
+    const container = await new GenericContainer(image).withEnvironment({ ...env }).withExposedPorts(port).withWaitStrategy(Wait.forHttp(healthPath, port)).withStartupTimeout(120_000).start();
+    return { variable, url: `http://${container.getHost()}:${container.getMappedPort(port)}`, container };
+  }));
+  for (const [at, result] of started.entries()) if (result.status === 'rejected') say(`${missing[at]?.image ?? ''} did not start: ${result.reason instanceof Error ? result.reason.message : 'unknown reason'}`);
+  const running = started.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
+  return {
+    env: Object.fromEntries(running.map(({ variable, url }) => [variable, url])),
+    stop: async () => {
+      await Promise.all(running.map(({ container }) => container.stop()));
+    },
+  };
+}
