@@ -1,50 +1,33 @@
--- The roles of the services, as `millrace migrate` makes them. Only for databases whose owner may not create roles (managed
--- ones): an administrator runs this once, after the first `millrace migrate` made the schemas, with passwords of your own;
--- then set GATEWAY_DATABASE_URL, CATALOG_API_DATABASE_URL, EMBEDDING_WORKER_DATABASE_URL and ES_SYNC_WORKER_DATABASE_URL.
+-- The roles of the services, for databases whose owner may not create roles (managed ones). `millrace migrate` makes them by itself elsewhere.
 --
---   psql "$DATABASE_URL" -v gateway_password=… -v catalog_password=… -v embedding_password=… -v search_password=… -f roles.sql
+-- 1. An administrator runs this once, before the first `millrace migrate`, with passwords of your own and the user of DATABASE_URL as owner:
+--      psql ADMIN_URL -v owner=… -v gateway_password=… -v catalog_password=… -v embedding_password=… -v search_password=… -f roles.sql
+-- 2. Set GATEWAY_DATABASE_URL, CATALOG_API_DATABASE_URL, EMBEDDING_WORKER_DATABASE_URL and ES_SYNC_WORKER_DATABASE_URL.
+-- 3. `millrace migrate`, as the owner: it makes the schemas and gives each role its rights, now and after every upgrade.
 --
--- Each role may read and write its own schema, and nothing else: no other service's tables, no DDL, nothing in public.
+-- Each role may read and write its own schema and nothing else. The owner is a member of each, because partitioned tables belong to their service.
 
 \set ON_ERROR_STOP on
 begin;
-
 revoke create on schema public from public;
 
 -- gateway: API keys, audit
 create role millrace_gateway login nosuperuser nocreatedb nocreaterole connection limit 60 password :'gateway_password';
-revoke all on schema gateway from public;
-grant usage on schema gateway to millrace_gateway;
-grant select, insert, update, delete, truncate on all tables in schema gateway to millrace_gateway;
-grant usage, select, update on all sequences in schema gateway to millrace_gateway;
-grant execute on all functions in schema gateway to millrace_gateway;
 alter role millrace_gateway set search_path = gateway, pg_catalog;
+grant millrace_gateway to :"owner";
 
 -- catalog-api: merchants, products, outbox
 create role millrace_catalog login nosuperuser nocreatedb nocreaterole connection limit 60 password :'catalog_password';
-revoke all on schema catalog from public;
-grant usage on schema catalog to millrace_catalog;
-grant select, insert, update, delete, truncate on all tables in schema catalog to millrace_catalog;
-grant usage, select, update on all sequences in schema catalog to millrace_catalog;
-grant execute on all functions in schema catalog to millrace_catalog;
 alter role millrace_catalog set search_path = catalog, pg_catalog;
+grant millrace_catalog to :"owner";
 
--- embedding-worker
+-- embedding-worker: fits of the model
 create role millrace_embedding login nosuperuser nocreatedb nocreaterole connection limit 60 password :'embedding_password';
-revoke all on schema embedding from public;
-grant usage on schema embedding to millrace_embedding;
-grant select, insert, update, delete, truncate on all tables in schema embedding to millrace_embedding;
-grant usage, select, update on all sequences in schema embedding to millrace_embedding;
-grant execute on all functions in schema embedding to millrace_embedding;
 alter role millrace_embedding set search_path = embedding, pg_catalog;
+grant millrace_embedding to :"owner";
 
--- es-sync-worker
+-- es-sync-worker: sweeps
 create role millrace_search login nosuperuser nocreatedb nocreaterole connection limit 60 password :'search_password';
-revoke all on schema search from public;
-grant usage on schema search to millrace_search;
-grant select, insert, update, delete, truncate on all tables in schema search to millrace_search;
-grant usage, select, update on all sequences in schema search to millrace_search;
-grant execute on all functions in schema search to millrace_search;
 alter role millrace_search set search_path = search, pg_catalog;
-
+grant millrace_search to :"owner";
 commit;

@@ -8,16 +8,8 @@ import type { Redis } from '@millrace/redis-kit';
 import { Kysely, PostgresDialect } from 'kysely';
 import { Client, Pool } from 'pg';
 import { z } from 'zod';
-
-export interface BenchRow {
-  readonly operation: string;
-  readonly value: number;
-  readonly unit: string;
-  readonly baseline: number | null;
-  readonly ratio: number | null;
-  readonly goal: string;
-  readonly met: boolean | null;
-}
+import { alternate, median, row } from './support/measure.ts';
+import type { BenchRow, Pairs } from './support/measure.ts';
 
 const PAIRS = 9;
 const DRAIN = 20_000;
@@ -25,8 +17,6 @@ const SINGLES = 60;
 const BATCH = 2_000;
 /** As long as the JSON of an icecat product in the middle. */
 const PAYLOAD_BYTES = 700;
-
-const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
 
 function serverUrl(name: 'TEST_DATABASE_URL' | 'TEST_REDIS_URL'): string {
   const url = process.env[name];
@@ -87,8 +77,8 @@ async function rawBatch({ pool, redis, schema, stream }: Lane, claim: Claim): Pr
     await client.query('begin');
     const { rows } = await client.query<RawRow>({ name: `raw ${claim}`, text: claims[claim](schema) });
     const pipeline = redis.pipeline();
-    for (const row of rows) {
-      pipeline.xadd(stream, '*', 'event_type', row.event_type, 'product_id', row.key, 'timestamp', row.created_at, 'data', row.data, 'id', row.event_id, 'version', row.version, 'schema', '1');
+    for (const event of rows) {
+      pipeline.xadd(stream, '*', 'event_type', event.event_type, 'product_id', event.key, 'timestamp', event.created_at, 'data', event.data, 'id', event.event_id, 'version', event.version, 'schema', '1');
     }
     if (rows.length > 0) await pipeline.exec();
     await client.query('commit');
@@ -183,26 +173,12 @@ async function singlesByRawLoop(lane: Lane): Promise<number> {
   return time;
 }
 
-interface Pairs {
-  readonly ours: number;
-  readonly raw: number;
-  readonly ratio: number;
-}
-
-/** Alternating, so that what else the machine does meets both; the ratio is the median of the pairs' ratios. */
+/** Once each to warm up, then the pairs. */
 async function inPairs(ours: () => Promise<number>, raw: () => Promise<number>): Promise<Pairs> {
-  const pairs: (readonly [number, number])[] = [];
   await ours();
   await raw();
-  for (let pair = 0; pair < PAIRS; pair += 1) {
-    const baseline = pair % 2 === 0 ? undefined : await raw();
-    const value = await ours();
-    pairs.push([value, baseline ?? (await raw())]);
-  }
-  return { ours: median(pairs.map(([a]) => a)), raw: median(pairs.map(([, b]) => b)), ratio: median(pairs.map(([a, b]) => a / b)) };
+  return alternate(PAIRS, ours, raw);
 }
-
-const round = (value: number, digits: number): number => Number(value.toFixed(digits));
 
 export async function run(): Promise<BenchRow[]> {
   const relay = await openLane('relay');
@@ -211,13 +187,12 @@ export async function run(): Promise<BenchRow[]> {
     const plain = await inPairs(() => drainByRelay(relay), () => drainByRawLoop(raw, 'plain'));
     const moving = await inPairs(() => drainByRelay(relay), () => drainByRawLoop(raw, 'move'));
     const single = await inPairs(() => singlesByRelay(relay), () => singlesByRawLoop(raw));
-    const drain = (against: string, { ours, raw: baseline, ratio }: Pairs, goal: number): BenchRow => ({
-      operation: `outbox drain, against ${against}`, value: Math.round(ours), unit: 'events/s', baseline: Math.round(baseline), ratio: round(ratio, 2), goal: `>= ${goal}x`, met: ratio >= goal,
-    });
+    const drain = (against: string, { a, b, ratio }: Pairs): BenchRow =>
+      row(`outbox drain, against ${against}`, median(a), { unit: 'events/s', baseline: median(b), ratio, ratioAtLeast: 0.8 });
     return [
-      drain('DELETE + pipelined XADD', plain, 0.8),
-      drain('the same with the copy for a replay', moving, 0.8),
-      { operation: 'commit to stream p50', value: round(single.ours, 3), unit: 'ms', baseline: round(single.raw, 3), ratio: round(single.ratio, 2), goal: '<= 1.5x', met: single.ratio <= 1.5 },
+      drain('DELETE + pipelined XADD', plain),
+      drain('the same with the copy for a replay', moving),
+      row('commit to stream p50', median(single.a), { unit: 'ms', baseline: median(single.b), ratio: single.ratio, ratioAtMost: 1.5 }),
     ];
   } finally {
     await relay.close();

@@ -6,7 +6,7 @@ import { describeWith, eventually, testServer, uniqueName } from '../../libs/tes
 import type { Plane } from './support/plane.ts';
 import { fileStream, ndjson, startPlane } from './support/plane.ts';
 
-const scale = process.env['TEST_SCALE'] === 'full' ? 10 : 1;
+const scale = process.env['TEST_SCALE'] === 'full' ? 4 : 1;
 let plane: Plane;
 beforeAll(async () => { plane = await startPlane(); }, 120_000);
 afterAll(() => plane.stop(), 30_000);
@@ -103,13 +103,13 @@ describe('the catalogue plane', () => {
 describe('faults', () => {
   it.each(['gateway', 'catalog-api', 'embedding-worker', 'es-sync-worker'] as const)('agrees in all three stores when %s is killed in the middle of an import', async (name) => {
     const prefix = uniqueName('kill');
-    const running = plane.import(ndjson(products(prefix, 4_000 * scale))).catch((error: unknown) => error);
+    const running = plane.import(ndjson(products(prefix, 2_000 * scale))).catch((error: unknown) => error);
     await eventually(async () => [...(await plane.truth()).keys()].some((sku) => sku.startsWith(prefix)), { everyMs: 2 });
     await plane.stack.app(name).kill('SIGKILL');
     await plane.stack.app(name).restart();
     await running;
     await plane.agrees(60_000);
-    expect(await plane.import(ndjson(products(prefix, 4_000 * scale)))).toMatchObject({ rows: 4_000 * scale, failed: 0 });
+    expect(await plane.import(ndjson(products(prefix, 2_000 * scale)))).toMatchObject({ rows: 2_000 * scale, failed: 0 });
     await plane.agrees(60_000);
   }, 180_000);
 
@@ -119,10 +119,10 @@ describe('faults', () => {
   ])('misses nothing after %s while writes go on', async (_what, harm) => {
     const prefix = uniqueName('harm');
     const redis = new Redis(plane.stack.env['REDIS_URL'] ?? '');
-    const running = plane.import(ndjson(products(prefix, 3_000 * scale)));
+    const running = plane.import(ndjson(products(prefix, 2_000 * scale)));
     await eventually(async () => [...(await plane.truth()).keys()].some((sku) => sku.startsWith(prefix)), { everyMs: 2 });
     await harm(redis);
-    expect(await running).toMatchObject({ created: 3_000 * scale });
+    expect(await running).toMatchObject({ created: 2_000 * scale });
     await redis.quit();
     await plane.agrees(60_000);
   }, 180_000);

@@ -15,15 +15,15 @@ export function createIdempotencyStore(db: CatalogDb): IdempotencyStore {
         .onConflict((conflict) => conflict.column('key')
           .doUpdateSet({ fingerprint, reply: null, locked_until: sql<string>`now() + interval '60 seconds'`, created_at: sql<string>`now()` })
           .where(sql<boolean>`(idempotency_keys.reply is null and idempotency_keys.locked_until < now()) or idempotency_keys.created_at < now() - interval '24 hours'`))
-        .returning('key')
+        .returning('locked_until as claim')
         .executeTakeFirst();
-      if (claimed) return { state: 'new' };
+      if (claimed) return { state: 'new', claim: claimed.claim };
       const known = await db.selectFrom('catalog.idempotency_keys').select(['fingerprint', 'reply']).where('key', '=', key).executeTakeFirst();
       if (!known || known.reply === null) return { state: 'running' };
       return { state: 'done', fingerprint: known.fingerprint, reply: toReply(known.reply) };
     },
-    finish: async (key, reply) => void (await db.updateTable('catalog.idempotency_keys').set({ reply: JSON.stringify(reply) }).where('key', '=', key).execute()),
-    abort: async (key) => void (await db.deleteFrom('catalog.idempotency_keys').where('key', '=', key).execute()),
+    finish: async (key, claim, reply) => void (await db.updateTable('catalog.idempotency_keys').set({ reply: JSON.stringify(reply) }).where('key', '=', key).where('locked_until', '=', claim).execute()),
+    abort: async (key, claim) => void (await db.deleteFrom('catalog.idempotency_keys').where('key', '=', key).where('locked_until', '=', claim).execute()),
   };
 }
 

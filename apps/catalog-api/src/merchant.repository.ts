@@ -4,10 +4,13 @@ import { AppError, notFound } from '@millrace/service';
 import { sql } from 'kysely';
 import type { CatalogDb, CatalogTrx } from './database.ts';
 
-export const listMerchants = (db: CatalogDb): Promise<Merchant[]> => db.selectFrom('catalog.merchants').selectAll().orderBy('id').execute();
+const isoTime = (column: 'created_at' | 'updated_at') => sql<string>`to_char(${sql.ref(column)} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`.as(column);
+const columns = ['id', 'name', isoTime('created_at'), isoTime('updated_at')] as const;
+
+export const listMerchants = (db: CatalogDb): Promise<Merchant[]> => db.selectFrom('catalog.merchants').select(columns).orderBy('id').execute();
 
 export async function getMerchant(db: CatalogDb, id: number): Promise<Merchant> {
-  const merchant = await db.selectFrom('catalog.merchants').selectAll().where('id', '=', id).executeTakeFirst();
+  const merchant = await db.selectFrom('catalog.merchants').select(columns).where('id', '=', id).executeTakeFirst();
   if (!merchant) throw notFound(`the merchant ${id}`);
   return merchant;
 }
@@ -17,7 +20,7 @@ export async function insertMerchant(trx: CatalogTrx, { id, name }: { readonly i
   const merchant = await trx
     .insertInto('catalog.merchants')
     .values(id === undefined ? { name } : { id, name })
-    .returningAll()
+    .returning(columns)
     .executeTakeFirstOrThrow()
     .catch((error: unknown) => {
       if (!isViolation(error, UNIQUE_VIOLATION)) throw error;
@@ -28,7 +31,7 @@ export async function insertMerchant(trx: CatalogTrx, { id, name }: { readonly i
 }
 
 export async function renameMerchant(db: CatalogDb, id: number, name: string): Promise<Merchant> {
-  const merchant = await db.updateTable('catalog.merchants').set({ name, updated_at: sql<string>`now()` }).where('id', '=', id).returningAll().executeTakeFirst();
+  const merchant = await db.updateTable('catalog.merchants').set({ name, updated_at: sql<string>`now()` }).where('id', '=', id).returning(columns).executeTakeFirst();
   if (!merchant) throw notFound(`the merchant ${id}`);
   return merchant;
 }

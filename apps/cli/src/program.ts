@@ -3,7 +3,7 @@ import { Command, CommanderError, Option } from 'commander';
 import { describeReport, importFile } from './commands/import.ts';
 import type { ImportOptions } from './commands/import.ts';
 import { writeInternalKeys } from './commands/internal-keys.ts';
-import { createKey } from './commands/keys.ts';
+import { createKey, listKeys, revokeKey } from './commands/keys.ts';
 import { migrate } from './commands/migrate.ts';
 import { writeSample } from './commands/sample.ts';
 import { resync, syncClear, syncStats } from './commands/sync.ts';
@@ -47,7 +47,8 @@ function addCatalogue(program: Command, { config, print, printError }: ProgramDe
     .command('sample')
     .description('write the sample catalogue as NDJSON to standard output')
     .option('--count <n>', 'products', (value) => Number(value), 2_000)
-    .action((options: { count: number }) => writeSample(options.count, process.stdout));
+    .option('--merchants', 'keep their merchants 1 to 6, which must exist; default: all of merchant 1')
+    .action((options: { count: number; merchants?: boolean }) => writeSample(options, process.stdout));
 }
 
 function addSync(program: Command, { config, print }: ProgramDeps): void {
@@ -80,6 +81,13 @@ function addOperations(program: Command, { config, env, print }: ProgramDeps): v
       const { id, key } = await createKey(config.DATABASE_URL, options.name, options.scopes.split(','));
       print(`${id}\n${key}`);
     });
+  keys.command('list').description('keys without their secrets: id, name, scopes, state').action(async () => {
+    for (const { id, name, scopes: allowed, state } of await listKeys(config.DATABASE_URL)) print(`${id}  ${state}  ${allowed.join(',')}  ${name}`);
+  });
+  keys.command('revoke <id>').description('refuse a key from now on; gateways notice within 30 s').action(async (id: string) => {
+    if (!(await revokeKey(config.DATABASE_URL, id))) throw new FailedError(`no key ${id} that is not revoked already`);
+    print(`revoked ${id}`);
+  });
 }
 
 /** The command line. Throws UsageError and CommanderError for wrong usage, FailedError (and others) for failed work. */

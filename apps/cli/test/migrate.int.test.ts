@@ -2,9 +2,10 @@ import { mkdtemp, readFile, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { createTestDatabase } from '@millrace/testing';
+import { createTestDatabase, uniqueName } from '@millrace/testing';
 import type { TestDatabase } from '@millrace/testing';
 import { Client } from 'pg';
+import { createKey, listKeys, revokeKey } from '../src/commands/keys.ts';
 import { migrate } from '../src/commands/migrate.ts';
 import { loadMigrations } from '../src/load-migrations.ts';
 import { services } from '../src/services.ts';
@@ -38,7 +39,7 @@ describe('millrace migrate', () => {
   });
   it.each(services.map(({ app, variable, schema }) => [app, variable, schema] as const))('lets %s into its own schema and nowhere else', async (_app, variable, schema) => {
     await asRole(variable, async (client) => {
-      const tables = await client.query<{ schema: string; name: string }>(`select schemaname as schema, tablename as name from pg_tables where schemaname in ('catalog', 'gateway', 'search', 'embedding') and tablename not like 'kysely%'`);
+      const tables = await client.query<{ schema: string; name: string }>(`select schemaname as schema, tablename as name from pg_tables where schemaname = any($1) and tablename not like 'kysely%'`, [services.map((service) => service.schema)]);
       expect(tables.rows.length).toBeGreaterThan(5);
       for (const { schema: other, name } of tables.rows) {
         const read = client.query(`select 1 from ${other}.${name} limit 1`);
@@ -75,5 +76,73 @@ describe('millrace migrate', () => {
       await client.query(`insert into gateway.audit_log (key_id, operation, method, path, status, request_id) values ('k', 'o', 'GET', '/', 200, 'r')`);
       for (const statement of [`update gateway.audit_log set status = 500`, 'delete from gateway.audit_log', 'truncate gateway.audit_log']) await expect(client.query(statement)).rejects.toThrow('append-only');
     });
+  });
+});
+
+describe('millrace migrate under an owner who is no superuser', () => {
+  const query = async (url: string, statement: string): Promise<void> => {
+    const client = new Client({ connectionString: url });
+    await client.connect();
+    try {
+      await client.query(statement);
+    } finally {
+      await client.end();
+    }
+  };
+  const loginOf = (url: string, user: string, password: string): string => Object.assign(new URL(url), { username: user, password }).toString();
+
+  it('makes the roles with CREATEROLE alone, and keeps them when it runs again', async () => {
+    const own = await createTestDatabase();
+    const owner = uniqueName('owner');
+    await query(own.url, `create role ${owner} login createrole password 'o'`);
+    await query(own.url, `alter database ${own.name} owner to ${owner}`);
+    const file = join(await mkdtemp(join(tmpdir(), 'millrace-roles-')), 'roles.env');
+    const migrateAsOwner = () => migrate({ databaseUrl: loginOf(own.url, owner, 'o'), rolesFile: file, given: {}, loadMigrations, print: () => undefined });
+    await migrateAsOwner();
+    const before = await readFile(file, 'utf8');
+    await migrateAsOwner();
+    expect(await readFile(file, 'utf8')).toBe(before);
+    await own.drop();
+  });
+  it('gives its rights to a role that an administrator made, without CREATEROLE', async () => {
+    const own = await createTestDatabase();
+    const owner = uniqueName('owner');
+    const given: Record<string, string> = {};
+    await query(own.url, `create role ${owner} login password 'o'`);
+    await query(own.url, `alter database ${own.name} owner to ${owner}`);
+    for (const { variable, schema } of services) {
+      const role = uniqueName(schema);
+      await query(own.url, `create role ${role} login password 's'`);
+      await query(own.url, `grant ${role} to ${owner}`);
+      given[variable] = loginOf(own.url, role, 's');
+    }
+    const migrateAsOwner = (known: Record<string, string>) => migrate({ databaseUrl: loginOf(own.url, owner, 'o'), rolesFile: join(tmpdir(), uniqueName('none')), given: known, loadMigrations, print: () => undefined });
+    await expect(migrateAsOwner({})).rejects.toThrow('roles.sql');
+    await migrateAsOwner(given);
+    await migrateAsOwner(given);
+    const client = new Client({ connectionString: given['CATALOG_API_DATABASE_URL'] ?? '' });
+    await client.connect();
+    await client.query(`insert into catalog.merchants (name) values ('x')`);
+    await client.query(`create table catalog.outbox_published_test partition of catalog.outbox_published for values from ('2001-01-01') to ('2001-01-02')`);
+    await expect(client.query('select 1 from gateway.api_keys')).rejects.toMatchObject({ code: '42501' });
+    await client.end();
+    await own.drop();
+  });
+  it('may be started on two machines at once', async () => {
+    const own = await createTestDatabase();
+    const start = () => migrate({ databaseUrl: own.url, rolesFile: join(tmpdir(), uniqueName('roles')), given: {}, loadMigrations, print: () => undefined });
+    await expect(Promise.all([start(), start()])).resolves.toBeDefined();
+    await own.drop();
+  });
+});
+
+describe('millrace keys', () => {
+  it('lists keys without their secrets and revokes them once', async () => {
+    const { id, key } = await createKey(database.url, 'shop', ['search:read']);
+    const listed = (await listKeys(database.url)).find((one) => one.id === id);
+    expect(listed).toEqual({ id, name: 'shop', scopes: ['search:read'], state: 'active' });
+    expect(JSON.stringify(await listKeys(database.url))).not.toContain(key);
+    expect([await revokeKey(database.url, id), await revokeKey(database.url, id)]).toEqual([true, false]);
+    expect((await listKeys(database.url)).find((one) => one.id === id)?.state).toBe('revoked');
   });
 });

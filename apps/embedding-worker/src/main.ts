@@ -43,8 +43,8 @@ void runService({
     const directUrl = config.DATABASE_DIRECT_URL ?? config.EMBEDDING_WORKER_DATABASE_URL;
     const readExport = createExportReader({ baseUrl: config.CATALOG_API_INTERNAL_URL, signer: await openIdentitySigner(config.INTERNAL_KEY_FILE), service: 'embedding-worker' });
     const fit = (): Promise<unknown> =>
-      runAsLeader({ directUrl, lock: 'millrace:embedding:fit' }, async () => {
-        const done = await fitModel({ readExport, admin, collections, dimensions: config.VECTOR_DIMENSION, minProducts: config.MODEL_FIT_MIN_PRODUCTS, record: (made) => recordFit(db, made) }, stopping.signal);
+      runAsLeader({ directUrl, lock: 'millrace:embedding:fit' }, async (lost) => {
+        const done = await fitModel({ readExport, admin, collections, dimensions: config.VECTOR_DIMENSION, minProducts: config.MODEL_FIT_MIN_PRODUCTS, record: (made) => recordFit(db, made) }, AbortSignal.any([stopping.signal, lost]));
         await bus.publish(indexUpdates, [{ type: 'swapped', store: 'vectors', index: done.collection, all: true }]);
         logger.info({ collection: done.collection, model: done.modelId, fittedOn: done.fittedOn, products: done.rows }, 'model fitted');
         return done;

@@ -50,13 +50,13 @@ void runService({
     onClose(() => stopping.abort());
 
     const directUrl = config.DATABASE_DIRECT_URL ?? config.ES_SYNC_WORKER_DATABASE_URL;
-    const lead = (lock: string) => <T>(work: () => Promise<T>) => runAsLeader({ directUrl, lock: `millrace:search:${lock}` }, work);
+    const lead = (lock: string) => <T>(work: (lost: AbortSignal) => Promise<T>) => runAsLeader({ directUrl, lock: `millrace:search:${lock}` }, work);
     const readExport = createExportReader({ baseUrl: config.CATALOG_API_INTERNAL_URL, signer: await openIdentitySigner(config.INTERNAL_KEY_FILE), service: 'es-sync-worker' });
     const job = createResyncJob({
       logger,
       asLeader: lead('resync'),
-      resync: async (onProgress) => {
-        const done = await resync({ readExport, admin, indexes, tracker, onProgress }, stopping.signal);
+      resync: async (onProgress, lost) => {
+        const done = await resync({ readExport, admin, indexes, tracker, onProgress }, AbortSignal.any([stopping.signal, lost]));
         await bus.publish(indexUpdates, [{ type: 'swapped', store: 'search', index: done.index, all: true }]);
         return done;
       },

@@ -11,17 +11,17 @@ export interface ResyncJob {
 
 export interface ResyncJobDeps {
   /** Under the leader lock: `work` is called with it, or undefined is answered. */
-  readonly asLeader: <T>(work: () => Promise<T>) => Promise<{ readonly result: T } | undefined>;
-  readonly resync: (onProgress: (rows: number) => void) => Promise<{ index: string; rows: number }>;
+  readonly asLeader: <T>(work: (lost: AbortSignal) => Promise<T>) => Promise<{ readonly result: T } | undefined>;
+  readonly resync: (onProgress: (rows: number) => void, lost: AbortSignal) => Promise<{ index: string; rows: number }>;
   readonly logger: Logger;
 }
 
 export function createResyncJob({ asLeader, resync, logger }: ResyncJobDeps): ResyncJob {
   let state: SyncStats['resync'] = { running: false, index: null, done: 0, error: null };
-  const work = async (): Promise<{ index: string; rows: number }> => {
+  const work = async (lost: AbortSignal): Promise<{ index: string; rows: number }> => {
     state = { running: true, index: null, done: 0, error: null };
     try {
-      const done = await resync((rows) => void (state = { ...state, done: rows }));
+      const done = await resync((rows) => void (state = { ...state, done: rows }), lost);
       state = { running: false, index: done.index, done: done.rows, error: null };
       logger.info(done, 'resync finished');
       return done;
@@ -38,9 +38,9 @@ export function createResyncJob({ asLeader, resync, logger }: ResyncJobDeps): Re
       if (state.running) return false;
       const { promise: begun, resolve } = Promise.withResolvers<boolean>();
       // The lock is held for as long as the work runs: answer as soon as it is ours, or somebody else's.
-      asLeader(async () => {
+      asLeader(async (lost) => {
         resolve(true);
-        return work();
+        return work(lost);
       }).then(() => resolve(false), () => resolve(false));
       return begun;
     },

@@ -15,7 +15,7 @@ export interface SweepRunDeps {
   readonly db: SearchDb;
   readonly logger: Logger;
   readonly overlapMs: number;
-  readonly asLeader: <T>(work: () => Promise<T>) => Promise<{ readonly result: T } | undefined>;
+  readonly asLeader: <T>(work: (lost: AbortSignal) => Promise<T>) => Promise<{ readonly result: T } | undefined>;
   readonly signal: AbortSignal;
 }
 
@@ -25,11 +25,11 @@ const TOMBSTONE_DAYS = 30;
 export const createSweepRun =
   ({ readExport, tracker, indexes, admin, db, logger, overlapMs, asLeader, signal }: SweepRunDeps) =>
   async (): Promise<void> => {
-    await asLeader(async () => {
+    await asLeader(async (lost) => {
       const target = await indexes.live();
       if (!target) return;
       const ports = { readExport, tracker, overlapMs, findLastSweep: (index: string) => findLastSweep(db, index), recordSweep: (done: Parameters<typeof recordSweep>[1]) => recordSweep(db, done) };
-      const { seen, indexed } = await sweep(ports, target, signal);
+      const { seen, indexed } = await sweep(ports, target, AbortSignal.any([signal, lost]));
       if (indexed > 0) logger.info({ seen, indexed }, 'sweep found what the stream had not brought');
       await admin.purgeTombstones(TOMBSTONE_DAYS);
     });

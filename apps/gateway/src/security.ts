@@ -10,7 +10,7 @@ export function security(origins: readonly string[]): readonly RequestHandler[] 
       origin: [...origins],
       methods: ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'],
       allowedHeaders: ['Content-Type', 'X-Api-Key', 'If-Match', 'If-None-Match', 'Idempotency-Key', 'X-Request-Id', 'traceparent'],
-      exposedHeaders: ['ETag', 'Location', 'Retry-After', 'X-Request-Id'],
+      exposedHeaders: ['Idempotent-Replayed', 'ETag', 'Location', 'Retry-After', 'X-Request-Id'],
       maxAge: 600,
     }),
   ];

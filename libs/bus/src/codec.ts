@@ -76,7 +76,7 @@ export function encodeEvent<T extends Topic>(topic: T, input: NewEventOf<T>): st
 export function decodeEntry(topic: Topic, entry: RawEntry): Decoded {
   const fields = toRecord(entry.fields);
   const type = fields['event_type'];
-  const timestamp = fields['timestamp'] ?? new Date(Number(entry.id.split('-')[0])).toISOString();
+  const timestamp = fields['timestamp'] ?? timeOfId(entry.id);
   if (type === undefined) return { kind: 'park', reason: 'unparsable: no event_type' };
   if (type === HEARTBEAT) return { kind: 'heartbeat', timestamp };
 
@@ -96,6 +96,12 @@ export function decodeEntry(topic: Topic, entry: RawEntry): Decoded {
   const traceparent = fields['traceparent'];
   const meta = { id: fields['id'] ?? entry.id, timestamp, schema: schemaVersion, streamId: entry.id, ...(traceparent === undefined ? {} : { traceparent }) };
   return { kind: 'event', event: assembleEvent(type, parsed.data, meta) };
+}
+
+/** Ids chosen by hand may lie beyond what a Date can hold. */
+function timeOfId(id: string): string {
+  const time = new Date(Number(id.split('-')[0]));
+  return Number.isNaN(time.getTime()) ? new Date(0).toISOString() : time.toISOString();
 }
 
 function toRecord(flat: readonly string[]): WireFields {

@@ -15,14 +15,19 @@ export class GroupMissingError extends Error {
 /** Failures of the way to the sink, as Node, undici and the database drivers name them. */
 const UNAVAILABLE = new Set([
   'unavailable', 'ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'EHOSTUNREACH', 'ENETUNREACH', 'ENOTFOUND', 'EAI_AGAIN',
-  'UND_ERR_CONNECT_TIMEOUT', 'UND_ERR_SOCKET', '57P01', '57P03', '08006', '08001', '53300',
+  'UND_ERR_CONNECT_TIMEOUT', 'UND_ERR_HEADERS_TIMEOUT', 'UND_ERR_BODY_TIMEOUT', 'UND_ERR_SOCKET', 'upstream_unavailable', 'upstream_timeout',
+  '57P01', '57P03', '08006', '08001', '53300',
 ]);
+/** Errors that have no code of their own: AbortSignal.timeout, and pg when a connection breaks. */
+const isCodeless = (error: object): boolean =>
+  ('name' in error && error.name === 'TimeoutError') || ('message' in error && typeof error.message === 'string' && error.message.startsWith('Connection terminated'));
 
 /** Is this error, or one that caused it, a sink that cannot be reached (rather than an event that cannot be handled)? */
 export function isUnavailable(error: unknown): boolean {
   let current: unknown = error;
   for (let depth = 0; depth < 5 && typeof current === 'object' && current !== null; depth += 1) {
     if ('code' in current && typeof current.code === 'string' && UNAVAILABLE.has(current.code)) return true;
+    if (isCodeless(current)) return true;
     current = 'cause' in current ? current.cause : undefined;
   }
   return false;

@@ -84,6 +84,9 @@ describe('isUnavailable', () => {
     { name: 'an unavailable sink', error: new SinkUnavailableError('x'), is: true },
     { name: 'a refused connection', error: Object.assign(new Error('x'), { code: 'ECONNREFUSED' }), is: true },
     { name: 'one that was caused by it', error: new Error('x', { cause: new Error('y', { cause: Object.assign(new Error('z'), { code: 'ECONNRESET' }) }) }), is: true },
+    { name: 'a timeout of a request', error: new DOMException('x', 'TimeoutError'), is: true },
+    { name: 'headers that never came', error: new TypeError('fetch failed', { cause: Object.assign(new Error('x'), { code: 'UND_ERR_HEADERS_TIMEOUT' }) }), is: true },
+    { name: 'a database connection that broke', error: new Error('Connection terminated unexpectedly'), is: true },
     { name: 'a broken event', error: new TypeError('x'), is: false },
     { name: 'something that is no error', error: 'x', is: false },
   ])('tells $name', ({ error, is }) => {

@@ -6,7 +6,7 @@ export interface ClientOptions {
   /** The gateway, such as http://127.0.0.1:8080 */
   readonly baseUrl: string;
   readonly apiKey: string;
-  /** Longest wait for an answer; default 30 s. */
+  /** Longest wait for a whole answer; default 30 s. Imports take as long as they take. */
   readonly timeoutMs?: number;
 }
 
@@ -65,13 +65,29 @@ async function toProblem(answer: Response): Promise<Error> {
   }
 }
 
-async function* lines(body: AsyncIterable<Uint8Array>): AsyncGenerator<ImportLine> {
+/** Whatever goes wrong while an answer is read is the transport's: a cut connection, a timeout, a body that is not of the contract. */
+async function readAnswer<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw new TransportError('the answer broke off or is not of the contract', { cause: error });
+  }
+}
+
+async function* lines(body: ReadableStream<Uint8Array>): AsyncGenerator<ImportLine> {
   const decoder = new TextDecoder();
+  const reader = body.getReader();
   let rest = '';
-  for await (const chunk of body) {
-    const parts = (rest + decoder.decode(chunk, { stream: true })).split('\n');
-    rest = parts.pop() ?? '';
-    for (const part of parts) yield importLineSchema.parse(JSON.parse(part));
+  try {
+    for (;;) {
+      const { done, value } = await readAnswer(() => reader.read());
+      const parts = (rest + decoder.decode(value, { stream: !done })).split('\n');
+      rest = done ? '' : (parts.pop() ?? '');
+      for (const part of parts) if (part !== '') yield await readAnswer(async () => importLineSchema.parse(JSON.parse(part)));
+      if (done) return;
+    }
+  } finally {
+    await reader.cancel().catch(() => undefined);
   }
 }
 
@@ -92,8 +108,10 @@ export function createClient({ baseUrl, apiKey, timeoutMs = 30_000 }: ClientOpti
         ...(body !== undefined && { body: JSON.stringify(body) }),
       });
       const schema = operation.responses[answer.status]?.schema;
-      const text = await answer.text();
-      const parsed: unknown = schema ? schema.parse(JSON.parse(text)) : undefined;
+      const parsed: unknown = await readAnswer(async () => {
+        const text = await answer.text();
+        return schema ? schema.parse(JSON.parse(text)) : undefined;
+      });
       // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- parsed by the schema that the type is made of
       return { status: answer.status, headers: answer.headers, body: parsed as SuccessOf<typeof operation> };
     },

@@ -20,9 +20,9 @@ export function minorUnitDigits(currency: string): number {
   return digits;
 }
 
-/** Decimal text to integer minor units. Undefined where the amount has more decimals than the currency, or is no decimal. */
+/** Decimal text to integer minor units. Undefined where the amount has more decimals than the currency, is too large to be exact, or is no decimal. */
 export function toMinor(decimal: string, currency: string): number | undefined {
-  const match = /^(-?)(\d+)(?:\.(\d*?)0*)?$/.exec(decimal);
+  const match = /^(-?)(\d+)(?:\.(?=\d)(\d*?)0*)?$/.exec(decimal);
   if (!match) return undefined;
   const digits = minorUnitDigits(currency);
   const fraction = match[3] ?? '';

@@ -1,6 +1,6 @@
 import type { z } from 'zod';
 
-/** What a key must be allowed to do. `public` needs no key: only the gateway's own pages have it. */
+/** What a key must be allowed to do. Only the gateway's own pages need no key. */
 export const scopes = ['products:read', 'products:write', 'search:read', 'admin'] as const;
 export type Scope = (typeof scopes)[number];
 

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { currencySchema, priceInputSchema, toMinor } from './money.ts';
+import { currencySchema, isCurrency, priceInputSchema, toMinor } from './money.ts';
 
 /** The one identifier of a product: the stream's `product_id` and the events' `asin` are the same value. */
 export const skuSchema = z
@@ -35,10 +35,10 @@ export const productFields = {
   status: productStatusSchema,
 };
 
-/** Refuses an amount that its currency cannot express: 0.5 VND, 1.999 USD. */
-const priceFitsCurrency = { path: ['price'], error: 'has more decimals than its currency allows' };
+/** Refuses an amount that its currency cannot express: 0.5 VND, 1.999 USD. zod runs this after a wrong currency, too, which has its own issue. */
+const priceFitsCurrency = { path: ['price'], error: 'has more decimals than its currency allows, or more digits than are exact' };
 const fits = (product: { price?: string | null | undefined; currency?: string | undefined }): boolean =>
-  product.price === null || product.price === undefined || product.currency === undefined || toMinor(product.price, product.currency) !== undefined;
+  product.price === null || product.price === undefined || product.currency === undefined || !isCurrency(product.currency) || toMinor(product.price, product.currency) !== undefined;
 
 /** Body of POST /api/products. A missing currency is the service's DEFAULT_CURRENCY. */
 export const newProductSchema = z

@@ -11,6 +11,8 @@ describe('money', () => {
     { decimal: '1.999', currency: 'USD', minor: undefined },
     { decimal: '0.5', currency: 'VND', minor: undefined },
     { decimal: 'abc', currency: 'USD', minor: undefined },
+    { decimal: '1.', currency: 'USD', minor: undefined },
+    { decimal: '99999999999999.99', currency: 'USD', minor: undefined },
   ])('converts $decimal $currency to minor units without floats', ({ decimal, currency, minor }) => {
     expect(toMinor(decimal, currency)).toBe(minor);
   });
@@ -22,6 +24,10 @@ describe('money', () => {
   });
   it.each(['usd', 'XXZ', 'US', '', '₫'])('refuses %p as a currency', (code) => {
     expect(currencySchema.safeParse(code).success).toBe(false);
+  });
+  it.each(['XQQ', 'US', '', '₫'])('refuses a price in the currency %p by naming the currency', (currency) => {
+    const { error } = newProductSchema.safeParse({ sku: 'a', name: 'b', price: 1, currency });
+    expect(error?.issues.map((issue) => issue.path)).toEqual([['currency']]);
   });
 });
 

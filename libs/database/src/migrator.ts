@@ -21,10 +21,12 @@ export async function migrateSchema(db: Kysely<unknown>, { schema, migrations }:
   return (results ?? []).map((result) => result.migrationName);
 }
 
-/** Readiness: services never migrate, they wait until the schema has the version that they were built for (or a newer one). */
+/** Services never migrate: rejects, naming what to do, unless the schema has the version that they were built for or a newer one. */
 export async function checkSchemaVersion<S>(db: Kysely<S>, { schema, migrations }: SchemaMigrations): Promise<void> {
   const newest = Object.keys(migrations).toSorted().at(-1) ?? '';
-  const found = await sql<{ name: string | null }>`select max(name) as name from ${sql.id(schema, 'kysely_migration')}`.execute(db);
-  const version = found.rows[0]?.name ?? 'none';
+  const table = `${schema}.kysely_migration`;
+  const exists = await sql<{ oid: string | null }>`select to_regclass(${table})::text as oid`.execute(db);
+  const found = exists.rows[0]?.oid == null ? undefined : await sql<{ name: string | null }>`select max(name) as name from ${sql.id(schema, 'kysely_migration')}`.execute(db);
+  const version = found?.rows[0]?.name ?? 'none';
   if (version < newest) throw new Error(`the schema ${schema} is at ${version}, this service needs ${newest}: run "millrace migrate"`);
 }

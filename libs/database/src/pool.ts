@@ -11,13 +11,16 @@ export interface PoolOptions {
   readonly statementTimeoutMs?: number;
 }
 
-/** int8 and numeric stay text in pg; these are known to fit a JS number here: versions and counts stay far below 2^53. */
+/** int8 is text in pg; here it fits a JS number: versions and counts stay far below 2^53. NUMERIC (money) stays text. */
 const types = new TypeOverrides();
 types.setTypeParser(pgTypes.builtins.INT8, Number);
 // Timestamps stay text: a JS Date cuts the microseconds that keyset cursors need.
 for (const builtin of [pgTypes.builtins.TIMESTAMPTZ, pgTypes.builtins.TIMESTAMP]) types.setTypeParser(builtin, (text: string) => text);
 
-/** A pool of at most 8 connections; connecting gives up after 5 s, a statement after 30 s. An idle connection's error is logged, never thrown. */
+/**
+ * A pool of at most 8 connections; connecting gives up after 5 s, a statement after 30 s. An idle connection's error is logged, never thrown.
+ * Time zone and timeout are start-up options: PgBouncer needs `ignore_startup_parameters = options`, and has no statement timeout then.
+ */
 export function createPool({ url, name, max = 8, logger, statementTimeoutMs = 30_000 }: PoolOptions): Pool {
   const pool = new Pool({
     connectionString: url,

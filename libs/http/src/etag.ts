@@ -20,7 +20,7 @@ export function parseIfMatch(header: string | undefined): '*' | readonly number[
 /** Throws precondition_failed where the content changed since the caller read it; its message carries the current ETag. */
 export function checkIfMatch(accepted: '*' | readonly number[], row: { readonly content_version: number; readonly version: number }): void {
   if (accepted === '*' || accepted.includes(row.content_version)) return;
-  throw new AppError('precondition_failed', `the product has changed since you read it: its ETag is now ${formatEtag(row)}`, {
+  throw new AppError('precondition_failed', `this has changed since you read it: its ETag is now ${formatEtag(row)}`, {
     headers: { ETag: formatEtag(row) },
     details: [{ in: 'headers', pointer: '/if-match', detail: 'does not match the current ETag' }],
   });

@@ -57,18 +57,22 @@ export interface ListenOptions {
   readonly requestTimeoutMs?: number;
 }
 
-const MALFORMED = JSON.stringify({
-  type: 'urn:millrace:problem:malformed_request', title: 'Malformed request', status: 400, code: 'malformed_request',
-  detail: 'this is not valid HTTP: percent-encode characters outside ASCII in the URL, and keep headers below 16 KB',
-});
+/** By the codes of node:http; everything else that its parser refuses is 400. */
+const refusals: Readonly<Record<string, { readonly status: number; readonly title: string; readonly detail: string }>> = {
+  ERR_HTTP_REQUEST_TIMEOUT: { status: 408, title: 'Request timeout', detail: 'the request did not arrive in time' },
+  HPE_HEADER_OVERFLOW: { status: 431, title: 'Request header fields too large', detail: 'keep the headers below 16 KB' },
+};
+const malformed = { status: 400, title: 'Malformed request', detail: 'this is not valid HTTP: percent-encode characters outside ASCII in the URL' };
 
 /** What node's parser refuses never reaches express: it gets its problem here. */
-function refuseMalformed(_error: Error, socket: Duplex): void {
+function refuseMalformed(error: Error & { readonly code?: string }, socket: Duplex): void {
   if (!socket.writable) {
     socket.destroy();
     return;
   }
-  socket.end(`HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: application/problem+json\r\nContent-Length: ${Buffer.byteLength(MALFORMED)}\r\n\r\n${MALFORMED}`);
+  const { status, title, detail } = refusals[error.code ?? ''] ?? malformed;
+  const body = JSON.stringify({ type: 'urn:millrace:problem:malformed_request', title, status, code: 'malformed_request', detail });
+  socket.end(`HTTP/1.1 ${status} ${title}\r\nConnection: close\r\nContent-Type: application/problem+json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`);
 }
 
 export async function startHttpServer(app: Express, { host, port, requestTimeoutMs = 300_000 }: ListenOptions): Promise<HttpServer> {

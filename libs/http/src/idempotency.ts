@@ -3,7 +3,7 @@ import { AppError } from '@millrace/service';
 import type { Reply, RouteHandler, RouteInput, RouteOperation } from './route.ts';
 
 export type IdempotencyBegin =
-  | { readonly state: 'new' }
+  | { readonly state: 'new'; readonly claim: string }
   | { readonly state: 'running' }
   | { readonly state: 'done'; readonly fingerprint: string; readonly reply: Reply };
 
@@ -11,9 +11,10 @@ export type IdempotencyBegin =
 export interface IdempotencyStore {
   /** Claims the key for 60 s, or tells what is known of it. Atomic: of two simultaneous requests one gets `new`. */
   begin(key: string, fingerprint: string): Promise<IdempotencyBegin>;
-  finish(key: string, reply: Reply): Promise<void>;
+  /** Both do nothing where the claim is no longer the key's: another request has taken it over. */
+  finish(key: string, claim: string, reply: Reply): Promise<void>;
   /** The handler failed: the key may be used again. */
-  abort(key: string): Promise<void>;
+  abort(key: string, claim: string): Promise<void>;
 }
 
 /**
@@ -29,14 +30,17 @@ export function idempotent<O extends RouteOperation>(store: IdempotencyStore, ha
     const known = await store.begin(key, fingerprint);
     if (known.state === 'running') throw new AppError('conflict', 'a request with this Idempotency-Key is still running', { headers: { 'Retry-After': '1' } });
     if (known.state === 'done') return replay(known, fingerprint);
+    let reply: Awaited<ReturnType<typeof handle>>;
     try {
-      const reply = await handle(input);
-      if (reply) await store.finish(key, reply);
-      return reply;
+      reply = await handle(input);
     } catch (error) {
-      await store.abort(key);
+      await store.abort(key, known.claim);
       throw error;
     }
+    // Not inside the try: the effect is there, so the key must not become free because its reply could not be kept.
+    if (reply) await store.finish(key, known.claim, reply);
+    else await store.abort(key, known.claim);
+    return reply;
   };
 }
 

@@ -6,15 +6,19 @@ import { z } from 'zod';
 import { authenticate, createHttpApp, idempotent, ok, parseIfMatch, route, startHttpServer } from '../src/index.ts';
 import type { HttpServer, IdempotencyStore, Reply } from '../src/index.ts';
 
+/** Keeps what it is given; a reply of 'unkept' things cannot be kept. */
 const memoryStore = (): IdempotencyStore => {
   const kept = new Map<string, { fingerprint: string; reply?: Reply }>();
   return {
     begin: async (key, fingerprint) => {
       const known = kept.get(key);
       if (!known) kept.set(key, { fingerprint });
-      return !known ? { state: 'new' } : known.reply ? { state: 'done', fingerprint: known.fingerprint, reply: known.reply } : { state: 'running' };
+      return !known ? { state: 'new', claim: '1' } : known.reply ? { state: 'done', fingerprint: known.fingerprint, reply: known.reply } : { state: 'running' };
     },
-    finish: async (key, reply) => void kept.set(key, { fingerprint: kept.get(key)?.fingerprint ?? '', reply }),
+    finish: async (key, _claim, reply) => {
+      if (key.endsWith('unkept')) throw new Error('the store is away');
+      kept.set(key, { fingerprint: kept.get(key)?.fingerprint ?? '', reply });
+    },
     abort: async (key) => void kept.delete(key),
   };
 };
@@ -106,6 +110,12 @@ describe('Idempotency-Key', () => {
   it('refuses the key for another request', async () => {
     await post('k2', 'a');
     expect((await post('k2', 'b')).body).toMatchObject({ status: 422, code: 'idempotency_mismatch' });
+  });
+  it('never frees a key whose effect is there though its reply could not be kept', async () => {
+    const before = effects;
+    expect((await post('unkept', 'a')).status).toBe(500);
+    expect((await post('unkept', 'a')).status).toBe(409);
+    expect(effects).toBe(before + 1);
   });
   it('lets a failed request be tried again', async () => {
     expect((await post('k3', 'bad')).status).toBe(409);

@@ -11,7 +11,7 @@ export interface RelayMetrics {
 
 const nothing = (): void => undefined;
 
-/** `schema` tells several relays of one process apart. */
+/** One relay to a registry; the label `schema` tells the relays of several processes apart. */
 export function createRelayMetrics(registry: Registry | undefined, schema: string): RelayMetrics {
   if (!registry) return { batch: nothing, republished: nothing, lost: nothing, backlog: nothing, leading: nothing };
   const registers = [registry];

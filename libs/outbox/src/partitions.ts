@@ -13,7 +13,15 @@ const partitionName = (at: number): string => `outbox_published_${stamp(at).slic
  * Makes the partitions of the next hours and drops those older than a day. Never throws: an hour that has no partition goes to the
  * default one (which is emptied by DELETE), so publishing does not depend on this.
  */
-export async function maintainPartitions(pool: Pool, statements: Statements, { logger, now = Date.now() }: { readonly logger: BusLogger; readonly now?: number }): Promise<void> {
+export async function maintainPartitions(pool: Pool, statements: Statements, options: { readonly logger: BusLogger; readonly now?: number }): Promise<void> {
+  try {
+    await changePartitions(pool, statements, options);
+  } catch (error) {
+    options.logger.warn({ error: describeError(error) }, 'outbox partitions could not be looked after');
+  }
+}
+
+async function changePartitions(pool: Pool, statements: Statements, { logger, now = Date.now() }: { readonly logger: BusLogger; readonly now?: number }): Promise<void> {
   const { rows } = await pool.query<{ name: string; expired: boolean }>(statements.partitions);
   const existing = new Set(rows.map(({ name }) => name));
   const ddl = rows.filter(({ expired }) => expired).map(({ name }) => statements.dropPartition(name));

@@ -1,5 +1,6 @@
 import { exportLineSchema } from '@millrace/contracts';
 import type { ExportLine, Product } from '@millrace/contracts';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { IdentitySigner } from '@millrace/service';
 
 /** The wanted state of one sku in a projection. `product` absent = deleted, or not for the public: a tombstone. */
@@ -17,7 +18,7 @@ export interface ReadExport {
   /**
    * Every product changed at or after `updatedSince` (all, without it), in batches of at most `batchSize`, by (updated_at, sku).
    * Returns the watermark: where the next read may begin without missing anything. A broken connection is taken up again
-   * where it broke, up to five times in a row. `onBatch` is awaited before more is read: bounded memory.
+   * where it broke, up to five times in a row; what `onBatch` rejects with, and answers of 400 to 499, reject at once. `onBatch` is awaited before more is read: bounded memory.
    */
   (options: { readonly updatedSince?: string; readonly batchSize: number; readonly signal?: AbortSignal }, onBatch: (changes: readonly ProjectedChange[]) => Promise<void>): Promise<{ watermark: string; rows: number }>;
 }
@@ -30,7 +31,13 @@ export interface ExportReaderDeps {
   readonly service: string;
 }
 
+/** Trying again cannot help: the sink rejected, or the export refuses this reader. */
+class FinalError extends Error {
+  override readonly name = 'FinalError';
+}
+
 const RETRIES = 5;
+const RETRY_DELAY_MS = 200;
 const IDLE_MS = 30_000;
 
 async function* jsonLines(body: AsyncIterable<Uint8Array>): AsyncGenerator<ExportLine> {
@@ -49,32 +56,38 @@ const toChange = (line: Exclude<ExportLine, { type: 'watermark' }>): ProjectedCh
 
 interface Progress { after: string | undefined; rows: number; watermark: string | undefined }
 
+async function openExport({ baseUrl, signer, service }: ExportReaderDeps, { updatedSince, after, signal }: { readonly updatedSince: string | undefined; readonly after: string | undefined; readonly signal: AbortSignal }): Promise<{ body: AsyncIterable<Uint8Array>; watermark: string | null }> {
+  const url = new URL('/internal/products/export', baseUrl);
+  if (updatedSince !== undefined) url.searchParams.set('updated_since', updatedSince);
+  if (after !== undefined) url.searchParams.set('after', after);
+  const token = await signer.sign('catalog-api', { subject: service, scopes: [] });
+  const answer = await fetch(url, { headers: { authorization: `Bearer ${token}` }, signal });
+  if (answer.status >= 400 && answer.status < 500) throw new FinalError(`the export answered ${answer.status}`);
+  if (!answer.ok || !answer.body) throw new Error(`the export answered ${answer.status}`);
+  return { body: answer.body, watermark: answer.headers.get('x-watermark') };
+}
+
 /** Reads catalog-api's internal export under this service's own identity. */
-export function createExportReader({ baseUrl, signer, service }: ExportReaderDeps): ReadExport {
-  const open = async (updatedSince: string | undefined, after: string | undefined, signal: AbortSignal): Promise<{ body: AsyncIterable<Uint8Array>; watermark: string | null }> => {
-    const url = new URL('/internal/products/export', baseUrl);
-    if (updatedSince !== undefined) url.searchParams.set('updated_since', updatedSince);
-    if (after !== undefined) url.searchParams.set('after', after);
-    const token = await signer.sign('catalog-api', { subject: service, scopes: [] });
-    const answer = await fetch(url, { headers: { authorization: `Bearer ${token}` }, signal });
-    if (!answer.ok || !answer.body) throw new Error(`the export answered ${answer.status}`);
-    return { body: answer.body, watermark: answer.headers.get('x-watermark') };
-  };
+export function createExportReader(deps: ExportReaderDeps): ReadExport {
   /** One connection. The first one's watermark counts, from its header: a later one's may be past changes that the first one could not see. */
   const readOnce = async ({ updatedSince, batchSize, signal }: Parameters<ReadExport>[0], onBatch: Parameters<ReadExport>[1], progress: Progress): Promise<void> => {
     const stalled = new AbortController();
-    const timer = setTimeout(() => stalled.abort(new Error('the export stalled')), IDLE_MS);
+    let isWriting = false;
+    const timer = setInterval(() => void (isWriting || stalled.abort(new Error('the export stalled'))), IDLE_MS);
     const signals = signal ? [signal, stalled.signal] : [stalled.signal];
     let batch: ProjectedChange[] = [];
     let after = progress.after;
     const flush = async (): Promise<void> => {
-      if (batch.length > 0) await onBatch(batch);
+      isWriting = true;
+      if (batch.length > 0) await onBatch(batch).catch((error: unknown) => { throw new FinalError('the batch was refused', { cause: error }); });
+      isWriting = false;
+      timer.refresh();
       progress.rows += batch.length;
       progress.after = after;
       batch = [];
     };
     try {
-      const { body, watermark } = await open(updatedSince, progress.after, AbortSignal.any(signals));
+      const { body, watermark } = await openExport(deps, { updatedSince, after: progress.after, signal: AbortSignal.any(signals) });
       progress.watermark ??= watermark ?? undefined;
       for await (const line of jsonLines(body)) {
         timer.refresh();
@@ -89,7 +102,7 @@ export function createExportReader({ baseUrl, signer, service }: ExportReaderDep
       }
       throw new Error('the export broke off');
     } finally {
-      clearTimeout(timer);
+      clearInterval(timer);
     }
   };
   return async (options, onBatch) => {
@@ -102,7 +115,9 @@ export function createExportReader({ baseUrl, signer, service }: ExportReaderDep
         return { watermark: progress.watermark, rows: progress.rows };
       } catch (error) {
         failures = progress.rows > before ? 1 : failures + 1;
+        if (error instanceof FinalError) throw error.cause ?? error;
         if (failures > RETRIES || options.signal?.aborted === true) throw error;
+        await delay(RETRY_DELAY_MS * failures, undefined, { ...(options.signal && { signal: options.signal }) });
       }
     }
   };

@@ -1,3 +1,4 @@
+import { untilDone } from './until-done.ts';
 import type { ProjectedChange, ReadExport } from './export-reader.ts';
 
 export interface RebuildDeps {
@@ -9,6 +10,8 @@ export interface RebuildDeps {
   readonly swap: () => Promise<void>;
   readonly onProgress?: (rows: number) => void;
   readonly signal?: AbortSignal;
+  /** The pass after the swap failed and will be tried again. */
+  readonly onLatePassFailure?: (error: unknown) => void;
 }
 
 /** Fewer changes than this since the last pass are left to the pass after the swap. */
@@ -19,7 +22,7 @@ const MAX_CATCH_UPS = 20;
  * Builds a store beside the live one and swaps: the whole export, then what changed meanwhile until little is left, the swap, and once more
  * what changed: whatever another instance still wrote into the old store is in Postgres, hence in that last pass.
  */
-export async function rebuildBeside({ readExport, batchSize, fill, swap, onProgress, signal }: RebuildDeps): Promise<{ rows: number }> {
+export async function rebuildBeside({ readExport, batchSize, fill, swap, onProgress, signal, onLatePassFailure }: RebuildDeps): Promise<{ rows: number }> {
   let rows = 0;
   const pass = async (updatedSince?: string): Promise<{ watermark: string; rows: number }> =>
     readExport({ batchSize, ...(updatedSince !== undefined && { updatedSince }), ...(signal && { signal }) }, async (changes) => {
@@ -33,6 +36,7 @@ export async function rebuildBeside({ readExport, batchSize, fill, swap, onProgr
     if (last.rows < SMALL) break;
   }
   await swap();
-  await pass(last.watermark);
+  // The swap is done and cannot be taken back: this pass is repeated until it succeeds.
+  await untilDone(() => pass(last.watermark), { signal: signal ?? new AbortController().signal, onFailure: onLatePassFailure ?? (() => undefined) });
   return { rows };
 }

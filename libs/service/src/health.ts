@@ -10,7 +10,7 @@ export interface Readiness {
 export interface Health {
   /** Readiness is about this service's own work only (I9): never another service's state. */
   addCheck(name: string, check: ReadinessCheck): void;
-  /** From now on not ready: the load balancer takes the instance out before it stops. */
+  /** From now on, and for good, not ready: the load balancer takes the instance out. */
   drain(): void;
   started(): void;
   readiness(): Promise<Readiness>;
@@ -38,7 +38,7 @@ export function createHealth(): Health {
   return {
     addCheck: (name, check) => void checks.set(name, check),
     drain: () => void (phase = 'draining'),
-    started: () => void (phase = 'running'),
+    started: () => void (phase = phase === 'draining' ? phase : 'running'),
     readiness: async () => {
       const results = await Promise.all([...checks].map(async ([name, check]) => [name, await runCheck(check)] as const));
       const ready = phase === 'running' && results.every(([, result]) => result === 'ok');

@@ -37,7 +37,7 @@ export const embeddedVariables = {
   KUBERNETES_SERVICE_HOST: z.string().optional().describe('Set by Kubernetes: the embedded engines are for one host and refuse to start there'),
 };
 
-/** Search engine choice; refine with `searchEngineIsComplete`. */
+/** Search engine choice; refine with `checkSearchEngine`. */
 export const searchVariables = {
   SEARCH_ENGINE: z.enum(['embedded', 'elasticsearch']).optional().describe('Default: elasticsearch where ELASTICSEARCH_URL is set, else embedded'),
   ELASTICSEARCH_URL: z.url().optional().describe('Elasticsearch 9 (ELASTIC_HOST is accepted too)'),
@@ -47,7 +47,7 @@ export const searchVariables = {
   ELASTICSEARCH_REFRESH_INTERVAL_MS: z.coerce.number().int().min(50).max(60_000).default(200).describe('Bounds how late a change is visible, milliseconds'),
 };
 
-/** Vector store choice. */
+/** Vector store choice; refine with `checkVectorStore`. */
 export const vectorVariables = {
   VECTOR_STORE: z.enum(['embedded', 'qdrant']).optional().describe('Default: qdrant where QDRANT_URL is set, else embedded (VECTOR_STORE_TYPE is accepted too)'),
   QDRANT_URL: z.url().optional().describe('Qdrant'),

@@ -1,9 +1,10 @@
-import { createReadStream } from 'node:fs';
+import { createReadStream, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { Readable } from 'node:stream';
+import { z } from 'zod';
 import { createClient } from '../../../libs/client/src/index.ts';
 import type { Client } from '../../../libs/client/src/index.ts';
-import { searchProducts } from '../../../libs/contracts/src/index.ts';
 import type { ImportReport } from '../../../libs/contracts/src/index.ts';
 import { createPool } from '../../../libs/database/src/index.ts';
 import { eventually } from '@millrace/testing/eventually';
@@ -23,7 +24,7 @@ export interface Plane {
   import(file: ReadableStream<Uint8Array>, query?: Record<string, string>): Promise<ImportReport>;
   /** sku -> version of every active product in Postgres. */
   truth(): Promise<Map<string, number>>;
-  /** What the search index has, read as the gateway's callers do. */
+  /** What the live search index has. */
   found(): Promise<Map<string, number>>;
   /** What the live vector collection has. */
   embedded(): Promise<Map<string, number>>;
@@ -34,14 +35,15 @@ export interface Plane {
   stop(): Promise<void>;
 }
 
-async function readAll(client: Client): Promise<Map<string, number>> {
-  const found = new Map<string, number>();
-  for (let cursor: string | undefined; ; ) {
-    const { body } = await client.call(searchProducts, { query: { limit: 100, sort: 'newest', cursor } });
-    if (body.degraded) throw new Error('the search is degraded');
-    for (const hit of body.data) found.set(hit.sku, hit.version);
-    if (body.page.next === null) return found;
-    cursor = body.page.next;
+/** Straight from the live file: paging through the whole catalogue as a caller would costs one scan a page. */
+function readIndex(directory: string): Map<string, number> {
+  const live = readFileSync(join(directory, 'CURRENT'), 'utf8').trim();
+  const database = new DatabaseSync(join(directory, `${live}.db`), { readOnly: true });
+  try {
+    const rows = z.array(z.object({ sku: z.string(), version: z.number() })).parse(database.prepare('select sku, version from doc where deleted_at is null').all());
+    return new Map(rows.map(({ sku, version }) => [sku, version]));
+  } finally {
+    database.close();
   }
 }
 
@@ -72,6 +74,7 @@ export async function startPlane(env: Record<string, string> = {}): Promise<Plan
   const client = createClient({ baseUrl: stack.gatewayUrl, apiKey: stack.apiKey });
   const pool = createPool({ url: stack.env['DATABASE_URL'] ?? '', name: 'e2e', max: 2 });
   const directory = join(stack.env['EMBEDDED_DATA_DIR'] ?? '', 'vectors');
+  const searchDirectory = join(stack.env['EMBEDDED_DATA_DIR'] ?? '', 'search');
   const truth = async (where = `deleted_at is null and status = 'active'`): Promise<Map<string, number>> => {
     const { rows } = await pool.query<{ sku: string; version: number }>(`select sku, version from catalog.products where ${where}`);
     return new Map(rows.map(({ sku, version }) => [sku, version]));
@@ -79,7 +82,7 @@ export async function startPlane(env: Record<string, string> = {}): Promise<Plan
   const embedded = async (): Promise<Map<string, number>> => readVectors(directory, [...(await truth('true')).keys()]);
   return {
     stack, client, embedded, truth,
-    found: () => readAll(client),
+    found: async () => readIndex(searchDirectory),
     fits: () => pool.query<{ model_id: string; fitted_on: number }>('select model_id, fitted_on from embedding.fits order by id'),
     call: async (method, path, body, headers = {}) => {
       const answer = await fetch(stack.gatewayUrl + path, { method, headers: { 'x-api-key': stack.apiKey, ...(body !== undefined && { 'content-type': 'application/json' }), ...headers }, ...(body !== undefined && { body: JSON.stringify(body) }) });
@@ -93,7 +96,8 @@ export async function startPlane(env: Record<string, string> = {}): Promise<Plan
     agrees: async (timeoutMs = 30_000) => {
       let last = '';
       await eventually(async () => {
-        const [wanted, found, vectors] = [await truth(), await readAll(client), await embedded()];
+        const wanted = await truth();
+        const [found, vectors] = [readIndex(searchDirectory), await embedded()];
         last = `search: ${difference(wanted, found)}; vectors: ${difference(wanted, vectors)}`;
         return sorted(wanted) === sorted(found) && sorted(wanted) === sorted(vectors);
       }, { timeoutMs, everyMs: 200 }).catch((error: unknown) => {

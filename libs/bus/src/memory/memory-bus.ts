@@ -1,4 +1,4 @@
-import { pause } from '../backoff.ts';
+import { backoffMs, pause } from '../backoff.ts';
 import type { BatchHandler, BroadcastOptions, EventBus, Subscription } from '../bus.ts';
 import { decodeEntry, encodeEvent, eraseHandler } from '../codec.ts';
 import type { AnyEvent } from '../codec.ts';
@@ -84,14 +84,24 @@ function startMemoryBroadcast(topic: Topic, log: MemoryTopic, options: Broadcast
   const stopping = new AbortController();
   const registered = Promise.withResolvers<undefined>();
   let next = log.entries.length;
+  const flushUntilDone = async (): Promise<void> => {
+    for (let failures = 1; !stopping.signal.aborted; failures += 1) {
+      try {
+        await options.onGap?.();
+        return;
+      } catch {
+        await pause(backoffMs(failures), stopping.signal);
+      }
+    }
+  };
   const run = async (): Promise<void> => {
-    await options.onGap?.();
+    await flushUntilDone();
     registered.resolve(undefined);
     while (!stopping.signal.aborted) {
       const batch = log.entries.slice(next, next + (options.batchSize ?? 64));
       next += batch.length;
       const events = batch.map((entry) => decodeEntry(topic, entry)).flatMap((decoded) => (decoded.kind === 'event' ? [decoded.event] : []));
-      if (events.length > 0) await handle(events).catch(() => options.onGap?.());
+      if (events.length > 0) await handle(events).catch(flushUntilDone);
       if (next >= log.entries.length) await log.waitForMore(1_000, stopping.signal);
       else await pause(0, stopping.signal);
     }

@@ -24,6 +24,7 @@ const BOOTSTRAP_LOCK_MS = 10_000;
 export function createRedisGroupLog({ reader, control, keys, group, consumer }: RedisGroupLogOptions): GroupLog {
   const { stream } = keys;
   const attempts = keys.attempts(group);
+  let reclaimFrom = '0-0';
   return {
     register: async () => void (await registerGroup(control, [stream, keys.bootstrapped(group)], [group])),
     bootstrap: (read, signal) => bootstrap({ control, keys, group, consumer }, read, signal),
@@ -48,7 +49,8 @@ export function createRedisGroupLog({ reader, control, keys, group, consumer }: 
     },
     touch: async (ids) => void (await orGroupMissing(touchEntries(control, [stream], [group, consumer, ...ids]))),
     async reclaim(idleMs, count) {
-      const reply = asList(await orGroupMissing(control.xautoclaim(stream, group, consumer, idleMs, '0-0', 'COUNT', count, 'JUSTID')));
+      const reply = asList(await orGroupMissing(control.xautoclaim(stream, group, consumer, idleMs, reclaimFrom, 'COUNT', count, 'JUSTID')));
+      reclaimFrom = asText(reply[0]); // one call scans ten times the count: the next goes on behind it, 0-0 at the end
       return { ids: asTexts(reply[1]), deleted: asList(reply[2] ?? []).length };
     },
     close: () => reader.close(),
