@@ -10,12 +10,20 @@ class RolledBack extends Error {
   override readonly name = 'RolledBack';
 }
 
+/** Nothing else is said before the end: callers and proxies take a silent answer for a dead one. */
+const PROGRESS_EVERY_MS = 2_000;
+
 interface AtomicDeps { readonly db: CatalogDb; readonly pool: Pool; readonly traceparent: string | undefined }
 
 /** Stages every row first; one bad row, or a file that breaks off, and nothing is imported. */
 export async function importAtomically(rows: AsyncIterable<ImportRow>, ports: ImportPorts, { db, pool, traceparent }: AtomicDeps): Promise<{ totals: ReturnType<typeof emptyTotals>; error: string | null }> {
   const totals = emptyTotals();
   const client = await pool.connect();
+  const progress = setInterval(() => {
+    const { lastGoodLine: _lastGoodLine, ...counts } = totals;
+    // A caller that has gone is noticed by the next row, or does not stop the commit.
+    ports.emit({ type: 'progress', ...counts, bytes: ports.bytesRead() }).catch(() => undefined);
+  }, PROGRESS_EVERY_MS);
   let error: string | null = null;
   try {
     await client.query('begin');
@@ -39,6 +47,7 @@ export async function importAtomically(rows: AsyncIterable<ImportRow>, ports: Im
     else if (isBrokenFile(failure)) error = `the file breaks off after line ${totals.lastGoodLine ?? 0}: nothing was imported`;
     else throw failure;
   } finally {
+    clearInterval(progress);
     client.release();
   }
   return { totals, error };
