@@ -18,7 +18,7 @@ MILLRACE_HOST is the address that the gateway listens on (default 127.0.0.1).`;
 
 function tour({ gatewayUrl, apiKey, apps, sampleLoaded, stateDir: stateDirectory }: Stack, seconds: number): string {
   const curl = `curl -s -H 'X-Api-Key: ${apiKey}'`;
-  const product = `{"sku":"MY-1","name":"Bamboo desk lamp","description":"Warm light, three levels.","category":"Lighting","price":24.5,"currency":"USD","stock":8}`;
+  const product = `{"sku":"MY-${Date.now().toString(36)}","name":"Bamboo desk lamp","description":"Warm light, three levels.","category":"Lighting","price":24.5,"currency":"USD","stock":8}`;
   return `
 Millrace is ready (${seconds.toFixed(1)} s${sampleLoaded > 0 ? `, ${sampleLoaded} sample products loaded` : ''}). Ctrl-C stops everything.
 

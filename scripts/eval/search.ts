@@ -61,10 +61,13 @@ async function openEngines(products: readonly Product[]): Promise<{ rankers: Rec
   };
 }
 
+/** Of the same queries, as shared/data states it. */
+const PLAIN_BM25 = 0.74;
+
 const toRows = (scores: readonly Score[]): object[] =>
   scores.map(({ ranker, ndcgAt10 }) => {
     const goal = FLOORS[ranker];
-    return { operation: `search quality, ${ranker}`, value: Number(ndcgAt10.toFixed(4)), unit: 'NDCG@10', baseline: 0.785, ratio: Number((ndcgAt10 / 0.785).toFixed(3)), goal, met: goal === undefined || ndcgAt10 >= goal };
+    return { operation: `search quality, ${ranker}`, value: Number(ndcgAt10.toFixed(4)), unit: 'NDCG@10', baseline: PLAIN_BM25, ratio: Number((ndcgAt10 / PLAIN_BM25).toFixed(3)), goal, met: goal === undefined || ndcgAt10 >= goal };
   });
 
 const round = (value: number): number => Number(value.toFixed(4));

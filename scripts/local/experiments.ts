@@ -80,7 +80,7 @@ export async function runExperiment(kind: Kind, args: readonly string[]): Promis
   if (request.name === undefined || !names.includes(request.name)) {
     console.error(request.name === undefined ? `usage: npm run ${kind} -- NAME [--json FILE]` : `there is no ${kind} called "${request.name}"`);
     console.error(names.length > 0 ? `${kind}: ${names.join(', ')}` : `there is none in scripts/${kind} yet`);
-    return request.name === undefined && names.length > 0 ? 0 : 2;
+    return 2;
   }
   const servers = await startTestServers();
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, () => void servers.stop().finally(() => process.exit(130)));

@@ -39,7 +39,7 @@ export interface ServiceKeys {
 
 /** An Ed25519 key (private JWK) for each service and the JWKS of their public halves. Existing keys are kept. */
 export function ensureServiceKeys(dir: string, services: readonly string[]): ServiceKeys {
-  const keyFile = (service: string): string => join(dir, `${service}.jwk.json`);
+  const keyFile = (service: string): string => join(dir, `${service}.jwk`);
   const keys = services.map((service) => publicJwk.parse(JSON.parse(keptSecret(keyFile(service), () => newServiceKey(service)))));
   const jwksFile = join(dir, 'jwks.json');
   writeSecret(jwksFile, `${JSON.stringify({ keys }, null, 2)}\n`);

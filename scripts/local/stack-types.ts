@@ -48,7 +48,7 @@ export interface Stack {
   readonly gatewayUrl: string;
   /** The development key. */
   readonly apiKey: string;
-  /** For the CLI and for tests: DATABASE_URL (owner), REDIS_URL, CACHE_REDIS_URL, MILLRACE_URL, MILLRACE_API_KEY, MILLRACE_STACK_FILE, MILLRACE_ROLES_FILE's contents. */
+  /** For the CLI and for tests: DATABASE_URL (owner), REDIS_URL, CACHE_REDIS_URL, MILLRACE_URL, MILLRACE_API_KEY, MILLRACE_STACK_FILE, and the <APP>_DATABASE_URL of each service. */
   readonly env: Readonly<Record<string, string>>;
   readonly apps: readonly RunningApp[];
   app(name: AppName): RunningApp;

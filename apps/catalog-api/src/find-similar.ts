@@ -2,10 +2,12 @@ import { fromMinor } from '@millrace/contracts';
 import type { Product, SimilarAnswerBody } from '@millrace/contracts';
 import type { SimilarHit, VectorReader } from '@millrace/vectors';
 
+export interface NewestFilter { readonly category?: string; readonly brand?: string }
+
 export interface FindSimilarPorts {
   readonly vectors: Pick<VectorReader, 'get' | 'nearest' | 'model'>;
-  /** Products of a category without the help of vectors, newest first. */
-  readonly findNewestOfCategory: (category: string, limit: number) => Promise<readonly Product[]>;
+  /** Products of a category or a brand without the help of vectors, newest first. */
+  readonly findNewest: (filter: NewestFilter, limit: number) => Promise<readonly Product[]>;
 }
 
 export interface SimilarRequest {
@@ -26,19 +28,19 @@ const toItem = ({ sku, score, payload, embeddedAt }: SimilarHit, source: Source)
   in_stock: payload.in_stock, image_url: payload.image_url, embedding_updated_at: embeddedAt, source,
 });
 
-const fromProduct = (product: Product): SimilarItem => ({
+const fromProduct = (product: Product, source: Source): SimilarItem => ({
   sku: product.sku, product_id: product.sku, name: product.name, similarity_score: 0, category: product.category, brand: product.brand, price: product.price,
-  currency: product.currency, in_stock: product.stock !== 0, image_url: product.image_url, embedding_updated_at: null, source: 'category',
+  currency: product.currency, in_stock: product.stock !== 0, image_url: product.image_url, embedding_updated_at: null, source,
 });
 
 /**
  * The nearest products that reach minScore; where they are too few, the rest is filled from the product's category, then its brand, then
  * the nearest of all, each place marked with its source. The product itself is never among them. Filters are applied inside the kNN.
  */
-export async function findSimilar({ vectors, findNewestOfCategory }: FindSimilarPorts, { product, limit, minScore, category }: SimilarRequest): Promise<SimilarAnswerBody> {
+export async function findSimilar({ vectors, findNewest }: FindSimilarPorts, { product, limit, minScore, category }: SimilarRequest): Promise<SimilarAnswerBody> {
   const [record, model] = await Promise.all([vectors.get(product.sku), vectors.model()]);
   const answer = (data: SimilarItem[], fallback: boolean): SimilarAnswerBody => ({ data, fallback, model: model?.id ?? null, degraded: false });
-  if (!record?.vector) return answer(await withoutVector(findNewestOfCategory, product, { limit, category }), true);
+  if (!record?.vector) return answer(await withoutVector(findNewest, product, { limit, category }), true);
   const { vector } = record;
   const taken = new Set([product.sku]);
   const items: SimilarItem[] = [];
@@ -64,9 +66,23 @@ export async function findSimilar({ vectors, findNewestOfCategory }: FindSimilar
   return answer(items, items.length > found);
 }
 
-async function withoutVector(findNewestOfCategory: FindSimilarPorts['findNewestOfCategory'], product: Product, { limit, category }: { limit: number; category: string | undefined }): Promise<SimilarItem[]> {
-  const from = category ?? product.category;
-  if (from === null) return [];
-  const products = await findNewestOfCategory(from, limit + 1);
-  return products.filter((other) => other.sku !== product.sku).slice(0, limit).map(fromProduct);
+/** The newest of the category, then of the brand. */
+async function withoutVector(findNewest: FindSimilarPorts['findNewest'], product: Product, { limit, category }: { limit: number; category: string | undefined }): Promise<SimilarItem[]> {
+  const wanted = category ?? product.category;
+  const inCategory = category === undefined ? {} : { category };
+  const stages: readonly (readonly [Source, NewestFilter | undefined])[] = [
+    ['category', wanted === null ? undefined : { category: wanted }],
+    ['brand', product.brand === null ? undefined : { brand: product.brand, ...inCategory }],
+  ];
+  const taken = new Set([product.sku]);
+  const items: SimilarItem[] = [];
+  for (const [source, filter] of stages) {
+    if (items.length >= limit || !filter) continue;
+    for (const other of await findNewest(filter, limit + taken.size)) {
+      if (items.length >= limit || taken.has(other.sku)) continue;
+      taken.add(other.sku);
+      items.push(fromProduct(other, source));
+    }
+  }
+  return items;
 }

@@ -90,9 +90,14 @@ async function* linesOf(text: AsyncIterable<string>): AsyncGenerator<{ line: num
   if (rest !== '' || skipping) yield { line: line + 1, text: skipping ? undefined : rest };
 }
 
+/** What a decoder makes of bytes that are not of its encoding (WHATWG Encoding). */
+const REPLACEMENT = '\u{FFFD}';
+const notDecoded = { code: 'malformed_row', detail: 'has bytes that are not of the encoding of the file: name it (encoding=windows-1258)' };
+
 const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null && !Array.isArray(value);
 
 function parseLine(line: number, text: string): ImportRow {
+  if (text.includes(REPLACEMENT)) return { line, problem: notDecoded };
   try {
     const value: unknown = JSON.parse(text);
     return isRecord(value) ? { line, record: value } : { line, problem: { code: 'malformed_row', detail: 'is not a JSON object' } };
@@ -136,6 +141,7 @@ function checkHeader(header: readonly string[]): readonly string[] {
 }
 
 function toCsvRow(header: readonly string[], record: readonly string[], line: number): ImportRow {
+  if (record.some((field) => field.includes(REPLACEMENT))) return { line, problem: notDecoded };
   if (record.length !== header.length) return { line, problem: { code: 'ragged_row', detail: `has ${record.length} fields where the header has ${header.length}` } };
   return { line, record: Object.fromEntries(header.map((name, index) => [name, record[index] ?? ''])) };
 }

@@ -23,12 +23,14 @@ export interface ProductRelay {
 
 const SCHEMA = 'catalog';
 const TRIM_EVERY_MS = 60_000;
+/** So that consumers' freshness says something while nothing is written. */
+const HEARTBEAT_MS = 10_000;
 
 /** The outbox of the catalogue: its relay to `product:updates`, and the trimming of what every group has acknowledged. */
 export function startProductRelay({ config, pool, topic, logger, metrics }: ProductRelayDeps): ProductRelay {
   const connect = () => connectRedis(config.REDIS_URL, { role: 'background', name: 'catalog-api:relay' });
   const directUrl = config.DATABASE_DIRECT_URL ?? config.CATALOG_API_DATABASE_URL;
-  const relay = createRelay({ pool, directUrl, connect, schema: SCHEMA, topics: [topic], pollMs: config.RELAY_POLL_MS, logger, metrics });
+  const relay = createRelay({ pool, directUrl, connect, schema: SCHEMA, topics: [topic], pollMs: config.RELAY_POLL_MS, heartbeatMs: HEARTBEAT_MS, logger, metrics });
   const waker = createOutboxWaker(pool, { channel: outboxChannel(SCHEMA) });
   const bus = createRedisStreamsBus({ connect: (role) => connectRedis(config.REDIS_URL, { role, name: 'catalog-api:trim' }), logger });
   const trim = async (): Promise<void> => {

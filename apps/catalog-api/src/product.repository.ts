@@ -127,8 +127,8 @@ export async function listProducts(db: CatalogDb, { limit, updatedSince, after }
 }
 
 /** Newest products of a category: the last resort of "similar" where a product has no vector. */
-export async function findNewestOfCategory(db: CatalogDb, category: string, limit: number): Promise<readonly Product[]> {
-  const rows = await db.selectFrom('catalog.products as p').select(productJson('p').as('product')).where('category', '=', category).where('deleted_at', 'is', null).where('status', '=', 'active').orderBy('updated_at', 'desc').limit(limit).execute();
+export async function findNewest(db: CatalogDb, { category, brand }: { readonly category?: string; readonly brand?: string }, limit: number): Promise<readonly Product[]> {
+  const rows = await db.selectFrom('catalog.products as p').select(productJson('p').as('product')).$if(category !== undefined, (query) => query.where('category', '=', category ?? '')).$if(brand !== undefined, (query) => query.where('brand', '=', brand ?? '')).where('deleted_at', 'is', null).where('status', '=', 'active').orderBy('updated_at', 'desc').limit(limit).execute();
   return rows.map((row) => row.product);
 }
 

@@ -6,7 +6,7 @@ import { Router } from 'express';
 import type { CatalogDb } from './database.ts';
 import { findSimilar } from './find-similar.ts';
 import type { FindSimilarPorts } from './find-similar.ts';
-import { findNewestOfCategory, getProduct } from './product.repository.ts';
+import { findNewest, getProduct } from './product.repository.ts';
 
 export interface SimilarRoutesDeps {
   readonly db: CatalogDb;
@@ -21,16 +21,16 @@ interface Wanted { readonly limit: number; readonly min_score?: number | undefin
 /** One answer under four paths: similarity, and `degraded: true` with fallbacks from Postgres while the vector store is down. */
 export function similarRoutes({ db, vectors, threshold, logger }: SimilarRoutesDeps): Router {
   const router = Router();
-  const newest: FindSimilarPorts['findNewestOfCategory'] = (category, limit) => findNewestOfCategory(db, category, limit);
+  const newest: FindSimilarPorts['findNewest'] = (filter, limit) => findNewest(db, filter, limit);
   const none: FindSimilarPorts['vectors'] = { get: async () => undefined, nearest: async () => [], model: async () => undefined };
   const similar = async (sku: string, wanted: Wanted): Promise<Reply> => {
     const product = await getProduct(db, sku);
     const request = { product, limit: wanted.limit, minScore: wanted.min_score ?? threshold, ...(wanted.category !== undefined && { category: wanted.category }) };
     try {
-      return ok(await findSimilar({ vectors, findNewestOfCategory: newest }, request));
+      return ok(await findSimilar({ vectors, findNewest: newest }, request));
     } catch (error) {
       logger.warn({ err: error }, 'vector store does not answer');
-      return ok({ ...(await findSimilar({ vectors: none, findNewestOfCategory: newest }, request)), degraded: true });
+      return ok({ ...(await findSimilar({ vectors: none, findNewest: newest }, request)), degraded: true });
     }
   };
   route(router, similarProducts, ({ params, query }) => similar(params.sku, query));

@@ -21,8 +21,8 @@ const vectors: FindSimilarPorts['vectors'] = {
   nearest: async (_vector, { limit, category, brand, excludeSkus }: SimilarQuery) =>
     stored.filter((hit) => !excludeSkus.includes(hit.sku) && (category === undefined || hit.payload.category === category) && (brand === undefined || hit.payload.brand === brand)).slice(0, limit),
 };
-const newest = async (category: string): Promise<Product[]> => [product, { ...product, sku: 'newest', category }];
-const ask = (over: { limit?: number; minScore?: number; category?: string } = {}, ports: FindSimilarPorts = { vectors, findNewestOfCategory: newest }) => findSimilar(ports, { product, limit: 10, minScore: 0.75, ...over });
+const newest: FindSimilarPorts['findNewest'] = async ({ category, brand }) => [product, { ...product, sku: brand === undefined ? 'newest' : 'newest-of-brand', category: category ?? null, brand: brand ?? null }];
+const ask = (over: { limit?: number; minScore?: number; category?: string } = {}, ports: FindSimilarPorts = { vectors, findNewest: newest }) => findSimilar(ports, { product, limit: 10, minScore: 0.75, ...over });
 const shape = (answer: Awaited<ReturnType<typeof ask>>): string[] => answer.data.map((item) => `${item.sku}:${item.source}`);
 
 describe('findSimilar', () => {
@@ -44,7 +44,7 @@ describe('findSimilar', () => {
   });
   it('answers the newest of the category where the product has no vector, without itself', async () => {
     const { vector: _vector, ...withoutVector } = record;
-    const answer = await ask({}, { vectors: { ...vectors, get: async () => withoutVector }, findNewestOfCategory: newest });
+    const answer = await ask({}, { vectors: { ...vectors, get: async () => withoutVector }, findNewest: newest });
     expect(shape(answer)).toEqual(['newest:category']);
     expect(answer.fallback).toBe(true);
   });

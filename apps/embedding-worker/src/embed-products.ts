@@ -11,8 +11,8 @@ export interface Target {
   readonly embed: Embed;
 }
 
-/** One sku that changed for readers, and the categories it was and is in. */
-export interface ChangedItem { readonly sku: string; readonly version: number; readonly categories: readonly string[] }
+/** One sku that changed for readers, and the categories it was and is in. `again`: it was stored at this very version before, by a call that may have been cut short. */
+export interface ChangedItem { readonly sku: string; readonly version: number; readonly categories: readonly string[]; readonly again: boolean }
 
 export const toPayload = (product: Product): VectorPayload => ({
   name: product.name, category: product.category, brand: product.brand, merchant_id: product.merchant_id, price_minor: product.price_minor, currency: product.currency,
@@ -33,9 +33,10 @@ export async function embedProducts({ writer, embed }: Target, changes: readonly
   const changed: ChangedItem[] = [];
   for (const { sku, version, product } of changes) {
     const known = stored.get(sku);
-    if (known && known.version >= version) continue;
-    changed.push({ sku, version, categories: categoriesOf(known?.category, product?.category) });
-    if (!product) continue;
+    if (known && known.version > version) continue;
+    const again = known?.version === version;
+    changed.push({ sku, version, categories: categoriesOf(known?.category, product?.category), again });
+    if (!product || again) continue;
     const text = productText(product);
     const hash = textHash(text);
     const payload = toPayload(product);

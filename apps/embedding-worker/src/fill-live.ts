@@ -1,5 +1,7 @@
 import type { ReadExport } from '@millrace/projection';
 import type { VectorAdmin } from '@millrace/vectors';
+import { announce } from './announce.ts';
+import type { EventPublisher } from '@millrace/bus';
 import type { Collections } from './collections.ts';
 import { embedProducts } from './embed-products.ts';
 
@@ -7,6 +9,7 @@ export interface FillLiveDeps {
   readonly admin: Pick<VectorAdmin, 'liveCollection'>;
   readonly collections: Collections;
   readonly readExport: ReadExport;
+  readonly bus: EventPublisher;
   /** Builds the first collection; undefined where another instance is at it. */
   readonly build: () => Promise<unknown>;
 }
@@ -17,10 +20,10 @@ const BATCH = 500;
  * The bootstrap of a new or empty projection (I5): builds the first collection, or, where there is one, brings in what it lacks. Versions make
  * the overlap with the stream harmless. Undefined: not yet, another instance is building.
  */
-export async function fillLive({ admin, collections, readExport, build }: FillLiveDeps, signal: AbortSignal): Promise<true | undefined> {
+export async function fillLive({ admin, collections, readExport, bus, build }: FillLiveDeps, signal: AbortSignal): Promise<true | undefined> {
   if ((await admin.liveCollection()) === undefined) return (await build()) === undefined ? undefined : true;
   await readExport({ batchSize: BATCH, signal }, async (changes) => {
-    for (const target of await collections.targets()) await embedProducts(target, changes);
+    for (const target of await collections.targets()) await announce(bus, (await embedProducts(target, changes)).filter((item) => !item.again));
   });
   return true;
 }

@@ -1,7 +1,8 @@
-import { indexUpdates, latestProductUpdates } from '@millrace/contracts';
+import { latestProductUpdates } from '@millrace/contracts';
 import type { ProductUpdate } from '@millrace/contracts';
 import type { BatchHandler, EventPublisher } from '@millrace/bus';
 import { toProjected } from '@millrace/projection';
+import { announce } from './announce.ts';
 import type { Collections } from './collections.ts';
 import { embedProducts } from './embed-products.ts';
 
@@ -21,7 +22,6 @@ export const followProducts =
     const changes = latestProductUpdates(events).map((event) => (event.type === 'delete' ? { sku: event.sku, version: event.version } : toProjected(event.product)));
     const targets = await collections.targets();
     const [changed = []] = await Promise.all(targets.map((target) => embedProducts(target, changes)));
-    const items = changed.map(({ sku, version, categories }) => ({ sku, version, categories: [...categories] }));
-    if (items.length > 0) await bus.publish(indexUpdates, [{ type: 'changed', store: 'vectors', items }]);
+    await announce(bus, changed);
     onHandled();
   };

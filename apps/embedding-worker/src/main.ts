@@ -16,6 +16,9 @@ import { followProducts } from './follow-products.ts';
 import { migrations } from './migrations/index.ts';
 import { openVectors } from './open-vectors.ts';
 
+/** I3: each store purges its own tombstones. */
+const TOMBSTONE_DAYS = 30;
+const PURGE_EVERY_MS = 3_600_000;
 const GROUP = 'embedding-worker';
 
 void runService({
@@ -50,7 +53,7 @@ void runService({
         return done;
       });
     const retry = { signal: stopping.signal, onFailure: (err: unknown) => logger.warn({ err }, 'the catalogue cannot be read yet') };
-    const bootstrap = (): Promise<unknown> => untilDone(() => fillLive({ admin, collections, readExport, build: fit }, stopping.signal), retry);
+    const bootstrap = (): Promise<unknown> => untilDone(() => fillLive({ admin, collections, readExport, bus, build: fit }, stopping.signal), retry);
     onClose(() => stopping.abort());
     await bootstrap();
 
@@ -72,6 +75,8 @@ void runService({
       msSinceLastFit: () => msSinceLastFit(db),
     });
     onClose(stopWatch);
+    const purging = setInterval(() => void admin.purgeTombstones(TOMBSTONE_DAYS).catch((err: unknown) => logger.warn({ err }, 'old tombstones could not be purged')), PURGE_EVERY_MS);
+    onClose(() => clearInterval(purging));
     onClose(() => stopping.abort());
     logger.info({ topic: productUpdates.name, dimensions: config.VECTOR_DIMENSION }, 'consuming');
   },

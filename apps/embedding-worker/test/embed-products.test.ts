@@ -55,10 +55,17 @@ describe('embedProducts', () => {
   ])('$name', async ({ batches, state, embedded }) => {
     expect(await run(...batches)).toEqual({ state, embedded });
   });
+  it('tells again of what is stored at this version: the call before may have died before it was told', async () => {
+    const { writer } = memoryWriter();
+    const target = { collection: 'c', writer, embed: () => new Float32Array([1]) };
+    await embedProducts(target, [put('a', 2, 'x')]);
+    expect(await embedProducts(target, [put('a', 2, 'x')])).toMatchObject([{ sku: 'a', again: true }]);
+    expect(await embedProducts(target, [put('a', 1, 'x')])).toEqual([]);
+  });
   it('names the categories that a product was and is in', async () => {
     const { writer } = memoryWriter();
     const target = { collection: 'c', writer, embed: () => new Float32Array([1]) };
     await embedProducts(target, [put('a', 1, 'x', { category: 'old' })]);
-    expect(await embedProducts(target, [put('a', 2, 'x', { category: 'new' })])).toEqual([{ sku: 'a', version: 2, categories: ['old', 'new'] }]);
+    expect(await embedProducts(target, [put('a', 2, 'x', { category: 'new' })])).toEqual([{ sku: 'a', version: 2, categories: ['old', 'new'], again: false }]);
   });
 });

@@ -1,6 +1,9 @@
 import type { ReadExport } from '@millrace/projection';
 import type { SearchAdmin } from '@millrace/search';
-import { indexProducts } from './index-products.ts';
+import type { EventPublisher } from '@millrace/bus';
+import type { Logger } from '@millrace/service';
+import { announce } from './announce.ts';
+import { indexProducts, report } from './index-products.ts';
 import type { Indexes } from './indexes.ts';
 import type { SyncTracker } from './sync-tracker.ts';
 
@@ -9,6 +12,8 @@ export interface FillLiveDeps {
   readonly indexes: Indexes;
   readonly tracker: SyncTracker;
   readonly readExport: ReadExport;
+  readonly bus: EventPublisher;
+  readonly logger: Pick<Logger, 'warn'>;
   /** Builds the first index; undefined where another instance is at it. */
   readonly build: () => Promise<unknown>;
 }
@@ -19,13 +24,16 @@ const BATCH = 1_000;
  * The bootstrap of a new or empty projection (I5): builds the first index, or, where there is one, brings in what the tracker does not know.
  * Versions make the overlap with the stream harmless. Undefined: not yet, another instance is building.
  */
-export async function fillLive({ admin, indexes, tracker, readExport, build }: FillLiveDeps, signal: AbortSignal): Promise<true | undefined> {
+export async function fillLive({ admin, indexes, tracker, readExport, bus, logger, build }: FillLiveDeps, signal: AbortSignal): Promise<true | undefined> {
   if ((await admin.liveIndex()) === undefined) return (await build()) === undefined ? undefined : true;
   const target = await indexes.live();
   if (!target) return undefined;
   await readExport({ batchSize: BATCH, signal }, async (changes) => {
     const missing = await tracker.unsynced(target.index, changes);
-    if (missing.length > 0) await indexProducts({ tracker }, target, missing);
+    if (missing.length === 0) return;
+    const done = await indexProducts({ tracker }, target, missing);
+    report(done, logger);
+    await announce(bus, done.accepted);
   });
   return true;
 }

@@ -1,8 +1,9 @@
-import { indexUpdates, latestProductUpdates } from '@millrace/contracts';
+import { latestProductUpdates } from '@millrace/contracts';
 import type { ProductUpdate } from '@millrace/contracts';
 import type { BatchHandler, EventPublisher } from '@millrace/bus';
 import { toProjected } from '@millrace/projection';
-import { indexProducts } from './index-products.ts';
+import { announce } from './announce.ts';
+import { indexProducts, refuse } from './index-products.ts';
 import type { IndexProductsDeps } from './index-products.ts';
 import type { Indexes } from './indexes.ts';
 
@@ -21,8 +22,8 @@ export const followProducts =
   async (events) => {
     const changes = latestProductUpdates(events).map((event) => (event.type === 'delete' ? { sku: event.sku, version: event.version } : toProjected(event.product)));
     const targets = await indexes.targets();
-    const [results = []] = await Promise.all(targets.map((target) => indexProducts({ tracker }, target, changes)));
-    const items = results.filter((result) => result.outcome === 'applied').map(({ sku, version, categories }) => ({ sku, version, categories: [...categories] }));
-    if (items.length > 0) await bus.publish(indexUpdates, [{ type: 'changed', store: 'search', items }]);
+    const done = await Promise.all(targets.map((target) => indexProducts({ tracker }, target, changes)));
+    await announce(bus, done[0]?.accepted ?? []);
+    for (const indexed of done) refuse(indexed, changes.length);
     onHandled();
   };

@@ -18,7 +18,7 @@ import { createResyncJob } from './resync-job.ts';
 import { resync } from './resync.ts';
 import { startSweepSchedule } from './sweep-schedule.ts';
 import { createSweepRun } from './sweep-run.ts';
-import { findLastSweep, forgetSweeps } from './sweep.repository.ts';
+import { findLastSweep, forgetSweeps, forgetSweepsOf } from './sweep.repository.ts';
 import { createSyncTracker } from './sync-tracker.ts';
 
 const GROUP = 'es-sync-worker';
@@ -56,13 +56,13 @@ void runService({
       logger,
       asLeader: lead('resync'),
       resync: async (onProgress, lost) => {
-        const done = await resync({ readExport, admin, indexes, tracker, onProgress }, AbortSignal.any([stopping.signal, lost]));
+        const done = await resync({ readExport, admin, indexes, tracker, logger, forgetSweepsOf: (index) => forgetSweepsOf(db, index), onProgress }, AbortSignal.any([stopping.signal, lost]));
         await bus.publish(indexUpdates, [{ type: 'swapped', store: 'search', index: done.index, all: true }]);
         return done;
       },
     });
     const retry = { signal: stopping.signal, onFailure: (err: unknown) => logger.warn({ err }, 'the catalogue cannot be read yet') };
-    const bootstrap = (): Promise<unknown> => untilDone(() => fillLive({ admin, indexes, tracker, readExport, build: job.run }, stopping.signal), retry);
+    const bootstrap = (): Promise<unknown> => untilDone(() => fillLive({ admin, indexes, tracker, readExport, bus, logger, build: job.run }, stopping.signal), retry);
     await bootstrap();
 
     const backlog = createBacklogCheck(() => bus.lag(productUpdates, GROUP));
@@ -70,7 +70,7 @@ void runService({
     await bus.subscribe(productUpdates, { group: GROUP, onGroupCreated: async () => void (await bootstrap()) }, followProducts({ tracker, indexes, bus, onHandled: backlog.progressed }));
     const schedule = await startSweepSchedule({
       connect, logger, prefix: createKeys().jobsPrefix, queue: 'search-sweep', everyMs: config.SYNC_SWEEP_INTERVAL_MS,
-      run: createSweepRun({ readExport, tracker, indexes, admin, db, logger, overlapMs: config.SYNC_SWEEP_OVERLAP_MS, asLeader: lead('sweep'), signal: stopping.signal }),
+      run: createSweepRun({ readExport, tracker, indexes, admin, db, bus, logger, overlapMs: config.SYNC_SWEEP_OVERLAP_MS, asLeader: lead('sweep'), signal: stopping.signal }),
     });
     onClose(() => schedule.close());
     const routes = adminRoutes({ admin, tracker, job, findLastSweep: (index) => findLastSweep(db, index), forgetSweeps: () => forgetSweeps(db) });

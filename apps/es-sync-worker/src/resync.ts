@@ -1,7 +1,8 @@
 import { rebuildBeside } from '@millrace/projection';
 import type { ReadExport } from '@millrace/projection';
 import type { SearchAdmin } from '@millrace/search';
-import { indexProducts } from './index-products.ts';
+import type { Logger } from '@millrace/service';
+import { indexProducts, report } from './index-products.ts';
 import type { Indexes } from './indexes.ts';
 import type { SyncTracker } from './sync-tracker.ts';
 
@@ -10,13 +11,16 @@ export interface ResyncDeps {
   readonly admin: SearchAdmin;
   readonly indexes: Indexes;
   readonly tracker: SyncTracker;
+  readonly logger: Pick<Logger, 'warn'>;
+  /** The sweeps of an index that is gone. */
+  readonly forgetSweepsOf: (index: string) => Promise<void>;
   readonly onProgress?: (rows: number) => void;
 }
 
 const BATCH = 1_000;
 
 /** Builds a new index beside the live one and makes it live; live changes go to both meanwhile. The one before is kept. One instance at a time. */
-export async function resync({ readExport, admin, indexes, tracker, onProgress }: ResyncDeps, signal?: AbortSignal): Promise<{ index: string; rows: number }> {
+export async function resync({ readExport, admin, indexes, tracker, logger, forgetSweepsOf, onProgress }: ResyncDeps, signal?: AbortSignal): Promise<{ index: string; rows: number }> {
   const previous = await admin.liveIndex();
   const index = await admin.createIndex();
   const target = await indexes.open(index);
@@ -24,10 +28,14 @@ export async function resync({ readExport, admin, indexes, tracker, onProgress }
   try {
     const { rows } = await rebuildBeside({
       readExport, batchSize: BATCH, ...(onProgress && { onProgress }), ...(signal && { signal }),
-      fill: async (changes) => void (await indexProducts({ tracker }, target, changes)),
+      onLatePassFailure: (err) => logger.warn({ err, index }, 'the last pass of a rebuild failed, it is tried again'),
+      fill: async (changes) => report(await indexProducts({ tracker }, target, changes), logger),
       swap: () => admin.swapTo(index),
     });
-    await admin.dropOthers(previous === undefined ? [] : [previous]);
+    for (const dropped of await admin.dropOthers(previous === undefined ? [] : [previous])) {
+      await tracker.clear(dropped);
+      await forgetSweepsOf(dropped);
+    }
     return { index, rows };
   } finally {
     await indexes.targets();

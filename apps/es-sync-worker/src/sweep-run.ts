@@ -1,3 +1,4 @@
+import type { EventPublisher } from '@millrace/bus';
 import type { ReadExport } from '@millrace/projection';
 import type { SearchAdmin } from '@millrace/search';
 import type { Logger } from '@millrace/service';
@@ -13,6 +14,7 @@ export interface SweepRunDeps {
   readonly indexes: Pick<Indexes, 'live'>;
   readonly admin: Pick<SearchAdmin, 'purgeTombstones'>;
   readonly db: SearchDb;
+  readonly bus: EventPublisher;
   readonly logger: Logger;
   readonly overlapMs: number;
   readonly asLeader: <T>(work: (lost: AbortSignal) => Promise<T>) => Promise<{ readonly result: T } | undefined>;
@@ -23,12 +25,12 @@ const TOMBSTONE_DAYS = 30;
 
 /** One scheduled sweep of the live index, on one instance at a time; old tombstones go with it. */
 export const createSweepRun =
-  ({ readExport, tracker, indexes, admin, db, logger, overlapMs, asLeader, signal }: SweepRunDeps) =>
+  ({ readExport, tracker, indexes, admin, db, bus, logger, overlapMs, asLeader, signal }: SweepRunDeps) =>
   async (): Promise<void> => {
     await asLeader(async (lost) => {
       const target = await indexes.live();
       if (!target) return;
-      const ports = { readExport, tracker, overlapMs, findLastSweep: (index: string) => findLastSweep(db, index), recordSweep: (done: Parameters<typeof recordSweep>[1]) => recordSweep(db, done) };
+      const ports = { readExport, tracker, bus, logger, overlapMs, findLastSweep: (index: string) => findLastSweep(db, index), recordSweep: (done: Parameters<typeof recordSweep>[1]) => recordSweep(db, done) };
       const { seen, indexed } = await sweep(ports, target, AbortSignal.any([signal, lost]));
       if (indexed > 0) logger.info({ seen, indexed }, 'sweep found what the stream had not brought');
       await admin.purgeTombstones(TOMBSTONE_DAYS);

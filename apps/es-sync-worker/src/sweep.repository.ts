@@ -25,6 +25,11 @@ export async function recordSweep(db: SearchDb, sweep: CompletedSweep): Promise<
   await db.insertInto('search.sweeps').values({ index_name: sweep.index, ...values }).onConflict((conflict) => conflict.column('index_name').doUpdateSet(values)).execute();
 }
 
+/** Of an index that is gone. */
+export async function forgetSweepsOf(db: SearchDb, index: string): Promise<void> {
+  await db.deleteFrom('search.sweeps').where('index_name', '=', index).execute();
+}
+
 /** The next sweep reads the whole catalogue. */
 export async function forgetSweeps(db: SearchDb): Promise<void> {
   await db.deleteFrom('search.sweeps').execute();

@@ -1,5 +1,8 @@
 import type { ReadExport } from '@millrace/projection';
-import { indexProducts } from './index-products.ts';
+import type { EventPublisher } from '@millrace/bus';
+import type { Logger } from '@millrace/service';
+import { announce } from './announce.ts';
+import { indexProducts, report } from './index-products.ts';
 import type { Target } from './index-products.ts';
 import type { CompletedSweep } from './sweep.repository.ts';
 import type { SyncTracker } from './sync-tracker.ts';
@@ -7,6 +10,8 @@ import type { SyncTracker } from './sync-tracker.ts';
 export interface SweepDeps {
   readonly readExport: ReadExport;
   readonly tracker: SyncTracker;
+  readonly bus: EventPublisher;
+  readonly logger: Pick<Logger, 'warn'>;
   readonly findLastSweep: (index: string) => Promise<CompletedSweep | undefined>;
   readonly recordSweep: (sweep: CompletedSweep) => Promise<void>;
   readonly overlapMs: number;
@@ -19,16 +24,20 @@ const earlier = (timestamp: string, ms: number): string => new Date(Date.parse(t
 
 /**
  * Indexes what changed since the last completed sweep (minus the overlap) and the tracker lacks: what the stream, a crash or an
- * operator may have lost. Bounded memory; rows read are bounded by the change.
+ * operator may have lost. A document that the index refuses is named and tried again by the next sweep that reads it; the others do not wait
+ * for it. Bounded memory; rows read are bounded by the change.
  */
-export async function sweep({ readExport, tracker, findLastSweep, recordSweep, overlapMs }: SweepDeps, target: Target, signal?: AbortSignal): Promise<CompletedSweep> {
+export async function sweep({ readExport, tracker, bus, logger, findLastSweep, recordSweep, overlapMs }: SweepDeps, target: Target, signal?: AbortSignal): Promise<CompletedSweep> {
   const startedAt = new Date().toISOString();
   const last = await findLastSweep(target.index);
   let indexed = 0;
   const { watermark, rows } = await readExport({ batchSize: BATCH, ...(last && { updatedSince: earlier(last.watermark, overlapMs) }), ...(signal && { signal }) }, async (changes) => {
     const missing = await tracker.unsynced(target.index, changes);
-    if (missing.length > 0) await indexProducts({ tracker }, target, missing);
-    indexed += missing.length;
+    if (missing.length === 0) return;
+    const done = await indexProducts({ tracker }, target, missing);
+    report(done, logger);
+    await announce(bus, done.accepted);
+    indexed += done.accepted.length;
   });
   const completed = { index: target.index, watermark, startedAt, finishedAt: new Date().toISOString(), seen: rows, indexed };
   await recordSweep(completed);

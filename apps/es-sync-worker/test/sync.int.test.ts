@@ -5,17 +5,18 @@ import { afterAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { productExample } from '@millrace/contracts';
 import type { Product } from '@millrace/contracts';
 import { createKysely, createPool, migrateSchema } from '@millrace/database';
+import type { EventPublisher } from '@millrace/bus';
 import type { ProjectedChange, ReadExport } from '@millrace/projection';
 import { closeRedis, connectRedis } from '@millrace/redis-kit';
 import { openEmbeddedSearchAdmin, openEmbeddedSearchReader } from '@millrace/search';
 import type { SearchReader, SearchWriter } from '@millrace/search';
 import { createTestDatabase, testServer, uniqueName } from '@millrace/testing';
 import type { SearchSchema } from '../src/database.ts';
-import { DocumentsRefusedError, indexProducts } from '../src/index-products.ts';
+import { DocumentsRefusedError, indexProducts, refuse } from '../src/index-products.ts';
 import { createIndexes } from '../src/indexes.ts';
 import { migrations } from '../src/migrations/index.ts';
 import { resync } from '../src/resync.ts';
-import { findLastSweep, forgetSweeps, recordSweep } from '../src/sweep.repository.ts';
+import { findLastSweep, forgetSweeps, forgetSweepsOf, recordSweep } from '../src/sweep.repository.ts';
 import { sweep } from '../src/sweep.ts';
 import { createSyncTracker } from '../src/sync-tracker.ts';
 
@@ -61,7 +62,12 @@ beforeEach(async () => {
   indexes = createIndexes(admin);
 });
 
-const build = () => resync({ readExport: world.readExport, admin, indexes, tracker: scoped });
+const refusals: object[] = [];
+const logger = { warn: (fields: object) => void refusals.push(fields) };
+const announced: unknown[] = [];
+const bus: EventPublisher = { publish: async (_topic, events) => void announced.push(...events) };
+const rebuild = (readExport: ReadExport) => resync({ readExport, admin, indexes, tracker: scoped, logger, forgetSweepsOf: (index) => forgetSweepsOf(db, index) });
+const build = () => rebuild(world.readExport);
 /** The tracker's hash is named by the index, and each test's folder has a search-1: names of their own keep them apart. */
 const names = new Map<string, string>();
 const scope = (index: string): string => names.get(`${directory}/${index}`) ?? (names.set(`${directory}/${index}`, uniqueName('idx')), names.get(`${directory}/${index}`) ?? '');
@@ -71,7 +77,7 @@ const scoped: typeof tracker = {
   stats: (index) => tracker.stats(scope(index)),
   clear: (index) => tracker.clear(scope(index)),
 };
-const sweepDeps = () => ({ readExport: world.readExport, tracker: scoped, overlapMs: 60_000, findLastSweep: (index: string) => findLastSweep(db, index), recordSweep: (done: Parameters<typeof recordSweep>[1]) => recordSweep(db, done) });
+const sweepDeps = () => ({ readExport: world.readExport, tracker: scoped, bus, logger, overlapMs: 60_000, findLastSweep: (index: string) => findLastSweep(db, index), recordSweep: (done: Parameters<typeof recordSweep>[1]) => recordSweep(db, done) });
 async function live() {
   const target = await indexes.live();
   if (!target) throw new Error('no live index');
@@ -109,6 +115,24 @@ describe('sweep', () => {
     await expect(sweep({ ...sweepDeps(), readExport: async () => Promise.reject(new Error('export down')) }, await live())).rejects.toThrow('export down');
     expect(await findLastSweep(db, (await live()).index)).toEqual(before);
   });
+  it('names a document that the index refuses and brings in the others, sweep after sweep', async () => {
+    for (const sku of ['a', 'poison', 'b']) world.set(product(sku, 1), '2026-01-01T00:00:00Z');
+    await build();
+    world.watermark = '2026-01-02T00:00:00.000000Z';
+    const target = await live();
+    const picky: SearchWriter = { ...target.writer, apply: async (changes) => [...(await target.writer.apply(changes.filter(({ sku }) => sku !== 'poison'))), ...changes.filter(({ sku }) => sku === 'poison').map(({ sku, version }) => ({ sku, version, outcome: 'failed' as const, reason: 'too odd', categories: [] }))] };
+    for (const sku of ['a', 'poison', 'b']) world.set(product(sku, 2), '2026-01-01T12:00:00Z');
+    expect(await sweep(sweepDeps(), { ...target, writer: picky })).toMatchObject({ seen: 3, indexed: 2 });
+    expect(refusals).toContainEqual({ sku: 'poison', version: 2, reason: 'too odd' });
+    expect(await findLastSweep(db, target.index)).toMatchObject({ watermark: world.watermark });
+  });
+  it('tells the caches what it brought in', async () => {
+    await build();
+    const sku = uniqueName('swept');
+    world.set(product(sku, 7), '2026-01-01T00:00:00Z');
+    await sweep(sweepDeps(), await live());
+    expect(announced).toContainEqual(expect.objectContaining({ store: 'search', items: [expect.objectContaining({ sku, version: 7 })] }));
+  });
   it('removes what was deleted while the stream was away', async () => {
     world.set(product('a', 1), '2026-01-01T00:00:00Z');
     await build();
@@ -142,9 +166,21 @@ describe('resync', () => {
       if (world.reads.length === passes) world.set(product('late', 99), '2026-03-01T00:00:00Z');
       return world.readExport(options, onBatch);
     };
-    const second = await resync({ readExport: changing, admin, indexes, tracker: scoped });
+    const second = await rebuild(changing);
     expect(second.index).not.toBe(first.index);
     expect([(await live()).index, await total()]).toEqual([second.index, 31]);
+  });
+});
+
+describe('dropped indexes', () => {
+  it('leave neither a tracker nor a sweep behind', async () => {
+    world.set(product('a', 1), '2026-01-01T00:00:00Z');
+    const first = await build();
+    await sweep(sweepDeps(), await live());
+    expect((await scoped.stats(first.index)).total_synced).toBe(1);
+    await build(); // keeps the one before
+    await build();
+    expect([(await scoped.stats(first.index)).total_synced, await findLastSweep(db, first.index)]).toEqual([0, undefined]);
   });
 });
 
@@ -156,7 +192,8 @@ describe('indexProducts', () => {
   it('marks each item by its own result, and rejects for the one that was refused', async () => {
     const index = uniqueName('idx');
     const changes = [product('good', 1), product('bad', 2)];
-    await expect(indexProducts({ tracker }, { index, writer: writer({ bad: 'failed' }) }, changes)).rejects.toThrow(DocumentsRefusedError);
+    const indexed = await indexProducts({ tracker }, { index, writer: writer({ bad: 'failed' }) }, changes);
+    expect(() => refuse(indexed, 2)).toThrow(DocumentsRefusedError);
     expect((await tracker.unsynced(index, changes)).map((change) => change.sku)).toEqual(['bad']);
   });
 });

@@ -2,7 +2,7 @@ import { AppError } from '@millrace/service';
 import type { Identity } from '@millrace/service';
 import express from 'express';
 import type { Request, RequestHandler, Response, Router } from 'express';
-import type { z } from 'zod';
+import { z } from 'zod';
 import { identityOf } from './request-context.ts';
 import { parsePart } from './validation.ts';
 
@@ -43,6 +43,8 @@ export type RouteHandler<O> = (input: RouteInput<O>) => Promise<Reply | undefine
 export const ok = (body: unknown, headers?: Readonly<Record<string, string>>): Reply => ({ status: 200, body, ...(headers && { headers }) });
 
 export const JSON_LIMIT_BYTES = 1_048_576;
+/** An operation without parameters refuses every parameter: a misspelt one must not be ignored. */
+const NO_QUERY = z.strictObject({});
 const parseJson = express.json({ limit: JSON_LIMIT_BYTES, strict: false });
 
 /** OpenAPI path to express 5 path. */
@@ -81,7 +83,7 @@ export function route<const O extends RouteOperation>(router: Router, operation:
       operation[name] ? parsePart(operation[name], value, where) : undefined;
     const input = {
       params: part('params', req.params, 'path'),
-      query: part('query', req.query, 'query'),
+      query: parsePart(operation.query ?? NO_QUERY, req.query, 'query'),
       headers: part('headers', req.headers, 'headers'),
       body: part('body', req.body, 'body'),
       identity,

@@ -96,7 +96,7 @@ export interface SearchAdmin {
   /** Makes the physical index live, atomically for readers. */
   swapTo(index: string): Promise<void>;
   /** Deletes physical indexes other than the live one and the given ones. */
-  dropOthers(keep: readonly string[]): Promise<void>;
+  dropOthers(keep: readonly string[]): Promise<readonly string[]>;
   /** Active documents in the physical index. */
   count(index: string): Promise<number>;
   /** Tombstones last at least 30 days; older ones are purged here. */

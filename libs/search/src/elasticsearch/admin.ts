@@ -40,7 +40,9 @@ export function openElasticsearchSearchAdmin(options: ElasticsearchOptions & Ind
     },
     async dropOthers(keep) {
       const current = await live();
-      await drop((await list()).filter((index) => index !== current && !keep.includes(index)));
+      const dropped = (await list()).filter((index) => index !== current && !keep.includes(index));
+      await drop(dropped);
+      return dropped;
     },
     async count(index) {
       const { count } = await available(client.count({ index, query: { term: { deleted: false } } }));

@@ -22,7 +22,8 @@ export const connect = ({ node, apiKey, caFile }: ElasticsearchOptions, { timeou
 
 export const statusOf = (error: unknown): number | undefined => (error instanceof errors.ResponseError ? error.statusCode : undefined);
 
-const isUnavailable = (status: number): boolean => status === 401 || status === 403 || status === 404 || status === 429 || status >= 500;
+/** The engine's state, not the request's fault. */
+export const isUnavailable = (status: number): boolean => status === 401 || status === 403 || status === 404 || status === 429 || status >= 500;
 
 /** An error inside of an answer to several requests. */
 export const errorOf = (status: number, reason: string): Error => (isUnavailable(status) ? new SearchUnavailableError(reason) : new Error(reason));

@@ -11,7 +11,9 @@ export interface IndexOptions {
 
 const keyword: estypes.MappingProperty = { type: 'keyword' };
 const stored: estypes.MappingProperty = { type: 'keyword', index: false, doc_values: false };
-const intoText = ['all', 'words', 'exact'];
+const intoText = ['all', 'words', 'corrections', 'exact'];
+/** Words of codes are known, but no corrections of others. */
+const codeIntoText = ['all', 'words', 'exact'];
 const stemmedSubfield: Record<string, estypes.MappingProperty> = { text: { type: 'text', analyzer: 'stemmed', index_options: 'offsets' } };
 const prefixSubfield: Record<string, estypes.MappingProperty> = { prefix: { type: 'text', analyzer: 'prefix', search_analyzer: 'folded', index_options: 'docs', norms: true } };
 
@@ -33,7 +35,7 @@ const analysis: estypes.IndicesIndexSettingsAnalysis = {
 
 const properties: Record<string, estypes.MappingProperty> = {
   // The product, as it is returned.
-  sku: { type: 'keyword', copy_to: intoText, fields: stemmedSubfield },
+  sku: { type: 'keyword', copy_to: codeIntoText, fields: stemmedSubfield },
   version: { type: 'long' },
   content_version: { type: 'long', index: false, doc_values: false },
   merchant_id: { type: 'integer' },
@@ -41,7 +43,7 @@ const properties: Record<string, estypes.MappingProperty> = {
   description: { type: 'text', analyzer: 'stemmed', index_options: 'offsets', copy_to: intoText },
   category: { type: 'keyword', copy_to: intoText, fields: { ...stemmedSubfield, ...prefixSubfield } },
   brand: { type: 'keyword', copy_to: intoText, fields: { ...stemmedSubfield, ...prefixSubfield } },
-  mpn: { type: 'keyword', doc_values: false, copy_to: intoText, fields: stemmedSubfield },
+  mpn: { type: 'keyword', doc_values: false, copy_to: codeIntoText, fields: stemmedSubfield },
   ean: { type: 'keyword', doc_values: false },
   price: { type: 'double', index: false, doc_values: false },
   price_minor: { type: 'long', index: false, doc_values: false },
@@ -65,6 +67,7 @@ const properties: Record<string, estypes.MappingProperty> = {
   price_by_currency: { type: 'object', dynamic: true },
   all: { type: 'text', analyzer: 'stemmed' },
   words: { type: 'text', analyzer: 'folded', norms: false, index_options: 'docs' },
+  corrections: { type: 'text', analyzer: 'folded', norms: false, index_options: 'docs' },
   exact: { type: 'text', analyzer: 'written', norms: false },
 };
 

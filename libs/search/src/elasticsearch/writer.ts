@@ -1,6 +1,7 @@
 import type { Client } from '@elastic/elasticsearch';
 import type { ChangeResult, SearchChange, SearchWriter } from '../ports.ts';
-import { available } from './client.ts';
+import { SearchUnavailableError } from '../errors.ts';
+import { available, isUnavailable } from './client.ts';
 import { toIndexed } from './document.ts';
 import type { IndexedDocument } from './document.ts';
 
@@ -23,6 +24,9 @@ export function createElasticsearchWriter(client: Client, index: string): Search
         ]),
       }),
     );
+    // One item that says "not now" stands for the engine; only what it holds against a document is that item's.
+    const down = items.map(({ index: item }) => item).find((item) => item?.error !== undefined && isUnavailable(item.status));
+    if (down) throw new SearchUnavailableError(`elasticsearch cannot take documents now: ${down.error?.reason ?? down.status}`);
     return changes.map((change, i) => {
       const { sku, version, product } = change;
       const item = items[i]?.index;

@@ -45,7 +45,9 @@ export function openEmbeddedSearchAdmin({ directory }: EmbeddedSearchOptions): S
     },
     async dropOthers(keep) {
       const live = readCurrent(directory);
-      for (const index of listIndexes(directory)) if (index !== live && !keep.includes(index)) removeIndex(directory, index);
+      const dropped = listIndexes(directory).filter((index) => index !== live && !keep.includes(index));
+      for (const index of dropped) removeIndex(directory, index);
+      return dropped;
     },
     count: async (index) => withIndex(index, (db) => Number(db.row('select count(*) from doc where deleted_at is null')?.[0])),
     async purgeTombstones(olderThanDays) {

@@ -11,6 +11,8 @@ const BATCH = 2_500;
 const BUSY_TIMEOUT_MS = 50;
 const GIVE_UP_AFTER_MS = 10_000;
 const TEXT_FIELDS = ['name', 'sku', 'mpn', 'brand', 'category', 'description'] as const;
+/** Nobody mistypes their way to a code: its words are no corrections of others. */
+const CODE_FIELDS: ReadonlySet<string> = new Set(['sku', 'mpn']);
 
 /** A change with everything that can be worked out, and can fail, outside of the transaction. */
 interface Prepared {
@@ -155,7 +157,8 @@ function writeText(db: Database, caches: Caches, id: number, product: SearchDocu
   }
   db.run('insert into text (rowid, name, sku, mpn, brand, category, description, exact) values (?, ?, ?, ?, ?, ?, ?, ?)', id, ...folded, exact.join(' '));
   db.run('insert into title (rowid, name) values (?, ?)', id, folded[0] ?? '');
-  for (const text of folded) {
+  for (const [at, text] of folded.entries()) {
+    if (CODE_FIELDS.has(TEXT_FIELDS[at] ?? '')) continue;
     for (const { text: word } of wordsOf(text)) {
       if (caches.words.has(word)) continue;
       db.run('insert or ignore into word (word) values (?)', word);

@@ -81,6 +81,14 @@ export function describeMatching(open: OpenSearchAdapter): void {
       expect(await skus({ q: 'WX12345' })).toEqual(['WX12345']);
     }));
 
+  it('never takes a word for a typo of a sku or mpn, and still knows those words', () =>
+    withFixture(open, async ({ put, skus }) => {
+      await put(product({ sku: 'ABCDEFGH', name: 'Kettle', mpn: 'QRSTUVWX' }), product({ sku: 'b', name: 'abcdefgi lamp' }));
+      expect(await skus({ q: 'ABCDEFGX lantern' })).toEqual(['b']);
+      expect(await skus({ q: 'QRSTUVWY' })).toEqual([]);
+      expect(await skus({ q: 'abcdefgh' })).toEqual(['ABCDEFGH']);
+    }));
+
   it.each([
     { name: 'other forms of a word', indexed: 'Running shoes', queries: ['run shoe', 'runs', 'SHOE'] },
     { name: 'letters without their accents', indexed: 'Crème brûlée set by Łódź', queries: ['creme brulee', 'CRÈME', 'lodz'] },
