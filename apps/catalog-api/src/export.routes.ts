@@ -1,12 +1,12 @@
-import { once } from 'node:events';
 import { exportQuery } from '@millrace/contracts';
 import { decodeCursor, encodeCursor, parsePart } from '@millrace/http';
 import { Router } from 'express';
 import { z } from 'zod';
 import type { CatalogDb } from './database.ts';
+import { drained } from './drained.ts';
 import { readExportPage, readWatermark } from './export.repository.ts';
 
-const PAGE_ROWS = 1_000;
+const PAGE_ROWS = 500;
 const exportCursor = z.object({ u: z.iso.datetime(), s: z.string() });
 
 export interface ExportRoutesDeps {
@@ -37,7 +37,7 @@ export function exportRoutes({ readDb }: ExportRoutesDeps): Router {
       const last = page.at(-1);
       if (last) after = { updatedAt: last.updatedAt, sku: last.sku };
       const text = page.map((row) => `{${row.line},"after":"${encodeCursor({ u: row.updatedAt, s: row.sku })}"}\n`).join('');
-      if (text !== '' && !res.write(text)) await Promise.race([once(res, 'drain'), once(res, 'close')]);
+      if (text !== '' && !res.write(text)) await drained(res);
     }
     res.end(`${JSON.stringify({ type: 'watermark', watermark, rows, complete })}\n`);
   });

@@ -32,7 +32,10 @@ function toReply(stored: unknown): Reply {
   return { status, ...(body !== undefined && { body }), ...(headers && { headers }) };
 }
 
-/** Removes replies older than 24 h; at most 10,000 a call. */
+/** Removes replies older than 24 h, 10,000 a statement, until none is left. */
 export async function purgeIdempotencyKeys(db: CatalogDb): Promise<void> {
-  await sql`delete from catalog.idempotency_keys where key in (select key from catalog.idempotency_keys where created_at < now() - interval '24 hours' limit 10000)`.execute(db);
+  for (let purged = 10_000n; purged === 10_000n; ) {
+    const result = await sql`delete from catalog.idempotency_keys where key in (select key from catalog.idempotency_keys where created_at < now() - interval '24 hours' limit 10000)`.execute(db);
+    purged = result.numAffectedRows ?? 0n;
+  }
 }

@@ -1,10 +1,13 @@
 import type { ImportLine, ImportReport } from '@millrace/contracts';
 import { AppError } from '@millrace/service';
+import { BrokenUploadError } from './import-rows.ts';
 import type { ImportRow } from './import-rows.ts';
 import type { ImportCounts, ImportProduct } from './import.repository.ts';
 import type { MappedRow } from './map-row.ts';
 
 const BATCH_ROWS = 1_000;
+/** So that memory is bounded whatever the rows weigh. */
+const BATCH_CHARACTERS = 8_388_608;
 const PROGRESS_EVERY_MS = 500;
 
 export interface ImportPorts {
@@ -17,10 +20,19 @@ export interface ImportPorts {
   readonly bytesRead: () => number;
 }
 
-export interface PendingRow { readonly line: number; readonly product: ImportProduct }
+export interface PendingRow { readonly line: number; readonly product: ImportProduct; readonly characters: number }
 
 interface Totals { rows: number; created: number; updated: number; unchanged: number; failed: number; lastGoodLine: number | null }
 export const emptyTotals = (): Totals => ({ rows: 0, created: 0, updated: 0, unchanged: 0, failed: 0, lastGoodLine: null });
+
+/** A row that no schema foresaw is a bad row, too: the file goes on. */
+function mapSafely(mapRow: ImportPorts['mapRow'], record: Readonly<Record<string, unknown>>): MappedRow {
+  try {
+    return mapRow(record);
+  } catch (error) {
+    return { problem: { code: 'malformed_row', pointer: '', detail: `cannot be read: ${messageOf(error).slice(0, 200)}`, sku: null } };
+  }
+}
 
 /** Rows that parse, map and name a known merchant, in order; the others are counted and reported one by one. */
 export async function* goodRows(rows: AsyncIterable<ImportRow>, ports: Pick<ImportPorts, 'mapRow' | 'findUnknownMerchants' | 'emit'>, totals: Totals): AsyncGenerator<PendingRow> {
@@ -35,14 +47,14 @@ export async function* goodRows(rows: AsyncIterable<ImportRow>, ports: Pick<Impo
       await fail(row.line, row.problem);
       continue;
     }
-    const mapped = ports.mapRow(row.record);
+    const mapped = mapSafely(ports.mapRow, row.record);
     if ('problem' in mapped) {
       await fail(row.line, mapped.problem);
       continue;
     }
     const { merchant_id: merchantId, sku } = mapped.product;
     if (!merchants.has(merchantId)) merchants.set(merchantId, (await ports.findUnknownMerchants([merchantId])).size === 0);
-    if (merchants.get(merchantId) === true) yield { line: row.line, product: mapped.product };
+    if (merchants.get(merchantId) === true) yield { line: row.line, product: mapped.product, characters: row.characters };
     else await fail(row.line, { code: 'invalid_row', pointer: '/merchant_id', detail: `names the merchant ${merchantId}, which does not exist`, sku });
   }
 }
@@ -51,11 +63,13 @@ export async function* goodRows(rows: AsyncIterable<ImportRow>, ports: Pick<Impo
 export async function importInBatches(rows: AsyncIterable<ImportRow>, ports: ImportPorts): Promise<{ totals: Totals; error: string | null }> {
   const totals = emptyTotals();
   let batch = new Map<string, PendingRow>();
+  let characters = 0;
   let progressAt = performance.now() + PROGRESS_EVERY_MS;
   const flush = async (): Promise<void> => {
     if (batch.size === 0) return;
     const pending = [...batch.values()];
     batch = new Map();
+    characters = 0;
     const counts = await ports.applyBatch(pending.map((row) => row.product));
     totals.created += counts.created;
     totals.updated += counts.updated;
@@ -69,8 +83,9 @@ export async function importInBatches(rows: AsyncIterable<ImportRow>, ports: Imp
   try {
     for await (const row of goodRows(rows, ports, totals)) {
       // A sku that comes twice in a file: the later line wins, as if the file were applied line by line.
-      if (batch.has(row.product.sku) || batch.size >= BATCH_ROWS) await flush();
+      if (batch.has(row.product.sku) || batch.size >= BATCH_ROWS || characters > BATCH_CHARACTERS) await flush();
       batch.set(row.product.sku, row);
+      characters += row.characters;
     }
     await flush();
     return { totals, error: null };
@@ -84,10 +99,11 @@ export async function importInBatches(rows: AsyncIterable<ImportRow>, ports: Imp
 
 const messageOf = (error: unknown): string => (typeof error === 'object' && error !== null && 'message' in error && typeof error.message === 'string' ? error.message : 'it cannot be read');
 
-/** zlib's, csv-parse's and the socket's own errors: the upload is damaged, not we. */
+/** The connection's, zlib's and csv-parse's errors: the upload is damaged, not we. */
 export function isBrokenFile(error: unknown): boolean {
+  if (error instanceof BrokenUploadError) return true;
   const code = typeof error === 'object' && error !== null && 'code' in error && typeof error.code === 'string' ? error.code : '';
-  return code.startsWith('Z_') || code.startsWith('CSV_') || code === 'ERR_STREAM_PREMATURE_CLOSE' || code === 'ECONNRESET';
+  return code.startsWith('Z_') || code.startsWith('CSV_');
 }
 
 /** The last line of an import's answer. */

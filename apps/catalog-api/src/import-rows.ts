@@ -5,9 +5,9 @@ import { createGunzip } from 'node:zlib';
 import { AppError } from '@millrace/service';
 import { parse as parseCsv } from 'csv-parse';
 
-/** One record of the file, or what is wrong with it. Lines count from 1. */
+/** One record of the file and its size in characters, or what is wrong with it. Lines count from 1. */
 export type ImportRow =
-  | { readonly line: number; readonly record: Readonly<Record<string, unknown>> }
+  | { readonly line: number; readonly record: Readonly<Record<string, unknown>>; readonly characters: number }
   | { readonly line: number; readonly problem: { readonly code: string; readonly detail: string } };
 
 export interface ImportFormat {
@@ -19,6 +19,7 @@ export interface ImportFormat {
 
 /** Longest line (and CSV record): bounds the memory of an import of any size. */
 export const MAX_LINE_CHARACTERS = 1_048_576;
+const MAX_COLUMNS = 1_000;
 const GZIP_MAGIC = [0x1f, 0x8b];
 
 function decoderFor(encoding: string | undefined, head: Buffer): InstanceType<typeof TextDecoder> {
@@ -54,8 +55,15 @@ async function* unpacked(input: Readable): AsyncGenerator<Buffer> {
 
 const toBuffer = (chunk: unknown): Buffer => (Buffer.isBuffer(chunk) ? chunk : Buffer.from(String(chunk)));
 
+/** The upload itself broke off: the caller's file or connection, nothing of ours. */
+export class BrokenUploadError extends Error {
+  override readonly name = 'BrokenUploadError';
+}
+
 async function nextChunk(chunks: AsyncIterator<unknown>): Promise<Buffer | undefined> {
-  const next = await chunks.next();
+  const next = await chunks.next().catch((error: unknown) => {
+    throw new BrokenUploadError('the connection broke off', { cause: error });
+  });
   return next.done === true ? undefined : toBuffer(next.value);
 }
 
@@ -70,24 +78,29 @@ async function* decoded(input: Readable, encoding: string | undefined, onBytes: 
 }
 
 async function* linesOf(text: AsyncIterable<string>): AsyncGenerator<{ line: number; text: string | undefined }> {
-  let rest = '';
+  let rest: string[] = [];
+  let restCharacters = 0;
   let line = 0;
   let skipping = false;
+  const take = (end: string): { line: number; text: string | undefined } => {
+    line += 1;
+    const whole = skipping || restCharacters + end.length > MAX_LINE_CHARACTERS ? undefined : rest.join('') + end;
+    rest = [];
+    restCharacters = 0;
+    skipping = false;
+    return { line, text: whole };
+  };
   for await (const piece of text) {
-    const parts = (rest + piece).split('\n');
-    rest = parts.pop() ?? '';
-    for (const part of parts) {
-      line += 1;
-      if (skipping || part.length > MAX_LINE_CHARACTERS) yield { line, text: undefined };
-      else yield { line, text: part };
-      skipping = false;
-    }
-    if (rest.length > MAX_LINE_CHARACTERS) {
-      rest = '';
+    const parts = piece.split('\n');
+    const open = parts.pop() ?? '';
+    for (const part of parts) yield take(part);
+    restCharacters += open.length;
+    if (restCharacters > MAX_LINE_CHARACTERS) {
+      rest = [];
       skipping = true;
-    }
+    } else rest.push(open);
   }
-  if (rest !== '' || skipping) yield { line: line + 1, text: skipping ? undefined : rest };
+  if (restCharacters > 0 || skipping) yield take('');
 }
 
 /** What a decoder makes of bytes that are not of its encoding (WHATWG Encoding). */
@@ -100,7 +113,7 @@ function parseLine(line: number, text: string): ImportRow {
   if (text.includes(REPLACEMENT)) return { line, problem: notDecoded };
   try {
     const value: unknown = JSON.parse(text);
-    return isRecord(value) ? { line, record: value } : { line, problem: { code: 'malformed_row', detail: 'is not a JSON object' } };
+    return isRecord(value) ? { line, record: value, characters: text.length } : { line, problem: { code: 'malformed_row', detail: 'is not a JSON object' } };
   } catch {
     return { line, problem: { code: 'malformed_row', detail: 'is not valid JSON' } };
   }
@@ -135,7 +148,9 @@ async function* csvRows(text: AsyncIterable<string>, delimiter: string): AsyncGe
 }
 
 function checkHeader(header: readonly string[]): readonly string[] {
-  const duplicate = header.find((name, index) => header.indexOf(name) !== index);
+  if (header.length > MAX_COLUMNS) throw new AppError('invalid_request', `the CSV header has ${header.length} columns, more than ${MAX_COLUMNS}`);
+  const names = new Set<string>();
+  const duplicate = header.find((name) => names.size === names.add(name).size);
   if (duplicate !== undefined) throw new AppError('invalid_request', `the CSV header names the column ${duplicate.slice(0, 100)} twice`);
   return header;
 }
@@ -143,7 +158,7 @@ function checkHeader(header: readonly string[]): readonly string[] {
 function toCsvRow(header: readonly string[], record: readonly string[], line: number): ImportRow {
   if (record.some((field) => field.includes(REPLACEMENT))) return { line, problem: notDecoded };
   if (record.length !== header.length) return { line, problem: { code: 'ragged_row', detail: `has ${record.length} fields where the header has ${header.length}` } };
-  return { line, record: Object.fromEntries(header.map((name, index) => [name, record[index] ?? ''])) };
+  return { line, record: Object.fromEntries(header.map((name, index) => [name, record[index] ?? ''])), characters: record.reduce((sum, field) => sum + field.length, 0) };
 }
 
 /** The rows of an upload, one at a time. Throws when the file itself breaks off (truncated gzip), after the rows before it. */

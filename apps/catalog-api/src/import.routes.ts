@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import { importProducts, isCurrency } from '@millrace/contracts';
 import type { ImportLine } from '@millrace/contracts';
 import { route, traceparentOf } from '@millrace/http';
@@ -12,12 +11,14 @@ import { importInBatches, toReport } from './import-products.ts';
 import type { ImportPorts } from './import-products.ts';
 import { importRows } from './import-rows.ts';
 import { compareBatch, findUnknownMerchants, upsertBatch } from './import.repository.ts';
+import { drained } from './drained.ts';
 import { createRowMapper, parseMappings } from './map-row.ts';
 import type { WriteProducts } from './write-products.ts';
 
 export interface ImportRoutesDeps {
   readonly db: CatalogDb;
-  readonly pool: Pool;
+  /** For imports that are all or nothing: each holds a connection as long as it lasts. */
+  readonly atomicPool: Pool;
   readonly write: WriteProducts;
   readonly wake: () => void;
   readonly defaultCurrency: string;
@@ -43,10 +44,10 @@ const lineWriter =
   async (line: ImportLine): Promise<void> => {
     if (res.destroyed) throw new AppError('invalid_request', 'the caller has gone away');
     if (!res.headersSent) res.type('application/x-ndjson').set('X-Accel-Buffering', 'no');
-    if (!res.write(`${JSON.stringify(line)}\n`)) await Promise.race([once(res, 'drain'), once(res, 'close')]);
+    if (!res.write(`${JSON.stringify(line)}\n`)) await drained(res);
   };
 
-export function importRoutes({ db, pool, write, wake, defaultCurrency }: ImportRoutesDeps): Router {
+export function importRoutes({ db, atomicPool, write, wake, defaultCurrency }: ImportRoutesDeps): Router {
   const router = Router();
   route(router, importProducts, async ({ query, req, res }) => {
     const startMs = performance.now();
@@ -61,7 +62,8 @@ export function importRoutes({ db, pool, write, wake, defaultCurrency }: ImportR
       bytesRead: () => bytes,
     };
     const atomic = query.atomic && !query.dry_run;
-    const { totals, error } = atomic ? await importAtomically(rows, ports, { db, pool, traceparent }) : await importInBatches(rows, ports);
+    if (atomic && atomicPool.idleCount === 0 && atomicPool.totalCount >= atomicPool.options.max) throw new AppError('unavailable', 'two atomic imports are running already: try again later', { headers: { 'Retry-After': '10' } });
+    const { totals, error } = atomic ? await importAtomically(rows, ports, { db, pool: atomicPool, traceparent }) : await importInBatches(rows, ports);
     if (atomic) wake();
     const committed = !query.dry_run && (!atomic || (error === null && totals.failed === 0));
     await ports.emit({ type: 'report', ...toReport(totals, { dry_run: query.dry_run, atomic: query.atomic, committed, error, seconds: Math.round(performance.now() - startMs) / 1_000 }) });

@@ -1,5 +1,5 @@
 import { productUpdates } from '@millrace/contracts';
-import { checkSchemaVersion, createKysely, createPool } from '@millrace/database';
+import { checkSchemaVersion, createKysely, createPool, waitForSchema } from '@millrace/database';
 import { authenticate, createHttpApp, problemDetails, startHttpServer } from '@millrace/http';
 import { openIdentityVerifier, runService } from '@millrace/service';
 import { configSchema } from './config.ts';
@@ -26,12 +26,17 @@ void runService({
     onClose(() => pool.end());
     const readPool = createPool({ url: config.CATALOG_API_DATABASE_URL, name: READER_NAME, max: config.DATABASE_POOL_SIZE, logger });
     onClose(() => readPool.end());
+    // Of their own: the relay must not wait behind writers, nor writers behind uploads that hold a transaction open.
+    const relayPool = createPool({ url: config.CATALOG_API_DATABASE_URL, name: 'catalog-api-relay', max: 3, logger });
+    onClose(() => relayPool.end());
+    const atomicPool = createPool({ url: config.CATALOG_API_DATABASE_URL, name: 'catalog-api-import', max: 2, logger });
+    onClose(() => atomicPool.end());
     const db = createKysely<CatalogSchema>(pool);
     const readDb = createKysely<CatalogSchema>(readPool);
-    await checkSchemaVersion(db, migrations);
+    await waitForSchema(db, migrations, logger);
     health.addCheck('database', () => checkSchemaVersion(readDb, migrations));
 
-    const relay = startProductRelay({ config, pool, topic: productUpdates, logger, metrics });
+    const relay = startProductRelay({ config, pool: relayPool, topic: productUpdates, logger, metrics });
     onClose(() => relay.close());
     onClose(startHousekeeping(db, logger));
     const search = await openSearch(config);
@@ -44,7 +49,7 @@ void runService({
     const { DEFAULT_CURRENCY: defaultCurrency } = config;
     const write = createWriteProducts(db, relay.wake);
     const routes = [
-      importRoutes({ db, pool, write, wake: relay.wake, defaultCurrency }),
+      importRoutes({ db, atomicPool, write, wake: relay.wake, defaultCurrency }),
       productRoutes({ db: readDb, write, idempotency: createIdempotencyStore(db), defaultCurrency }),
       merchantRoutes({ db }),
       searchRoutes({ search, db: readDb, defaultCurrency, logger }),

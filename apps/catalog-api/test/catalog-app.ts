@@ -38,7 +38,7 @@ export async function startCatalogApp(): Promise<CatalogApp> {
   const verifier = { verify: async () => ({ issuer: 'gateway', subject: 'key_1', scopes: ['products:read', 'products:write'] }) };
   const internal = Router().use('/internal', exportRoutes({ readDb: db }), problemDetails(logger));
   const handlers = [
-    internal, authenticate(verifier, ['gateway']), importRoutes({ db, pool, write, wake: () => undefined, defaultCurrency: 'USD' }),
+    internal, authenticate(verifier, ['gateway']), importRoutes({ db, atomicPool: pool, write, wake: () => undefined, defaultCurrency: 'USD' }),
     productRoutes({ db, write, idempotency: createIdempotencyStore(db), defaultCurrency: 'USD' }), merchantRoutes({ db }),
   ];
   const server = await startHttpServer(createHttpApp({ logger, metrics: createMetrics('test'), handlers }), { host: '127.0.0.1', port: 0 });

@@ -42,10 +42,10 @@ describe('findSimilar', () => {
   it('shows the price of its currency', async () => {
     expect((await ask({ limit: 1 })).data[0]?.price).toBe(10.5);
   });
-  it('answers the newest of the category where the product has no vector, without itself', async () => {
+  it('answers the newest of the category, then of the brand, where the product has no vector, without itself', async () => {
     const { vector: _vector, ...withoutVector } = record;
     const answer = await ask({}, { vectors: { ...vectors, get: async () => withoutVector }, findNewest: newest });
-    expect(shape(answer)).toEqual(['newest:category']);
+    expect(shape(answer)).toEqual(['newest:category', 'newest-of-brand:brand']);
     expect(answer.fallback).toBe(true);
   });
 });

@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream';
 import { gzipSync } from 'node:zlib';
 import { describe, expect, it } from '@jest/globals';
-import { importRows } from '../src/import-rows.ts';
+import { BrokenUploadError, importRows } from '../src/import-rows.ts';
 import type { ImportFormat, ImportRow } from '../src/import-rows.ts';
 
 async function read(data: Buffer | string, format: ImportFormat, chunkBytes = 7): Promise<{ rows: ImportRow[]; error?: unknown }> {
@@ -20,7 +20,7 @@ const csv: ImportFormat = { format: 'csv' };
 
 describe('importRows', () => {
   it('reads NDJSON with a byte order mark, CRLF, empty lines and no newline at its end', async () => {
-    expect((await read('\uFEFF{"a":1}\r\n\n{"a":"đ"}', ndjson)).rows).toEqual([{ line: 1, record: { a: 1 } }, { line: 3, record: { a: 'đ' } }]);
+    expect((await read('\uFEFF{"a":1}\r\n\n{"a":"đ"}', ndjson)).rows).toEqual([{ line: 1, record: { a: 1 }, characters: 8 }, { line: 3, record: { a: 'đ' }, characters: 9 }]);
   });
   it('reports a malformed line and goes on behind it', async () => {
     expect((await read('{"a":1}\n{oops\n[1]\n{"a":2}\n', ndjson)).rows).toMatchObject([{ line: 1, record: {} }, { line: 2, problem: { code: 'malformed_row' } }, { line: 3, problem: {} }, { line: 4, record: { a: 2 } }]);
@@ -51,6 +51,24 @@ describe('importRows', () => {
   });
   it('reports a ragged CSV row with its line and goes on', async () => {
     expect((await read('sku,name\n1,a\n2\n3,c,x\n4,d\n', csv)).rows).toMatchObject([{ line: 2, record: {} }, { line: 3, problem: { code: 'ragged_row' } }, { line: 4, problem: { code: 'ragged_row' } }, { line: 5, record: { sku: '4' } }]);
+  });
+  it('reports a row with bytes that are not of the encoding instead of storing replacement characters', async () => {
+    const latin = Buffer.from('{"a":"caf\u00e9"}\n{"a":"ok"}\n', 'latin1');
+    expect((await read(latin, ndjson)).rows).toMatchObject([{ line: 1, problem: { code: 'malformed_row' } }, { line: 2, record: { a: 'ok' } }]);
+    expect((await read(Buffer.from('a,b\ncaf\u00e9,1\n', 'latin1'), csv)).rows).toMatchObject([{ line: 2, problem: { code: 'malformed_row' } }]);
+  });
+  it('tells a connection that broke off from a failure of ours', async () => {
+    const broken = Readable.from((async function* () {
+      yield Buffer.from('{"a":1}\n{"a"');
+      throw Object.assign(new Error('reset'), { code: 'ECONNRESET' });
+    })());
+    const rows: ImportRow[] = [];
+    const reading = (async () => { for await (const row of importRows(broken, ndjson)) rows.push(row); })();
+    await expect(reading).rejects.toThrow(BrokenUploadError);
+    expect(rows).toMatchObject([{ line: 1 }]);
+  });
+  it('refuses a header of more columns than a product can have', async () => {
+    expect((await read(`${Array.from({ length: 40_000 }, (_, n) => `c${n}`).join(',')}\n`, csv, 65_536)).error).toMatchObject({ code: 'invalid_request' });
   });
   it('refuses a header that names a column twice', async () => {
     expect((await read('sku,sku\n1,2\n', csv)).error).toMatchObject({ code: 'invalid_request' });

@@ -50,6 +50,14 @@ export async function fitModel(deps: FitModelDeps, signal?: AbortSignal): Promis
     await deps.record(fit);
     await admin.dropOthers(previous === undefined ? [] : [previous]);
     return { ...fit, rows };
+  } catch (error) {
+    // A failed build leaves nothing behind.
+    collections.building(undefined);
+    if ((await admin.liveCollection()) !== collection) {
+      await target.writer.close();
+      await admin.dropCollection(collection).catch(() => undefined); // the next build that succeeds drops it
+    }
+    throw error;
   } finally {
     await collections.targets();
     collections.building(undefined);

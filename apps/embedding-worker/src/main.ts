@@ -1,6 +1,6 @@
 import { createRedisStreamsBus } from '@millrace/bus';
 import { indexUpdates, productUpdates } from '@millrace/contracts';
-import { checkSchemaVersion, createKysely, createPool } from '@millrace/database';
+import { checkSchemaVersion, createKysely, createPool, waitForSchema } from '@millrace/database';
 import { parseModel } from '@millrace/embedding';
 import { createBacklogCheck, createExportReader, runAsLeader, untilDone } from '@millrace/projection';
 import { connectRedis } from '@millrace/redis-kit';
@@ -29,7 +29,7 @@ void runService({
     const pool = createPool({ url: config.EMBEDDING_WORKER_DATABASE_URL, name: 'embedding-worker', max: 4, logger });
     onClose(() => pool.end());
     const db = createKysely<EmbeddingSchema>(pool);
-    await checkSchemaVersion(db, migrations);
+    await waitForSchema(db, migrations, logger);
     health.addCheck('database', () => checkSchemaVersion(db, migrations));
     const admin = await openVectors(config);
     onClose(() => admin.close());
@@ -52,8 +52,8 @@ void runService({
         logger.info({ collection: done.collection, model: done.modelId, fittedOn: done.fittedOn, products: done.rows }, 'model fitted');
         return done;
       });
-    const retry = { signal: stopping.signal, onFailure: (err: unknown) => logger.warn({ err }, 'the catalogue cannot be read yet') };
-    const bootstrap = (): Promise<unknown> => untilDone(() => fillLive({ admin, collections, readExport, bus, build: fit }, stopping.signal), retry);
+    const retry = { signal: stopping.signal, onFailure: (err: unknown) => logger.warn({ err }, 'the first fill failed, it will be tried again') };
+    const bootstrap = (): Promise<unknown> => untilDone(() => fillLive({ admin, collections, readExport, bus, logger, build: fit }, stopping.signal), retry);
     onClose(() => stopping.abort());
     await bootstrap();
 

@@ -1,6 +1,6 @@
 import { createRedisStreamsBus } from '@millrace/bus';
 import { indexUpdates, productUpdates } from '@millrace/contracts';
-import { checkSchemaVersion, createKysely, createPool } from '@millrace/database';
+import { checkSchemaVersion, createKysely, createPool, waitForSchema } from '@millrace/database';
 import { authenticate, createHttpApp, startHttpServer } from '@millrace/http';
 import { createBacklogCheck, createExportReader, runAsLeader, untilDone } from '@millrace/projection';
 import { closeRedis, connectRedis, createKeys } from '@millrace/redis-kit';
@@ -31,7 +31,7 @@ void runService({
     const pool = createPool({ url: config.ES_SYNC_WORKER_DATABASE_URL, name: 'es-sync-worker', max: 4, logger });
     onClose(() => pool.end());
     const db = createKysely<SearchSchema>(pool);
-    await checkSchemaVersion(db, migrations);
+    await waitForSchema(db, migrations, logger);
     health.addCheck('database', () => checkSchemaVersion(db, migrations));
     const connect = (role: RedisRole) => connectRedis(config.REDIS_URL, { role, name: `es-sync-worker:${role}` });
     const redis = connect('background');
@@ -61,8 +61,13 @@ void runService({
         return done;
       },
     });
-    const retry = { signal: stopping.signal, onFailure: (err: unknown) => logger.warn({ err }, 'the catalogue cannot be read yet') };
+    const retry = { signal: stopping.signal, onFailure: (err: unknown) => logger.warn({ err }, 'the first fill failed, it will be tried again') };
     const bootstrap = (): Promise<unknown> => untilDone(() => fillLive({ admin, indexes, tracker, readExport, bus, logger, build: job.run }, stopping.signal), retry);
+    // Before the first fill, which may last or fail: a resync is the way out then.
+    const routes = adminRoutes({ admin, tracker, job, findLastSweep: (index) => findLastSweep(db, index), forgetSweeps: () => forgetSweeps(db) });
+    const app = createHttpApp({ logger, metrics, handlers: [authenticate(await openIdentityVerifier(config.INTERNAL_JWKS_FILE, 'es-sync-worker'), ['gateway']), routes] });
+    const server = await startHttpServer(app, { host: config.HOST, port: config.PORT });
+    onClose(() => server.close());
     await bootstrap();
 
     const backlog = createBacklogCheck(() => bus.lag(productUpdates, GROUP));
@@ -73,10 +78,6 @@ void runService({
       run: createSweepRun({ readExport, tracker, indexes, admin, db, bus, logger, overlapMs: config.SYNC_SWEEP_OVERLAP_MS, asLeader: lead('sweep'), signal: stopping.signal }),
     });
     onClose(() => schedule.close());
-    const routes = adminRoutes({ admin, tracker, job, findLastSweep: (index) => findLastSweep(db, index), forgetSweeps: () => forgetSweeps(db) });
-    const app = createHttpApp({ logger, metrics, handlers: [authenticate(await openIdentityVerifier(config.INTERNAL_JWKS_FILE, 'es-sync-worker'), ['gateway']), routes] });
-    const server = await startHttpServer(app, { host: config.HOST, port: config.PORT });
-    onClose(() => server.close());
     logger.info({ port: server.port, topic: productUpdates.name }, 'consuming');
   },
 });

@@ -37,6 +37,13 @@ export async function resync({ readExport, admin, indexes, tracker, logger, forg
       await forgetSweepsOf(dropped);
     }
     return { index, rows };
+  } catch (error) {
+    // A failed build leaves nothing behind; where it is live already, the next sweep goes on with it.
+    indexes.building(undefined);
+    if ((await admin.liveIndex()) === index) throw error;
+    await target.writer.close();
+    await admin.dropIndex(index).catch((err: unknown) => logger.warn({ err, index }, 'an unfinished index could not be removed'));
+    throw error;
   } finally {
     await indexes.targets();
     indexes.building(undefined);

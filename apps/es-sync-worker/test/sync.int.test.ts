@@ -1,4 +1,4 @@
-import { mkdtemp } from 'node:fs/promises';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeEach, describe, expect, it } from '@jest/globals';
@@ -13,6 +13,7 @@ import type { SearchReader, SearchWriter } from '@millrace/search';
 import { createTestDatabase, testServer, uniqueName } from '@millrace/testing';
 import type { SearchSchema } from '../src/database.ts';
 import { DocumentsRefusedError, indexProducts, refuse } from '../src/index-products.ts';
+import { fillLive } from '../src/fill-live.ts';
 import { createIndexes } from '../src/indexes.ts';
 import { migrations } from '../src/migrations/index.ts';
 import { resync } from '../src/resync.ts';
@@ -169,6 +170,30 @@ describe('resync', () => {
     const second = await rebuild(changing);
     expect(second.index).not.toBe(first.index);
     expect([(await live()).index, await total()]).toEqual([second.index, 31]);
+  });
+});
+
+describe('a resync that fails', () => {
+  it('leaves nothing behind, and the live index as it was', async () => {
+    world.set(product('a', 1), '2026-01-01T00:00:00Z');
+    const { index } = await build();
+    const files = await readdir(directory);
+    for (let n = 0; n < 3; n += 1) await expect(rebuild(async () => Promise.reject(new Error('export down')))).rejects.toThrow('export down');
+    expect((await readdir(directory)).filter((name) => name.endsWith('.db'))).toEqual(files.filter((name) => name.endsWith('.db')));
+    expect([await admin.liveIndex(), await total()]).toEqual([index, 1]);
+  });
+});
+
+describe('the first fill', () => {
+  it('builds another index where the live one cannot be opened', async () => {
+    world.set(product('a', 1), '2026-01-01T00:00:00Z');
+    const first = await build();
+    await indexes.close();
+    await rm(join(directory, `${first.index}.db`));
+    indexes = createIndexes(admin);
+    const filled = await fillLive({ admin, indexes, tracker: scoped, readExport: world.readExport, bus, logger, build }, new AbortController().signal);
+    expect([filled, await total()]).toEqual([true, 1]);
+    expect(await admin.liveIndex()).not.toBe(first.index);
   });
 });
 

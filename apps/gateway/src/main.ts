@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { operations, scopes } from '@millrace/contracts';
-import { checkSchemaVersion, createKysely, createPool } from '@millrace/database';
+import { checkSchemaVersion, createKysely, createPool, waitForSchema } from '@millrace/database';
 import { createHttpApp, startHttpServer } from '@millrace/http';
 import { openIdentitySigner, runService } from '@millrace/service';
 import { appendAudit } from './audit.repository.ts';
@@ -23,7 +23,7 @@ void runService({
     const pool = createPool({ url: config.GATEWAY_DATABASE_URL, name: 'gateway', logger });
     onClose(() => pool.end());
     const db = createKysely<GatewaySchema>(pool);
-    await checkSchemaVersion(db, migrations);
+    await waitForSchema(db, migrations, logger);
     health.addCheck('database', () => checkSchemaVersion(db, migrations));
     if (config.DEVELOPMENT_KEY_FILE !== undefined) await registerDevelopmentKey(db, (await readFile(config.DEVELOPMENT_KEY_FILE, 'utf8')).trim(), scopes);
 

@@ -1,5 +1,6 @@
 import { pipeline } from 'node:stream/promises';
 import { AppError } from '@millrace/service';
+import { JSON_LIMIT_BYTES } from '@millrace/http';
 import type { Request, Response } from 'express';
 import { Pool, errors } from 'undici';
 
@@ -11,12 +12,20 @@ export interface Upstream {
 
 export interface ForwardOptions {
   readonly headers: Readonly<Record<string, string>>;
-  /** Longest wait for the head of the answer, and between its parts. */
+  /** Longest wait for the head of the answer; for streams also between its parts. */
   readonly timeoutMs: number;
+  /** The body is of any length and sent on while it comes. Else it is read whole first, so that a slow caller holds no connection to the service. */
+  readonly isStream: boolean;
 }
 
+/** Longest time in which a JSON body must arrive. */
+const BODY_TIMEOUT_MS = 15_000;
+const CONNECTIONS = 128;
+/** Uploads last minutes: a pool of their own, so that they take no connection from the others. */
+const STREAMS = 16;
+
 /** Headers of the caller that services may see; everything else, above all its key, stays here. */
-const PASSED_ON = ['accept', 'content-type', 'content-length', 'content-encoding', 'if-match', 'if-none-match', 'idempotency-key'];
+const PASSED_ON = ['accept', 'content-type', 'content-encoding', 'if-match', 'if-none-match', 'idempotency-key'];
 const PASSED_BACK = ['content-type', 'content-length', 'etag', 'location', 'retry-after', 'idempotent-replayed', 'cache-control', 'x-accel-buffering'];
 
 const pick = (names: readonly string[], headers: Readonly<Record<string, string | string[] | undefined>>): Record<string, string> => {
@@ -33,23 +42,56 @@ const hasBody = (req: Request): boolean => req.headers['transfer-encoding'] !== 
 /** A failure of the socket, as Node names it. */
 const isSystemError = (error: unknown): boolean => typeof error === 'object' && error !== null && 'code' in error && !(error instanceof AppError);
 
+const isTimeout = (error: unknown): boolean => typeof error === 'object' && error !== null && 'name' in error && error.name === 'TimeoutError';
+
 function toAppError(error: unknown, service: string): unknown {
-  if (error instanceof errors.HeadersTimeoutError || error instanceof errors.BodyTimeoutError) return new AppError('upstream_timeout', `${service} did not answer in time`, { cause: error, headers: { 'Retry-After': '1' } });
+  if (isTimeout(error) || error instanceof errors.HeadersTimeoutError || error instanceof errors.BodyTimeoutError) return new AppError('upstream_timeout', `${service} did not answer in time`, { cause: error, headers: { 'Retry-After': '1' } });
   if (error instanceof errors.UndiciError || isSystemError(error)) return new AppError('upstream_unavailable', `${service} cannot be reached now`, { cause: error, headers: { 'Retry-After': '1' } });
   return error;
 }
 
+/** The whole body, of at most 1 MiB, within 15 s. What is refused is read no further: the connection ends with the answer. */
+function readBody(req: Request, res: Response): Promise<Buffer> {
+  const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  const refuse = (error: AppError): void => {
+    req.pause();
+    res.set('Connection', 'close');
+    reject(error);
+  };
+  const late = setTimeout(() => refuse(new AppError('malformed_body', `the body did not arrive within ${BODY_TIMEOUT_MS / 1_000} s`)), BODY_TIMEOUT_MS);
+  const take = (chunk: Buffer): void => {
+    bytes += chunk.length;
+    chunks.push(chunk);
+    if (bytes > JSON_LIMIT_BYTES) refuse(new AppError('body_too_large', `the body is larger than ${JSON_LIMIT_BYTES} bytes`, { details: [{ in: 'body', pointer: '', detail: 'is too large' }] }));
+  };
+  req.on('data', take);
+  req.once('end', () => resolve(Buffer.concat(chunks)));
+  req.once('close', () => reject(new AppError('malformed_body', 'the body broke off')));
+  return promise.finally(() => {
+    clearTimeout(late);
+    req.off('data', take);
+  });
+}
+
 /** Keep-alive connections to one service. */
 export function createUpstream(service: string, origin: string): Upstream {
-  const pool = new Pool(origin, { connections: 128, pipelining: 1, keepAliveTimeout: 60_000, connect: { timeout: 2_000 } });
+  const options = { pipelining: 1, keepAliveTimeout: 60_000, connect: { timeout: 2_000 } };
+  const pool = new Pool(origin, { ...options, connections: CONNECTIONS });
+  const streams = new Pool(origin, { ...options, connections: STREAMS });
   return {
-    forward: async (req, res, { headers, timeoutMs }) => {
+    forward: async (req, res, { headers, timeoutMs, isStream }) => {
+      if (isStream && streams.stats.running >= STREAMS) throw new AppError('unavailable', `${STREAMS} uploads are running already: try again later`, { headers: { 'Retry-After': '10' } });
+      const body = isStream || !hasBody(req) ? undefined : await readBody(req, res);
       const gone = new AbortController();
       res.once('close', () => gone.abort());
+      // Waiting for a free connection counts, too: nobody waits for ever behind a service that hangs.
+      const signals = isStream ? [gone.signal] : [gone.signal, AbortSignal.timeout(timeoutMs)];
       try {
-        const answer = await pool.request({
-          method: req.method, path: req.originalUrl, headers: { ...pick(PASSED_ON, req.headers), ...headers }, body: hasBody(req) ? req : null,
-          headersTimeout: timeoutMs, bodyTimeout: timeoutMs, signal: gone.signal,
+        const answer = await (isStream ? streams : pool).request({
+          method: req.method, path: req.originalUrl, headers: { ...pick(PASSED_ON, req.headers), ...headers }, body: isStream && hasBody(req) ? req : (body ?? null),
+          headersTimeout: timeoutMs, bodyTimeout: timeoutMs, signal: AbortSignal.any(signals),
         });
         res.status(answer.statusCode).set(pick(PASSED_BACK, answer.headers));
         await pipeline(answer.body, res);
@@ -58,6 +100,6 @@ export function createUpstream(service: string, origin: string): Upstream {
         throw toAppError(error, service);
       }
     },
-    close: () => pool.close(),
+    close: async () => void (await Promise.all([pool.close(), streams.close()])),
   };
 }

@@ -1,6 +1,6 @@
 import { scopes } from '@millrace/contracts';
 import type { Operation } from '@millrace/contracts';
-import { requestIdOf, toExpressPath, traceparentOf } from '@millrace/http';
+import { JSON_LIMIT_BYTES, requestIdOf, toExpressPath, traceparentOf } from '@millrace/http';
 import { AppError } from '@millrace/service';
 import type { IdentitySigner, Logger } from '@millrace/service';
 import { Router } from 'express';
@@ -20,7 +20,8 @@ export interface RouteTableDeps {
 }
 
 const DEFAULT_TIMEOUT_MS = 10_000;
-const MAX_JSON_BYTES = 1_048_576;
+/** As nginx has it: the caller went before there was an answer. */
+const CLIENT_CLOSED = 499;
 
 /** A route that nobody declared a scope for must never be reachable: the gateway does not start with one. */
 function checkDeclared(operation: Operation, upstreams: RouteTableDeps['upstreams']): Upstream {
@@ -36,8 +37,8 @@ function checkScope(owner: KeyOwner, operation: Operation): void {
 }
 
 function checkBodySize(operation: Operation, length: string | undefined): void {
-  if (operation.streams === undefined && Number(length ?? 0) > MAX_JSON_BYTES)
-    throw new AppError('body_too_large', `the body is larger than ${MAX_JSON_BYTES} bytes`, { details: [{ in: 'body', pointer: '', detail: 'is too large' }] });
+  if (operation.streams === undefined && Number(length ?? 0) > JSON_LIMIT_BYTES)
+    throw new AppError('body_too_large', `the body is larger than ${JSON_LIMIT_BYTES} bytes`, { details: [{ in: 'body', pointer: '', detail: 'is too large' }] });
 }
 
 /** The fixed route table: key, scope, audit, then the service under a signed identity. Anything else is 404. */
@@ -48,14 +49,14 @@ export function routeTable({ operations, upstreams, authenticate, signer, audit,
     const requestId = requestIdOf(req) ?? '';
     if (operation.audited === true)
       res.once('close', () => {
-        const entry = { keyId: owner.id, operation: operation.operationId, method: req.method, path: req.path, status: res.statusCode, requestId };
+        const entry = { keyId: owner.id, operation: operation.operationId, method: req.method, path: req.path, status: res.headersSent ? res.statusCode : CLIENT_CLOSED, requestId };
         audit(entry).catch((error: unknown) => logger.error({ err: error, operation: operation.operationId, requestId }, 'audit entry lost'));
       });
     checkScope(owner, operation);
     checkBodySize(operation, req.get('content-length'));
     const token = await signer.sign(operation.service, { subject: owner.id, scopes: owner.scopes });
     const headers = { authorization: `Bearer ${token}`, 'x-request-id': requestId, traceparent: traceparentOf(req) ?? '' };
-    await upstream.forward(req, res, { headers, timeoutMs: operation.timeoutMs ?? DEFAULT_TIMEOUT_MS });
+    await upstream.forward(req, res, { headers, timeoutMs: operation.timeoutMs ?? DEFAULT_TIMEOUT_MS, isStream: operation.streams !== undefined });
   };
   for (const operation of operations) router[operation.method](toExpressPath(operation.path), handle(operation, checkDeclared(operation, upstreams)));
   const methods = new Map<string, string[]>();

@@ -1,6 +1,7 @@
 import { createServer } from 'node:http';
 import type { IncomingMessage, Server } from 'node:http';
 import { once } from 'node:events';
+import { Readable } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { Operation } from '@millrace/contracts';
 import { createHttpApp, startHttpServer } from '@millrace/http';
@@ -101,6 +102,13 @@ describe('the route table', () => {
     const answer = await call('/api/things', { key: keys.writer, method: 'POST', body: '{"a":1}', headers: { 'content-type': 'application/json' } });
     expect(seen.at(-1)?.body).toBe('{"a":1}');
     await eventually(() => audited.some((entry) => entry.requestId === answer.headers.get('x-request-id') && entry.status === 200 && entry.operation === 'write'));
+  });
+  it('refuses a body that grows too large while it comes, and lets no service wait for it', async () => {
+    const before = seen.length;
+    const endless = Readable.toWeb(Readable.from((function* () { for (let n = 0; n < 200; n += 1) yield Buffer.alloc(10_000, 32); })()));
+    const answer = await fetch(`http://127.0.0.1:${gateway.port}/api/things`, { method: 'POST', body: endless as ReadableStream<Uint8Array>, duplex: 'half', headers: { 'x-api-key': keys.writer, 'content-type': 'application/json' } });
+    expect(answer.status).toBe(413);
+    expect(seen.length).toBe(before);
   });
   it('refuses a body that is too large before any service sees it', async () => {
     const before = seen.length;

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { NOT_STORABLE, isStorable, problemOfAttributes } from './json-limits.ts';
 import { currencySchema, isCurrency, priceInputSchema, toMinor } from './money.ts';
 
 /** The one identifier of a product: the stream's `product_id` and the events' `asin` are the same value. */
@@ -12,11 +13,18 @@ export const skuSchema = z
 
 export const productStatusSchema = z.enum(['draft', 'active', 'archived']);
 
-/** Any JSON object; size is bounded by the body limit. */
-export const attributesSchema = z.record(z.string().max(200), z.json()).meta({ example: { colour: 'black', wireless: true } });
+/** A JSON object that every store can hold: at most 20 levels, names of 200 characters, 65,536 characters in all. */
+export const attributesSchema = z
+  .record(z.string(), z.unknown())
+  .superRefine((value, ctx) => {
+    const problem = problemOfAttributes(value);
+    if (problem !== undefined) ctx.addIssue({ code: 'custom', message: problem });
+  })
+  .pipe(z.record(z.string(), z.json()))
+  .meta({ example: { colour: 'black', wireless: true } });
 
-const text = (max: number) => z.string().trim().min(1).max(max);
-const optionalText = (max: number) => z.string().trim().max(max).transform((value) => (value === '' ? null : value)).nullable();
+const text = (max: number) => z.string().trim().min(1).max(max).refine(isStorable, NOT_STORABLE);
+const optionalText = (max: number) => z.string().trim().max(max).refine(isStorable, NOT_STORABLE).transform((value) => (value === '' ? null : value)).nullable();
 
 /** Fields that a client may write; shared by create, patch and import. */
 export const productFields = {
@@ -30,7 +38,7 @@ export const productFields = {
   price: priceInputSchema.nullable(),
   currency: currencySchema,
   stock: z.int().min(0).max(2_147_483_647).nullable().meta({ description: 'Units in stock; null = unknown' }),
-  image_url: z.url().max(2_000).nullable(),
+  image_url: z.url().max(2_000).refine(isStorable, NOT_STORABLE).nullable(),
   attributes: attributesSchema,
   status: productStatusSchema,
 };

@@ -20,6 +20,10 @@ export function toProblem(error: AppError, requestId: string | undefined): Recor
   };
 }
 
+/** SQLSTATE of values that no schema can foresee: characters and dates that Postgres does not hold. */
+const REFUSED_VALUES = new Set(['22021', '22P05', '22007', '22008']);
+const isRefusedValue = (error: unknown): boolean => typeof error === 'object' && error !== null && 'code' in error && typeof error.code === 'string' && REFUSED_VALUES.has(error.code);
+
 interface BodyParserError { readonly type: string; readonly status: number; readonly limit?: number }
 const isBodyParserError = (error: unknown): error is BodyParserError =>
   typeof error === 'object' && error !== null && 'type' in error && typeof error.type === 'string' && 'status' in error && typeof error.status === 'number';
@@ -28,6 +32,7 @@ const isBodyParserError = (error: unknown): error is BodyParserError =>
 function toAppError(error: unknown): AppError | undefined {
   if (error instanceof AppError) return error;
   if (error instanceof URIError) return new AppError('invalid_request', 'the path has a malformed percent-encoding');
+  if (isRefusedValue(error)) return new AppError('invalid_request', 'a value holds a character or a date that cannot be stored', { cause: error });
   if (!isBodyParserError(error) || error.status >= 500) return undefined;
   if (error.type === 'entity.too.large') return new AppError('body_too_large', `the body is larger than ${error.limit ?? 'allowed'} bytes`, { details: [{ in: 'body', pointer: '', detail: 'is too large' }] });
   if (error.type === 'entity.parse.failed') return new AppError('malformed_body', 'the body is not valid JSON', { details: [{ in: 'body', pointer: '', detail: 'is not valid JSON' }] });
@@ -40,7 +45,8 @@ export function problemDetails(logger: Logger): ErrorRequestHandler {
   return (error: unknown, req, res, _next) => {
     const expected = toAppError(error);
     const requestId = requestIdOf(req);
-    if (!expected) logger.error({ err: error, requestId, route: req.route ? String(req.route.path) : undefined, method: req.method }, 'request failed');
+    const status = expected ? errorStatuses[expected.code].status : 500;
+    if (status >= 500) logger[expected ? 'warn' : 'error']({ err: error, requestId, route: req.route ? String(req.route.path) : undefined, method: req.method, status }, 'request failed');
     if (res.headersSent) {
       res.destroy();
       return;

@@ -4,13 +4,16 @@ import type { z } from 'zod';
 
 const escapePointer = (key: PropertyKey): string => String(key).replaceAll('~', '~0').replaceAll('/', '~1');
 
+/** An answer never grows with how much was wrong. */
+const MAX_DETAILS = 20;
+
 /** RFC 6901 pointer of a path. */
 export const toPointer = (path: readonly PropertyKey[]): string => path.map((key) => `/${escapePointer(key)}`).join('');
 
 /** Unknown keys are reported one by one, at their own place. */
 function detailsOf(issue: z.core.$ZodIssue, where: ErrorDetail['in']): ErrorDetail[] {
   if (issue.code === 'unrecognized_keys')
-    return issue.keys.map((key) => ({ in: where, pointer: toPointer([...issue.path, key]), detail: `is not known here${where === 'query' ? ' as a parameter' : ''}` }));
+    return issue.keys.slice(0, MAX_DETAILS).map((key) => ({ in: where, pointer: toPointer([...issue.path, key]), detail: `is not known here${where === 'query' ? ' as a parameter' : ''}` }));
   if (issue.code === 'invalid_union') {
     const deepest = issue.errors.flat().toSorted((a, b) => b.path.length - a.path.length)[0];
     if (deepest) return detailsOf({ ...deepest, path: [...issue.path, ...deepest.path] }, where);
@@ -22,7 +25,7 @@ function detailsOf(issue: z.core.$ZodIssue, where: ErrorDetail['in']): ErrorDeta
 export function parsePart<S extends z.ZodType>(schema: S, value: unknown, where: ErrorDetail['in']): z.output<S> {
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
-  const details = parsed.error.issues.flatMap((issue) => detailsOf(issue, where));
+  const details = parsed.error.issues.slice(0, MAX_DETAILS).flatMap((issue) => detailsOf(issue, where)).slice(0, MAX_DETAILS);
   const first = details[0];
   const place = first?.pointer === '' || first === undefined ? `the ${where}` : `${where} ${first.pointer}`;
   throw new AppError('invalid_request', `${place}: ${first?.detail ?? 'is not valid'}`, { details });

@@ -6,8 +6,8 @@ import type { Redis, TopicKeys } from '@millrace/redis-kit';
 import type { Pool, PoolClient } from 'pg';
 import { appendFenced, readStreamState, within } from './append.ts';
 import type { Entries, Fence, StreamState } from './append.ts';
+import type { BatchSize } from './batch-size.ts';
 import type { RelayMetrics } from './metrics.ts';
-import { BATCH } from './statements.ts';
 import type { EventRow, Statements } from './statements.ts';
 
 /** What publishing needs of the relay. */
@@ -16,6 +16,7 @@ export interface PublishDeps {
   readonly redis: Redis;
   readonly statements: Statements;
   readonly appendTimeoutMs: number;
+  readonly batchSize: BatchSize;
   readonly logger: BusLogger;
   readonly metrics: RelayMetrics;
   /** Still the active relay? Looked at before each commit. */
@@ -72,13 +73,13 @@ export const checkStream = async (deps: PublishDeps, stream: RelayStream): Promi
 };
 
 /**
- * Moves the oldest free rows to their streams, in batches of up to 2,000: claimed, appended, recorded, committed. A crash at any point leaves
+ * Moves the oldest free rows to their streams, in batches (`BatchSize`): claimed, appended, recorded, committed. A crash at any point leaves
  * a batch's rows in the outbox (they may be in the stream already: repeated, which is harmless) or published. The next batch is claimed while
- * one is appended, but appended only after that one's commit. Goes on while batches are full and `mayGoOn`; returns the last one's size.
+ * one is appended, but appended only after that one's commit. Goes on while batches are full and `mayGoOn`; tells whether the last one was full.
  */
-export async function publishBatches(deps: PublishDeps, streams: ReadonlyMap<string, RelayStream>, mayGoOn: () => boolean): Promise<number> {
+export async function publishBatches(deps: PublishDeps, streams: ReadonlyMap<string, RelayStream>, mayGoOn: () => boolean): Promise<boolean> {
   for (let claimed = await claimBatch(deps, streams); ; ) {
-    const next = claimed.rows.length === BATCH && mayGoOn() ? claimBatch(deps, streams) : undefined;
+    const next = claimed.isFull && mayGoOn() ? claimBatch(deps, streams) : undefined;
     // Looked at below, after this batch.
     next?.catch(() => undefined);
     try {
@@ -87,7 +88,7 @@ export async function publishBatches(deps: PublishDeps, streams: ReadonlyMap<str
       if (next) await next.then(giveBack, () => undefined);
       throw error;
     }
-    if (!next) return claimed.rows.length;
+    if (!next) return claimed.isFull;
     claimed = await next;
   }
 }
@@ -96,22 +97,28 @@ export async function publishBatches(deps: PublishDeps, streams: ReadonlyMap<str
 interface Claimed {
   readonly client: PoolClient;
   readonly rows: readonly EventRow[];
+  /** There may be more. */
+  readonly isFull: boolean;
 }
 
-async function claimBatch({ pool, statements }: PublishDeps, streams: ReadonlyMap<string, RelayStream>): Promise<Claimed> {
+const charactersOf = (rows: readonly EventRow[]): number => rows.reduce((sum, row) => sum + row[6].length, 0);
+
+async function claimBatch({ pool, statements, batchSize }: PublishDeps, streams: ReadonlyMap<string, RelayStream>): Promise<Claimed> {
   const client = await pool.connect();
   try {
     await client.query('begin');
-    const { rows } = await client.query({ name: 'outbox claim', text: statements.claim, values: [[...streams.keys()]], rowMode: 'array' }).then(asEventRows);
-    return { client, rows };
+    const limit = batchSize.limit();
+    const { rows } = await client.query({ name: 'outbox claim', text: statements.claim, values: [[...streams.keys()], limit], rowMode: 'array' }).then(asEventRows);
+    batchSize.weighed(rows.length, charactersOf(rows));
+    return { client, rows, isFull: rows.length === limit };
   } catch (error) {
-    await giveBack({ client, rows: [] });
+    await giveBack({ client });
     throw error;
   }
 }
 
 /** A connection that cannot even roll back is dropped, which rolls back too. */
-async function giveBack({ client }: Claimed): Promise<void> {
+async function giveBack({ client }: Pick<Claimed, 'client'>): Promise<void> {
   const isUsable = await client.query('rollback').then(
     () => true,
     () => false,
@@ -201,10 +208,12 @@ async function replay(deps: PublishDeps, stream: RelayStream, start: Fence, from
   for (let next = from; ; ) {
     const batches = (await pool.query<{ id: string; entries: number }>(statements.batchesFrom, [name, next])).rows;
     let entries = 0;
-    const chunk = batches.filter((batch, index) => (entries += batch.entries) <= BATCH || index === 0);
+    const limit = deps.batchSize.limit();
+    const chunk = batches.filter((batch, index) => (entries += batch.entries) <= limit || index === 0);
     const [first, last] = [chunk[0], chunk.at(-1)];
     if (!first || !last) break;
     const { rows } = await pool.query({ text: statements.publishedRows, values: [name, first.id, last.id], rowMode: 'array' }).then(asEventRows);
+    deps.batchSize.weighed(rows.length, charactersOf(rows));
     if (!deps.isLeading()) throw new SupersededError('the leadership was lost during a replay');
     fence = { epoch: fence.epoch, lastId: await append(deps, stream, fence, rows) };
     const [ms, number] = splitStreamId(fence.lastId);

@@ -14,7 +14,9 @@ import { checkStream, establishStream, publishBatches, StreamLostError, Supersed
 import type { PublishDeps, RelayStream } from './publish.ts';
 import { createSignal } from './signal.ts';
 import type { Signal } from './signal.ts';
-import { BATCH, createStatements } from './statements.ts';
+import { createBatchSize } from './batch-size.ts';
+import type { BatchSize } from './batch-size.ts';
+import { createStatements } from './statements.ts';
 import type { Statements } from './statements.ts';
 import { outboxChannel } from './waker.ts';
 
@@ -54,6 +56,7 @@ interface RelayState {
   readonly stop: AbortSignal;
   readonly wake: Signal;
   readonly streams: ReadonlyMap<string, RelayStream>;
+  readonly batchSize: BatchSize;
   leadership: Leadership | undefined;
   redis: Redis | undefined;
   /** When the next periodic work is due, by performance.now(). */
@@ -80,6 +83,7 @@ export function createRelay(given: RelayOptions): Relay {
     stop: stopping.signal,
     wake: createSignal(),
     streams: new Map(given.topics.map((topic) => [topic.name, { topic, keys: options.keys.topic(topic.name), fence: undefined }])),
+    batchSize: createBatchSize(),
     leadership: undefined,
     redis: undefined,
     due: { check: 0, backlog: 0, partitions: 0, heartbeat: 0 },
@@ -125,15 +129,18 @@ async function lead(state: RelayState, leadership: Leadership): Promise<void> {
   Object.assign(state.due, { check: 0, backlog: 0, partitions: 0, heartbeat: performance.now() + options.heartbeatMs });
   for (let failures = 0; leadership.isHeld() && !stop.aborted; ) {
     try {
-      const published = await round(state, leadership);
+      const isMore = await round(state, leadership);
       failures = 0;
-      if (published < BATCH) await wake.wait(options.pollMs);
+      if (!isMore) await wake.wait(options.pollMs);
     } catch (error) {
       if (error instanceof SupersededError) return;
       failures += 1;
       // Established again at once; not for ever, should two schemas be made to write to one stream.
       if (error instanceof StreamLostError && failures <= 3) continue;
-      if (error instanceof RedisTimeoutError) await replaceRedis(state);
+      if (error instanceof RedisTimeoutError) {
+        state.batchSize.tooSlow();
+        await replaceRedis(state);
+      }
       if (failures === 1 || failures % 20 === 0) options.logger.warn({ schema: options.schema, failures, error: describeError(error) }, 'outbox relay is waiting');
       await pause(backoffMs(failures), stop);
       await leadership.check();
@@ -141,11 +148,11 @@ async function lead(state: RelayState, leadership: Leadership): Promise<void> {
   }
 }
 
-/** What is due, then batches for up to `checkMs`. Returns the size of the last one. */
-async function round(state: RelayState, leadership: Leadership): Promise<number> {
+/** What is due, then batches for up to `checkMs`. Tells whether more may be waiting. */
+async function round(state: RelayState, leadership: Leadership): Promise<boolean> {
   const { options, streams, due } = state;
   const deps: PublishDeps = {
-    pool: options.pool, redis: await readyRedis(state), statements: state.statements, appendTimeoutMs: options.appendTimeoutMs,
+    pool: options.pool, redis: await readyRedis(state), statements: state.statements, appendTimeoutMs: options.appendTimeoutMs, batchSize: state.batchSize,
     logger: options.logger, metrics: state.metrics, isLeading: () => leadership.isHeld(),
   };
   const now = performance.now();

@@ -1,7 +1,5 @@
 import { escapeIdentifier } from 'pg';
 
-/** How many events a batch has at most. */
-export const BATCH = 2_000;
 
 const TIMESTAMP = `to_char(created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`;
 /** Everything as text: nothing is parsed on the way. Sort by the tables' columns, never by these of the same name ("10" < "9"). */
@@ -16,11 +14,11 @@ export function createStatements(schema: string) {
   const [outbox, published, batches, state] = [table('outbox'), table('outbox_published'), table('relay_batches'), table('relay_state')];
   const batchId = `'${table('relay_batch_ids').replaceAll("'", "''")}'`;
   return {
-    /** $1 streams. Takes the oldest rows that no open transaction holds and moves them; a rollback brings them back. */
+    /** $1 streams, $2 limit. Takes the oldest rows that no open transaction holds and moves them; a rollback brings them back. */
     claim: `
       with claimed as (
         delete from ${outbox} where seq = any(array(
-          select seq from ${outbox} where stream = any($1::text[]) order by seq limit ${BATCH} for update skip locked))
+          select seq from ${outbox} where stream = any($1::text[]) order by seq limit $2 for update skip locked))
         returning ${COLUMNS}
       ), batch as materialized (
         select nextval(${batchId}) as id where exists (select 1 from claimed)

@@ -95,6 +95,8 @@ export interface SearchAdmin {
   openWriter(index: string): Promise<SearchWriter>;
   /** Makes the physical index live, atomically for readers. */
   swapTo(index: string): Promise<void>;
+  /** Removes one that is not live, such as one whose build failed. Nothing where there is none. */
+  dropIndex(index: string): Promise<void>;
   /** Deletes physical indexes other than the live one and the given ones. */
   dropOthers(keep: readonly string[]): Promise<readonly string[]>;
   /** Active documents in the physical index. */

@@ -17,6 +17,7 @@ export interface Health {
 }
 
 const CHECK_TIMEOUT_MS = 1_000;
+const CHECK_EVERY_MS = 500;
 
 async function runCheck(check: ReadinessCheck): Promise<string> {
   let timer: NodeJS.Timeout | undefined;
@@ -35,12 +36,22 @@ async function runCheck(check: ReadinessCheck): Promise<string> {
 export function createHealth(): Health {
   const checks = new Map<string, ReadinessCheck>();
   let phase: 'starting' | 'running' | 'draining' = 'starting';
+  let last: { readonly at: number; readonly results: Promise<readonly (readonly [string, string])[]> } | undefined;
+  /** Once a second at most, however many ask: a probe must not become a load. */
+  const check = (): Promise<readonly (readonly [string, string])[]> => {
+    const now = performance.now();
+    if (!last || now - last.at > CHECK_EVERY_MS) last = { at: now, results: Promise.all([...checks].map(async ([name, one]) => [name, await runCheck(one)] as const)) };
+    return last.results;
+  };
   return {
-    addCheck: (name, check) => void checks.set(name, check),
+    addCheck: (name, one) => {
+      checks.set(name, one);
+      last = undefined;
+    },
     drain: () => void (phase = 'draining'),
     started: () => void (phase = phase === 'draining' ? phase : 'running'),
     readiness: async () => {
-      const results = await Promise.all([...checks].map(async ([name, check]) => [name, await runCheck(check)] as const));
+      const results = await check();
       const ready = phase === 'running' && results.every(([, result]) => result === 'ok');
       return { ready, checks: { phase, ...Object.fromEntries(results) } };
     },

@@ -72,6 +72,8 @@ export interface VectorAdmin {
   createCollection(model: VectorModel): Promise<string>;
   modelOf(collection: string): Promise<VectorModel>;
   openWriter(collection: string): Promise<VectorWriter>;
+  /** Removes one that is not live, such as one whose build failed. Nothing where there is none. */
+  dropCollection(collection: string): Promise<void>;
   /** Makes the collection live, atomically for readers. */
   swapTo(collection: string): Promise<void>;
   dropOthers(keep: readonly string[]): Promise<void>;

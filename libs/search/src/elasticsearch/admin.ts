@@ -38,6 +38,9 @@ export function openElasticsearchSearchAdmin(options: ElasticsearchOptions & Ind
       if (!(await client.indices.exists({ index }))) throw new SearchUnavailableError(`search index ${index} does not exist`);
       await available(client.indices.updateAliases({ actions }));
     },
+    async dropIndex(index) {
+      if (index !== (await live()) && (await list()).includes(index)) await drop([index]);
+    },
     async dropOthers(keep) {
       const current = await live();
       const dropped = (await list()).filter((index) => index !== current && !keep.includes(index));

@@ -36,6 +36,8 @@ export async function available<T>(request: Promise<T>): Promise<T> {
     const status = statusOf(error);
     const isDown = error instanceof errors.ConnectionError || error instanceof errors.TimeoutError || error instanceof errors.NoLivingConnectionsError;
     if (status === 404) throw new SearchUnavailableError('there is no search index yet', { cause: error });
+    // Something else answers under that address, or an engine of another kind.
+    if (error instanceof errors.ProductNotSupportedError) throw new SearchUnavailableError(`this is no Elasticsearch: ${error.message}`, { cause: error });
     if (isDown || (status !== undefined && isUnavailable(status))) {
       throw new SearchUnavailableError(`elasticsearch does not answer: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
     }

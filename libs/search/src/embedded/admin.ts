@@ -43,6 +43,9 @@ export function openEmbeddedSearchAdmin({ directory }: EmbeddedSearchOptions): S
       if (inodeOf(indexPath(directory, index)) === undefined) throw new SearchUnavailableError(`search index ${index} does not exist`);
       writeCurrent(directory, index);
     },
+    async dropIndex(index) {
+      if (index !== readCurrent(directory)) removeIndex(directory, index);
+    },
     async dropOthers(keep) {
       const live = readCurrent(directory);
       const dropped = listIndexes(directory).filter((index) => index !== live && !keep.includes(index));

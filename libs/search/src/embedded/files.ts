@@ -44,7 +44,9 @@ export function listIndexes(directory: string): string[] {
 /** Claims the next free name with an empty file: two processes never get the same one. */
 export function claimIndexName(directory: string): string {
   mkdirSync(directory, { recursive: true });
-  for (let n = numberOf(listIndexes(directory).at(-1) ?? 'search-0') + 1; ; n++) {
+  // Behind the live name, too, whose file may be lost: a new index must not be live before it is built.
+  const last = Math.max(numberOf(listIndexes(directory).at(-1) ?? 'search-0'), numberOf(readCurrent(directory) ?? 'search-0'));
+  for (let n = last + 1; ; n++) {
     try {
       closeSync(openSync(indexPath(directory, `search-${n}`), 'wx'));
       return `search-${n}`;

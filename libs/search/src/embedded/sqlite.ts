@@ -7,6 +7,8 @@ export type Row = readonly Cell[];
 
 export interface Database {
   exec(sql: string): void;
+  /** Is a transaction open? A full disk ends one by itself. */
+  isInTransaction(): boolean;
   /** Runs a statement; returns the number of changed rows and the last rowid. */
   run(sql: string, ...parameters: SQLInputValue[]): { changes: number; lastId: number };
   /** Rows as arrays of cells. Statements are prepared once and kept: the texts must come from a bounded set. */
@@ -31,6 +33,7 @@ export function openDatabase(path: string, { busyTimeoutMs, isReader }: { busyTi
   };
   return {
     exec: (sql) => db.exec(sql),
+    isInTransaction: () => db.isTransaction,
     run(sql, ...parameters) {
       const { changes, lastInsertRowid } = prepared(sql).run(...parameters);
       return { changes: Number(changes), lastId: Number(lastInsertRowid) };
@@ -44,13 +47,15 @@ export function openDatabase(path: string, { busyTimeoutMs, isReader }: { busyTi
   };
 }
 
-const SQLITE_ERROR = 1;
 const SQLITE_BUSY = 5;
 
 /** Another process holds the write lock: the same call may succeed a moment later. */
 export const isBusy = (error: unknown): boolean => codeOf(error) === SQLITE_BUSY;
 
-/** The file cannot be read now (locked, damaged, disk trouble), as opposed to a wrong statement. */
-export const isFileTrouble = (error: unknown): boolean => ![undefined, SQLITE_ERROR].includes(codeOf(error));
+/** BUSY, LOCKED, NOMEM, READONLY, IOERR, CORRUPT, FULL, CANTOPEN, PROTOCOL, SCHEMA, NOTADB (https://sqlite.org/rescode.html) */
+const FILE_TROUBLE = new Set<number | undefined>([SQLITE_BUSY, 6, 7, 8, 10, 11, 13, 14, 15, 17, 26]);
 
-const codeOf = (error: unknown): number | undefined => (error instanceof Error && 'errcode' in error ? Number(error.errcode) % 256 : undefined);
+/** The file cannot be read or written now (locked, damaged, disk full), as opposed to a wrong statement or document. */
+export const isFileTrouble = (error: unknown): boolean => FILE_TROUBLE.has(codeOf(error));
+
+const codeOf = (error: unknown): number | undefined => (typeof error === 'object' && error !== null && 'errcode' in error ? Number(error.errcode) % 256 : undefined);

@@ -4,7 +4,7 @@ import { SearchUnavailableError } from '../errors.ts';
 import type { ChangeResult, SearchChange, SearchDocument, SearchWriter } from '../ports.ts';
 import { accented, codeOf, codesOf, fold, isAscii, wordsOf } from '../text.ts';
 import { CODE_KIND, createFileHolder, exactToken } from './schema.ts';
-import { isBusy } from './sqlite.ts';
+import { isBusy, isFileTrouble } from './sqlite.ts';
 import type { Database } from './sqlite.ts';
 
 const BATCH = 2_500;
@@ -40,7 +40,7 @@ export function openEmbeddedWriter(directory: string, index: string): SearchWrit
       return results;
     } catch (error) {
       caches = createCaches(); // they may hold ids that were rolled back
-      open.db.exec('rollback');
+      if (open.db.isInTransaction()) open.db.exec('rollback');
       throw error;
     }
   };
@@ -65,7 +65,7 @@ async function whenFree<T>(attempt: () => T): Promise<T> {
     try {
       return attempt();
     } catch (error) {
-      if (!isBusy(error)) throw error;
+      if (!isBusy(error)) throw isFileTrouble(error) ? new SearchUnavailableError('the search index cannot be written now', { cause: error }) : error;
       if (performance.now() > deadline) throw new SearchUnavailableError('the search index is locked by another writer', { cause: error });
       await delay(2 + Math.random() * 8);
     }

@@ -37,6 +37,9 @@ export async function openEmbeddedVectorAdmin({ directory }: { directory: string
       withFile(collection, readModel);
       writeCurrent(directory, collection);
     },
+    async dropCollection(collection) {
+      if (collection !== readCurrent(directory) && listCollections(directory).includes(collection)) drop(directory, collection, withFile);
+    },
     async dropOthers(keep) {
       const kept = new Set([...keep, readCurrent(directory)]);
       for (const collection of listCollections(directory)) if (!kept.has(collection)) drop(directory, collection, withFile);

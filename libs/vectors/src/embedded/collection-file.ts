@@ -88,14 +88,18 @@ function createChangeCounter(start: number): ChangeCounter {
   };
 }
 
+/** SQLite's primary result codes of a file that cannot be written now, whatever the statement (https://sqlite.org/rescode.html). */
+const FILE_TROUBLE = new Set([5, 8, 10, 11, 13, 14, 26]); // BUSY, READONLY, IOERR, CORRUPT, FULL, CANTOPEN, NOTADB
+const isFileTrouble = (error: unknown): boolean => typeof error === 'object' && error !== null && 'errcode' in error && FILE_TROUBLE.has(Number(error.errcode) % 256);
+
 function inTransaction<T>(db: DatabaseSync, work: () => T): T {
-  db.exec('BEGIN IMMEDIATE');
   try {
+    db.exec('BEGIN IMMEDIATE');
     const result = work();
     db.exec('COMMIT');
     return result;
   } catch (error) {
     if (db.isTransaction) db.exec('ROLLBACK');
-    throw error;
+    throw isFileTrouble(error) ? new VectorsUnavailableError('the vector collection cannot be written now', { cause: error }) : error;
   }
 }

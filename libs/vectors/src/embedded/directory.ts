@@ -35,7 +35,9 @@ export function listCollections(directory: string): string[] {
 /** Takes the next free name by creating its empty file: two processes never take the same. */
 export function reserveCollection(directory: string): string {
   for (;;) {
-    const numbers = listCollections(directory).map((name) => Number(namePattern.exec(name)?.[1]));
+    // The live name counts, too: its file may be lost, and a new collection must not be live before it is built.
+    const names = [...listCollections(directory), readCurrent(directory) ?? ''];
+    const numbers = names.map((name) => Number(namePattern.exec(name)?.[1] ?? 0));
     const collection = `vectors-${Math.max(0, ...numbers) + 1}`;
     try {
       closeSync(openSync(collectionPath(directory, collection), 'wx'));

@@ -33,6 +33,9 @@ export async function openQdrantVectorAdmin(options: QdrantOptions): Promise<Vec
       const actions = (await liveCollection()) === undefined ? [create] : [{ delete_alias: { alias_name: alias } }, create];
       await asking(() => client.updateCollectionAliases({ actions }));
     },
+    async dropCollection(collection) {
+      if (collection !== (await liveCollection())) await asking(() => client.deleteCollection(collection));
+    },
     async dropOthers(keep) {
       const kept = new Set([...keep, await liveCollection()]);
       for (const collection of await asking(() => listCollections(client, alias))) {

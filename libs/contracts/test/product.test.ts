@@ -54,3 +54,24 @@ describe('product bodies', () => {
     expect(productPatchSchema.parse({ stock: 3 })).toEqual({ stock: 3 });
   });
 });
+
+describe('attributes', () => {
+  const nested = (depth: number): unknown => (depth === 0 ? 1 : { a: nested(depth - 1) });
+  it.each([
+    { what: 'NUL in a value', attributes: { a: 'x\0y' } },
+    { what: 'NUL in a name', attributes: { 'x\0y': 1 } },
+    { what: 'half of a surrogate pair', attributes: { a: ['\ud800'] } },
+    { what: 'a name of 40,000 characters, two levels down', attributes: { a: { ['k'.repeat(40_000)]: 1 } } },
+    { what: '5,000 levels', attributes: nested(5_000) },
+    { what: '100,000 characters', attributes: { a: 'x'.repeat(100_000) } },
+  ])('are refused with $what, by a sentence', ({ attributes }) => {
+    const { error } = newProductSchema.safeParse({ sku: 'a', name: 'b', attributes });
+    expect(error?.issues).toMatchObject([{ path: ['attributes'], message: expect.any(String) }]);
+  });
+  it.each([{}, { a: null, b: [1, 'x', { c: true }] }, nested(19)])('are taken as they are: %j', (attributes) => {
+    expect(newProductSchema.parse({ sku: 'a', name: 'b', attributes }).attributes).toEqual(attributes);
+  });
+  it('leave texts without NUL and halves of surrogate pairs only', () => {
+    for (const name of ['a\0b', '\udfff']) expect(newProductSchema.safeParse({ sku: 'a', name }).success).toBe(false);
+  });
+});
