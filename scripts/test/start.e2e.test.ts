@@ -1,0 +1,79 @@
+import { execFile, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { promisify } from 'node:util';
+import { afterAll, describe, expect, it } from '@jest/globals';
+import { z } from 'zod';
+import { eventually } from '../../libs/testing/src/index.ts';
+import { appNames, variablePrefix } from '../local/apps.ts';
+import { root } from '../local/paths.ts';
+import { freePorts } from '../local/ports.ts';
+import { newStateDir } from '../local/test-run.ts';
+
+const running = new Set<ChildProcess>();
+afterAll(() => {
+  for (const child of running) child.kill('SIGKILL');
+});
+
+/** A place of its own for one installation: state folder and ports. */
+async function installation(): Promise<Record<string, string>> {
+  const apps = appNames.map((name) => `MILLRACE_${variablePrefix(name)}`);
+  const variables = [...apps.map((prefix) => `${prefix}_PORT`), ...apps.map((prefix) => `${prefix}_INTERNAL_PORT`), 'MILLRACE_POSTGRES_PORT', 'MILLRACE_REDIS_PORT', 'MILLRACE_CACHE_REDIS_PORT'];
+  const ports = await freePorts(variables.length);
+  return { ...Object.fromEntries(variables.map((name, at) => [name, String(ports[at])])), MILLRACE_STATE_DIR: newStateDir('start') };
+}
+
+interface Started { readonly child: ChildProcess; out(): string; exit(): Promise<number | null> }
+
+function npmStart(env: Record<string, string>): Started {
+  const { MILLRACE_RUN_DIR: _run, NODE_ENV: _env, ...shell } = process.env;
+  const child = spawn(process.execPath, ['scripts/dev.ts', 'start'], { cwd: root, env: { ...shell, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
+  running.add(child);
+  let out = '';
+  child.stdout.on('data', (chunk: Buffer) => { out += chunk.toString(); });
+  child.stderr.on('data', (chunk: Buffer) => { out += chunk.toString(); });
+  const exited = once(child, 'exit').then(([code]: unknown[]) => (running.delete(child), typeof code === 'number' ? code : null));
+  return { child, out: () => out, exit: () => exited };
+}
+
+const ready = (started: Started): Promise<string> =>
+  eventually(() => {
+    if (started.child.exitCode !== null) throw new Error(started.out());
+    return started.out().includes('Try it:') && started.out().includes('-X POST') && started.out();
+  }, { timeoutMs: 90_000, everyMs: 50 });
+
+describe('npm start', () => {
+  it('loads the sample, prints three calls that work, keeps the data for the next start, and says who has a taken port', async () => {
+    const env = await installation();
+    const first = npmStart(env);
+    const table = await ready(first);
+    expect(table).toContain('2000 sample products loaded');
+    const calls = table.split('\n').filter((line) => line.trim().startsWith('curl '));
+    const answers: unknown[] = [];
+    for (const line of calls) answers.push(JSON.parse((await promisify(execFile)('sh', ['-c', line])).stdout));
+    expect(answers).toMatchObject([{ data: [{}, {}, {}] }, { data: [{}, {}, {}] }, { name: 'Bamboo desk lamp', version: expect.any(Number) }]);
+
+    const second = npmStart({ ...env, MILLRACE_STATE_DIR: newStateDir('other') });
+    expect(await second.exit()).toBe(1);
+    expect(second.out()).toMatch(/port \d+ .*MILLRACE_\w+/s);
+
+    first.child.kill('SIGINT');
+    expect(await first.exit()).toBe(0);
+    expect(first.out()).toContain('stopped in');
+
+    const again = npmStart(env);
+    expect(await ready(again)).not.toContain('sample products loaded');
+    const { sku } = z.object({ sku: z.string() }).parse(answers[2]);
+    const [key] = /mr_[\w-]+/.exec(again.out()) ?? [''];
+    const kept = await fetch(`http://127.0.0.1:${env['MILLRACE_GATEWAY_PORT'] ?? ''}/api/products/${sku}`, { headers: { 'x-api-key': key } });
+    expect(kept.status).toBe(200);
+    again.child.kill('SIGTERM');
+    expect(await again.exit()).toBe(0);
+  }, 240_000);
+
+  it('refuses to hand out a development key under NODE_ENV=production', async () => {
+    const refused = npmStart({ ...(await installation()), NODE_ENV: 'production' });
+    expect(await refused.exit()).toBe(1);
+    expect(refused.out()).toContain('this is for development');
+  });
+});
