@@ -28,8 +28,8 @@ export async function checkSchemaVersion<S>(db: Kysely<S>, { schema, migrations 
   const table = `${schema}.kysely_migration`;
   const exists = await sql<{ oid: string | null }>`select to_regclass(${table})::text as oid`.execute(db);
   const found = exists.rows[0]?.oid == null ? undefined : await sql<{ name: string | null }>`select max(name) as name from ${sql.id(schema, 'kysely_migration')}`.execute(db);
-  const version = found?.rows[0]?.name ?? 'none';
-  if (version < newest) throw new Error(`the schema ${schema} is at ${version}, this service needs ${newest}: run "millrace migrate"`);
+  const version = found?.rows[0]?.name ?? '';
+  if (version < newest) throw new Error(`the schema ${schema} is at ${version === '' ? 'none' : version}, this service needs ${newest}: run "millrace migrate"`);
 }
 
 const FIRST_WAIT_MS = 250;
