@@ -1,23 +1,12 @@
 // npm run bench -- catalogue: the catalogue plane as a whole, on servers and processes of its own.
-import { dirname, join } from 'node:path';
-import { startStack } from '../local/stack.ts';
-import { newStateDir } from '../local/test-run.ts';
 import { run as benchEmbedding } from './embedding.ts';
 import { run as benchOutbox } from './outbox.ts';
+import { run as benchSync } from './sync.ts';
 import { msOf, row } from './support/measure.ts';
 import type { BenchRow } from './support/measure.ts';
 import { benchGateway, benchVisible, importAll, realStream, sampleStream, untilFound } from './support/plane.ts';
-import { benchSync } from './support/sync.ts';
+import { onAStack } from './support/stack.ts';
 import { benchUpsert } from './support/upsert.ts';
-
-async function onAStack<T>(name: string, env: Record<string, string>, work: (stack: Awaited<ReturnType<typeof startStack>>) => Promise<T>): Promise<T> {
-  const stack = await startStack({ stateDir: newStateDir(name), ports: 'free', durable: true, env: { LOG_LEVEL: 'warn', ...env } });
-  try {
-    return await work(stack);
-  } finally {
-    await stack.stop();
-  }
-}
 
 export async function run(): Promise<BenchRow[]> {
   const rows: BenchRow[] = [];
@@ -31,12 +20,8 @@ export async function run(): Promise<BenchRow[]> {
     note(`${real.name} imported and found in ${seconds.toFixed(1)} s`);
     return [row(`import of ${real.name} (${real.count}) until found in search and vectors`, seconds, { unit: 's', atMost: 25 }), ...(await benchGateway(stack, real.name)), ...(await benchVisible(stack))];
   })));
-  rows.push(...(await onAStack('bench-sync', { SYNC_SWEEP_INTERVAL_MS: '3600000' }, async (stack) => {
-    await importAll(stack, sampleStream(10_000));
-    await untilFound(stack, 10_000);
-    note('10,000 products for the sync');
-    return benchSync(stack, join(dirname(stack.env['MILLRACE_STACK_FILE'] ?? ''), 'secrets', 'keys', 'es-sync-worker.jwk'));
-  })));
+  rows.push(...(await benchSync()));
+  note('sync measured');
   const node = process.env['TEST_ELASTICSEARCH_URL'];
   if (node !== undefined && node !== '') rows.push(...(await onAStack('bench-elasticsearch', { SEARCH_ENGINE: 'elasticsearch', ELASTICSEARCH_URL: node, ELASTICSEARCH_INDEX: `bench-plane-${process.pid}` }, async (stack) => {
     await importAll(stack, sampleStream(2_000));

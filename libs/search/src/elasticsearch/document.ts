@@ -1,5 +1,5 @@
 import type { SearchChange, SearchDocument } from '../ports.ts';
-import { codeOf, codesOf } from '../text.ts';
+import { accented, codeOf, codesOf, isAscii, wordsOf } from '../text.ts';
 
 interface Derived {
   readonly deleted: false;
@@ -7,6 +7,7 @@ interface Derived {
   readonly codes: readonly string[];
   readonly in_stock: boolean;
   readonly composed?: string;
+  readonly exact?: readonly string[];
   readonly created_ms: number;
   readonly price_by_currency: Readonly<Record<string, number>>;
 }
@@ -26,6 +27,7 @@ export function toIndexed({ sku, version, product }: SearchChange): IndexedDocum
   if (product === undefined) return { sku, version, deleted: true, deleted_ms: Date.now() };
   const created = Date.parse(product.created_at);
   const text = [product.name, product.brand, product.category, product.mpn, product.description].join('\n');
+  const exact = accentedWords(`${product.sku}\n${text}`);
   const composed = text.normalize('NFC');
   return {
     ...product,
@@ -35,10 +37,15 @@ export function toIndexed({ sku, version, product }: SearchChange): IndexedDocum
     codes: [...new Set([product.sku, product.mpn ?? '', ...product.ean].flatMap(codesOf))],
     in_stock: product.stock !== 0,
     ...(composed === text ? {} : { composed }),
+    ...(exact.length === 0 ? {} : { exact }),
     created_ms: Number.isNaN(created) ? 0 : created,
     price_by_currency: product.price_minor === null ? {} : { [product.currency]: product.price_minor },
   };
 }
+
+/** Each once, in composed form. */
+const accentedWords = (text: string): string[] =>
+  isAscii(text) ? [] : [...new Set([...wordsOf(text)].flatMap(({ text: word }) => accented(word) ?? []))];
 
 type Json = SearchDocument['attributes'][string];
 
@@ -51,7 +58,7 @@ function flatten(value: Json, depth: number): Json {
 }
 
 /** The product without what was added for searching. */
-export function toProduct({ deleted, sku_code, codes, in_stock, composed, created_ms, price_by_currency, ...product }: IndexedProduct): SearchDocument {
-  void [deleted, sku_code, codes, in_stock, composed, created_ms, price_by_currency];
+export function toProduct({ deleted, sku_code, codes, in_stock, composed, exact, created_ms, price_by_currency, ...product }: IndexedProduct): SearchDocument {
+  void [deleted, sku_code, codes, in_stock, composed, exact, created_ms, price_by_currency];
   return product;
 }

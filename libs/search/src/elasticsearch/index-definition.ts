@@ -11,9 +11,9 @@ export interface IndexOptions {
 
 const keyword: estypes.MappingProperty = { type: 'keyword' };
 const stored: estypes.MappingProperty = { type: 'keyword', index: false, doc_values: false };
-const intoText = ['all', 'words', 'corrections', 'exact'];
-/** Words of codes are known, but no corrections of others. */
-const codeIntoText = ['all', 'words', 'exact'];
+const intoText = ['all', 'words'];
+/** Words of codes are no corrections of others. */
+const codeIntoText = ['all'];
 const stemmedSubfield: Record<string, estypes.MappingProperty> = { text: { type: 'text', analyzer: 'stemmed', index_options: 'offsets' } };
 const prefixSubfield: Record<string, estypes.MappingProperty> = { prefix: { type: 'text', analyzer: 'prefix', search_analyzer: 'folded', index_options: 'docs', norms: true } };
 
@@ -67,7 +67,7 @@ const properties: Record<string, estypes.MappingProperty> = {
   price_by_currency: { type: 'object', dynamic: true },
   all: { type: 'text', analyzer: 'stemmed' },
   words: { type: 'text', analyzer: 'folded', norms: false, index_options: 'docs' },
-  corrections: { type: 'text', analyzer: 'folded', norms: false, index_options: 'docs' },
+  // Words with marks, as they are written.
   exact: { type: 'text', analyzer: 'written', norms: false },
 };
 

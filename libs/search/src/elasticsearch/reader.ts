@@ -6,7 +6,7 @@ import { analyseQuery } from '../text.ts';
 import type { AnalysedQuery } from '../text.ts';
 import { available, connect } from './client.ts';
 import type { ElasticsearchOptions } from './client.ts';
-import { correctionsFrom, suggesterOf } from './corrections.ts';
+import { correctionsFrom, suggesterOf, withoutCodes } from './corrections.ts';
 import { toProduct } from './document.ts';
 import type { IndexedProduct } from './document.ts';
 import { facetsOf, fromSortValue, HIGHLIGHT_NAMES, highlightOf, matchQuery, sortOf, toSortValue, wordsQuery } from './query.ts';
@@ -31,7 +31,7 @@ export function openElasticsearchSearchReader(options: ElasticsearchReaderOption
       const suggest = suggesterOf(analysed);
       const first = await find(client, alias, { query, analysed, cursor, corrections: new Map(), suggest });
       // Most queries have no unknown word and are answered by the first request.
-      const corrections = correctionsFrom(first.suggest);
+      const corrections = await withoutCodes(client, alias, correctionsFrom(first.suggest));
       return toAnswer(query, analysed, corrections.size === 0 ? first : await find(client, alias, { query, analysed, cursor, corrections }));
     },
     suggest: (prefix, limit) => available(suggestFrom(client, { alias, prefix, limit })),

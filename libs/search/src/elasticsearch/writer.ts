@@ -6,6 +6,9 @@ import { toIndexed } from './document.ts';
 import type { IndexedDocument } from './document.ts';
 
 const BATCH = 1_000;
+/** From so many changes on a refresh at once costs less than waiting for the next one: a backlog is being worked off. */
+const REFRESH_NOW_FROM = 50;
+const refreshFor = (changes: number): true | 'wait_for' => (changes >= REFRESH_NOW_FROM ? true : 'wait_for');
 
 /** Bulk requests name this alias and require it, because Elasticsearch would create a missing index of any name without its mapping. */
 export const writeAliasOf = (index: string): string => `${index}-write`;
@@ -17,7 +20,7 @@ export function createElasticsearchWriter(client: Client, index: string): Search
       client.bulk<IndexedDocument>({
         index: writeAliasOf(index),
         require_alias: true,
-        refresh: isOnly ? 'wait_for' : false,
+        refresh: isOnly ? refreshFor(changes.length) : false,
         operations: changes.flatMap((change) => [
           { index: { _id: change.sku, version: change.version, version_type: 'external_gte' as const } },
           toIndexed(change),
