@@ -21,9 +21,6 @@ export function keptSecret(file: string, make: () => string): string {
 /** 192 random bits, safe inside a URL. */
 export const newPassword = (): string => randomBytes(24).toString('base64url');
 
-/** A key of the gateway's API with 256 random bits. */
-export const newApiKey = (): string => `mr_${randomBytes(32).toString('base64url')}`;
-
 function newServiceKey(service: string): string {
   const jwk = generateKeyPairSync('ed25519').privateKey.export({ format: 'jwk' });
   return JSON.stringify({ ...jwk, kid: service, alg: 'EdDSA', use: 'sig' });

@@ -1,5 +1,6 @@
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { createApiKey } from '@millrace/service';
 import type { AppEnvironment, StackAddresses } from './app-env.ts';
 import { appNames, existingApps, freeStackPorts, portNeeds, serverLabel } from './apps.ts';
 import type { AppName, StackPorts } from './apps.ts';
@@ -7,7 +8,7 @@ import { migrate } from './migrate.ts';
 import { requirePorts } from './ports.ts';
 import { findProcess, forgetProcess, rememberProcess, stopOrphans } from './processes.ts';
 import { isCatalogueEmpty, isSampleVisible, loadSample } from './sample.ts';
-import { ensureServiceKeys, keptSecret, newApiKey, writeSecret } from './secrets.ts';
+import { ensureServiceKeys, keptSecret, writeSecret } from './secrets.ts';
 import type { LocalServer } from './server.ts';
 import { startServers } from './servers.ts';
 import type { LocalServers } from './servers.ts';
@@ -69,7 +70,7 @@ export const stackFileOf = (stateDir: string): string => join(stateDir, 'stack.j
 async function prepare(options: StackOptions, ports: StackPorts, servers: LocalServers): Promise<AppEnvironment> {
   const { stateDir } = options;
   const developmentKeyFile = developmentKeyFileOf(stateDir);
-  keptSecret(developmentKeyFile, newApiKey);
+  keptSecret(developmentKeyFile, createApiKey);
   mkdirSync(join(stateDir, 'embedded'), { recursive: true, mode: 0o700 });
   const addresses = addressesOf(servers, options.external);
   return {
