@@ -22,7 +22,7 @@ const searchSkus = async (query: string): Promise<string[]> => {
 };
 
 describe('the catalogue plane', () => {
-  it('finds a product by text and by similarity within a second of its write', async () => {
+  it('finds a product by text and by similarity once it is written', async () => {
     const word = uniqueName('zeppelin').replace('_', '');
     const [a, b] = [uniqueName('sku'), uniqueName('sku')];
     for (const sku of [a, b]) expect((await plane.call('POST', '/api/products', { sku, name: `${word} lamp`, description: 'brass lamp', category: 'lamps' })).status).toBe(201);
@@ -38,7 +38,7 @@ describe('the catalogue plane', () => {
     for (const alias of aliases) expect(alias).toMatchObject({ status: 200, body: { data: similar.body['data'] } });
   });
 
-  it('follows create, delete and create again within a second, everywhere', async () => {
+  it('follows create, delete and create again in quick succession, everywhere', async () => {
     const sku = uniqueName('again');
     await plane.call('POST', '/api/products', { sku, name: 'first life', category: 'x' });
     expect((await plane.call('DELETE', `/api/products/${sku}`, undefined, { 'if-match': '*' })).status).toBe(204);

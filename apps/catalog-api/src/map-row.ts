@@ -1,6 +1,6 @@
 import { newProductSchema } from '@millrace/contracts';
 import type { NewProduct } from '@millrace/contracts';
-import { toPointer } from '@millrace/http';
+import { sentenceOf, toPointer } from '@millrace/http';
 import { AppError } from '@millrace/service';
 
 /** One `--map field=column:factor`. */
@@ -101,5 +101,5 @@ function check(candidate: Record<string, unknown>, currency: string): MappedRow 
   const issue = parsed.error.issues[0];
   const sku = typeof candidate['sku'] === 'string' ? candidate['sku'].slice(0, 128) : null;
   const missing = issue?.path.length === 1 && candidate[String(issue.path[0])] === undefined;
-  return { problem: { code: 'invalid_row', pointer: toPointer(issue?.path ?? []), detail: missing ? 'is missing' : (issue?.message ?? 'is not valid'), sku } };
+  return { problem: { code: 'invalid_row', pointer: toPointer(issue?.path ?? []), detail: missing ? 'is missing' : issue ? sentenceOf(issue) : 'is not valid', sku } };
 }

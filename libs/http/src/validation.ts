@@ -10,6 +10,20 @@ const MAX_DETAILS = 20;
 /** RFC 6901 pointer of a path. */
 export const toPointer = (path: readonly PropertyKey[]): string => path.map((key) => `/${escapePointer(key)}`).join('');
 
+const article = (noun: string): string => `${/^[aeiou]/.test(noun) ? 'an' : 'a'} ${noun}`;
+const unitOf: Readonly<Record<string, string>> = { string: ' characters', array: ' items', record: ' entries' };
+
+/** zod's own words in ours; a schema that has a message of its own keeps it. */
+export function sentenceOf(issue: z.core.$ZodIssue): string {
+  if (!/^(Invalid|Too)\b/.test(issue.message)) return issue.message;
+  if (issue.code === 'invalid_type') return issue.message.endsWith('received undefined') ? 'is required' : `must be ${article(issue.expected === 'int' ? 'whole number' : issue.expected)}`;
+  if (issue.code === 'invalid_value') return `must be ${issue.values.map(String).join(' or ')}`;
+  if (issue.code !== 'too_small' && issue.code !== 'too_big') return issue.message;
+  const unit = unitOf[issue.origin];
+  const bound = issue.code === 'too_small' ? `${issue.inclusive === false ? 'more than' : 'at least'} ${issue.minimum}` : `${issue.inclusive === false ? 'less than' : 'at most'} ${issue.maximum}`;
+  return unit === undefined ? `must be ${bound}` : `must have ${bound}${unit}`;
+}
+
 /** Unknown keys are reported one by one, at their own place. */
 function detailsOf(issue: z.core.$ZodIssue, where: ErrorDetail['in']): ErrorDetail[] {
   if (issue.code === 'unrecognized_keys')
@@ -18,7 +32,7 @@ function detailsOf(issue: z.core.$ZodIssue, where: ErrorDetail['in']): ErrorDeta
     const deepest = issue.errors.flat().toSorted((a, b) => b.path.length - a.path.length)[0];
     if (deepest) return detailsOf({ ...deepest, path: [...issue.path, ...deepest.path] }, where);
   }
-  return [{ in: where, pointer: toPointer(issue.path), detail: issue.message }];
+  return [{ in: where, pointer: toPointer(issue.path), detail: sentenceOf(issue) }];
 }
 
 /** Parses one part of a request; throws invalid_request with a pointer to each wrong value. */

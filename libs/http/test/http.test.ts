@@ -68,6 +68,19 @@ describe('route', () => {
     expect(String(answer.body['detail']).length).toBeGreaterThan(10);
     expect(answer.headers.get('content-type')).toContain('application/problem+json');
   });
+  it.each([
+    { body: '{}', pointer: '/price', sentence: 'is required' },
+    { body: '{"price":"x"}', pointer: '/price', sentence: 'must be a number' },
+    { body: '{"price":-1}', pointer: '/price', sentence: 'must be at least 0' },
+    { path: '/things/abcd', body: '{"price":1}', pointer: '/id', sentence: 'must have at most 3 characters' },
+  ])('says what $pointer must be: $sentence', async ({ path = '/things/a', body, pointer, sentence }) => {
+    expect((await call(path, { method: 'PUT', body })).body).toMatchObject({ pointer, errors: [{ pointer, detail: sentence }] });
+  });
+  it('names at most 20 of many wrong values', async () => {
+    const many = Object.fromEntries(Array.from({ length: 5_000 }, (_, n) => [`k${n}`, n]));
+    const { body } = await call('/things/a', { method: 'PUT', body: JSON.stringify({ price: 1, ...many }) });
+    expect(body['errors']).toHaveLength(20);
+  });
   it('answers another media type with 415', async () => {
     expect((await call('/things/a', { method: 'PUT', body: 'price=1', headers: { 'content-type': 'application/x-www-form-urlencoded' } })).status).toBe(415);
   });
