@@ -72,6 +72,14 @@ it('rejects with SearchUnavailableError while the file is damaged or of another 
   expect(await total('kettle')).toBe(1);
 });
 
+it('refuses to write into a damaged file as an engine that is away: no document is blamed', async () => {
+  await buildIndex('kettle');
+  await writeFile(join(directory, 'search-7.db'), 'this is no database'.repeat(100));
+  const admin = openEmbeddedSearchAdmin({ directory });
+  await expect(admin.openWriter('search-7')).rejects.toMatchObject({ code: 'unavailable' });
+  await admin.close();
+});
+
 it('loses nothing that was reported as applied when the writing process is killed', async () => {
   const index = await buildIndex();
   const script = `

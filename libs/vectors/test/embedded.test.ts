@@ -54,6 +54,12 @@ describe('the embedded store', () => {
     expect(await found()).toContain('after');
   });
 
+  it('refuses to open a damaged collection as a store that is away: no product is blamed', async () => {
+    const first = await live();
+    writeFileSync(join(store.directory, `${first}.db`), 'this is no database'.repeat(100));
+    await expect(admin.openWriter(first)).rejects.toMatchObject({ code: 'unavailable' });
+  });
+
   it('refuses a writer whose collection another process dropped, instead of writing where nobody reads', async () => {
     const first = await live();
     const writer = await admin.openWriter(first);

@@ -1,5 +1,5 @@
 import { indexPath, inodeOf, readCurrent } from './files.ts';
-import { openDatabase } from './sqlite.ts';
+import { isFileTrouble, openDatabase } from './sqlite.ts';
 import type { Database } from './sqlite.ts';
 import { SearchUnavailableError } from '../errors.ts';
 
@@ -53,11 +53,24 @@ export function openIndexFile(directory: string, index: string, options: { busyT
   const path = indexPath(directory, index);
   const inode = inodeOf(path);
   if (inode === undefined) throw new SearchUnavailableError(`search index ${index} does not exist`);
-  const db = openDatabase(path, options);
-  const format = Number(db.row('pragma user_version')?.[0]);
-  if (format === FORMAT) return { db, index, inode };
-  db.close();
-  throw new SearchUnavailableError(`search index ${index} has format ${format}, this program needs ${FORMAT}: rebuild it (millrace resync)`);
+  const db = readable(index, () => openDatabase(path, options));
+  try {
+    const format = readable(index, () => Number(db.row('pragma user_version')?.[0]));
+    if (format !== FORMAT) throw new SearchUnavailableError(`search index ${index} has format ${format}, this program needs ${FORMAT}: rebuild it (millrace resync)`);
+    return { db, index, inode };
+  } catch (error) {
+    db.close();
+    throw error;
+  }
+}
+
+/** A damaged or locked file is the engine's trouble: whoever follows the catalogue waits, and parks no event for it. */
+function readable<T>(index: string, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    throw isFileTrouble(error) ? new SearchUnavailableError(`search index ${index} cannot be opened`, { cause: error }) : error;
+  }
 }
 
 /** Keeps a file open, and opens it again when CURRENT names another one (`index` undefined) or the file itself was replaced. */

@@ -40,7 +40,7 @@ export function openCollectionFile(directory: string, collection: string, { read
     return db;
   } catch (error) {
     db.close();
-    throw error;
+    throw isFileTrouble(error) ? new VectorsUnavailableError(`the vector collection ${collection} cannot be opened`, { cause: error }) : error;
   }
 }
 
