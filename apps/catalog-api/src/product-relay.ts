@@ -22,7 +22,7 @@ export interface ProductRelay {
 }
 
 const SCHEMA = 'catalog';
-const TRIM_EVERY_MS = 60_000;
+const TRIM_EVERY_MS = 10_000;
 /** So that consumers' freshness says something while nothing is written. */
 const HEARTBEAT_MS = 10_000;
 

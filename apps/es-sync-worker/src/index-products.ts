@@ -13,6 +13,8 @@ export interface IndexProductsDeps {
 /** Some documents were refused by the index; the others are in. Refused for what they are: an engine that takes nothing rejects as a whole. */
 export class DocumentsRefusedError extends Error {
   override readonly name = 'DocumentsRefusedError';
+  /** The bus parks it at once: the same document would be refused again. */
+  readonly code = 'final';
 }
 
 /** What went in (or was there already), and what the index refused. */

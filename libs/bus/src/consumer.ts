@@ -2,7 +2,7 @@ import { backoffMs, pause } from './backoff.ts';
 import type { BatchHandler } from './bus.ts';
 import { decodeEntry } from './codec.ts';
 import type { AnyEvent, RawEntry } from './codec.ts';
-import { describeError, GroupMissingError, isUnavailable } from './errors.ts';
+import { describeError, GroupMissingError, isFinal, isUnavailable } from './errors.ts';
 import type { GroupLog } from './group-log.ts';
 import type { BusLogger, BusMetrics, GroupLabels } from './metrics.ts';
 import { createSingles } from './singles.ts';
@@ -191,7 +191,8 @@ async function handleWhole({ options, stop }: ConsumerState, events: readonly An
       if (attempt === 1 || attempt % 20 === 0) {
         options.logger.warn({ ...options.labels, events: events.length, attempt, error: describeError(error) }, unavailable ? 'sink is unavailable: waiting' : 'batch rejected');
       }
-      if (rejections >= 2 || (rejections === 1 && events.length === 1)) return 'failed';
+      // As a whole once more, unless that cannot help: then one by one, where each is judged by itself.
+      if (rejections >= 2 || (rejections === 1 && (events.length === 1 || isFinal(error)))) return 'failed';
       await pause(backoffMs(attempt, options.retryBaseMs), stop);
       if (stop.aborted) return 'stopped';
     }

@@ -7,6 +7,12 @@ export class SinkUnavailableError extends Error {
   readonly code = 'unavailable';
 }
 
+/** The handler declares that this event can never be handled: it is parked at once, without further tries. */
+export class FinalError extends Error {
+  override readonly name = 'FinalError';
+  readonly code = 'final';
+}
+
 /** The consumer group is gone (a flush, or the stream was deleted): register it again, and bootstrap. */
 export class GroupMissingError extends Error {
   override readonly name = 'GroupMissingError';
@@ -22,16 +28,21 @@ const UNAVAILABLE = new Set([
 const isCodeless = (error: object): boolean =>
   ('name' in error && error.name === 'TimeoutError') || ('message' in error && typeof error.message === 'string' && error.message.startsWith('Connection terminated'));
 
-/** Is this error, or one that caused it, a sink that cannot be reached (rather than an event that cannot be handled)? */
-export function isUnavailable(error: unknown): boolean {
+/** This error, or one that caused it. */
+function isAny(error: unknown, test: (error: object) => boolean): boolean {
   let current: unknown = error;
   for (let depth = 0; depth < 5 && typeof current === 'object' && current !== null; depth += 1) {
-    if ('code' in current && typeof current.code === 'string' && UNAVAILABLE.has(current.code)) return true;
-    if (isCodeless(current)) return true;
+    if (test(current)) return true;
     current = 'cause' in current ? current.cause : undefined;
   }
   return false;
 }
+
+/** Is this error, or one that caused it, a sink that cannot be reached (rather than an event that cannot be handled)? */
+export const isUnavailable = (error: unknown): boolean => isAny(error, (one) => ('code' in one && typeof one.code === 'string' && UNAVAILABLE.has(one.code)) || isCodeless(one));
+
+/** Declared final, by a FinalError or `code: 'final'`. */
+export const isFinal = (error: unknown): boolean => isAny(error, (one) => 'code' in one && one.code === 'final');
 
 /** Short text for logs and dead letters. */
 export const describeError = (error: unknown): string => (error instanceof Error ? `${error.name}: ${error.message}` : String(error)).slice(0, 500);

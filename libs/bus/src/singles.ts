@@ -1,7 +1,7 @@
 import { backoffMs, pause } from './backoff.ts';
 import { decodeEntry } from './codec.ts';
 import type { ConsumerState } from './consumer.ts';
-import { describeError, isUnavailable } from './errors.ts';
+import { describeError, isFinal, isUnavailable } from './errors.ts';
 
 /** Entries that are handled one by one: left over from an earlier run, taken over from a dead consumer, or of a batch that was rejected. */
 export interface Singles {
@@ -89,7 +89,7 @@ async function workSingle({ options }: Omit<ConsumerState, 'singles'>, id: strin
         await log.release(id, claim.attempts - 1);
         return 'unavailable';
       }
-      if (claim.attempts >= maxDeliveries) return park(describeError(error), claim.attempts);
+      if (claim.attempts >= maxDeliveries || isFinal(error)) return park(describeError(error), claim.attempts);
       logger.warn({ ...labels, streamId: id, attempts: claim.attempts, error: describeError(error) }, 'entry rejected');
       single.dueAt = Date.now() + backoffMs(single.failures, options.retryBaseMs);
       return 'later';

@@ -1,7 +1,7 @@
 import { connect as connectSocket, createServer } from 'node:net';
 import type { Socket } from 'node:net';
 import { afterEach, beforeEach, expect, it, jest } from '@jest/globals';
-import { connectRedis } from '@millrace/redis-kit';
+import { closeRedis, connectRedis, infoField } from '@millrace/redis-kit';
 import { describeWith, eventually, startRedisServer } from '@millrace/testing';
 import type { RedisServer } from '@millrace/testing';
 import { createRedisStreamsBus } from '../src/index.ts';
@@ -138,5 +138,21 @@ describeWith('redis-server', 'the bus on a Redis that fails', () => {
     await eventually(() => seen.includes(4));
     redis.disconnect();
     expect(gaps).toBe(3);
+  });
+
+  it('keeps acknowledged entries for whoever comes late only while memory is left', async () => {
+    open(server.url);
+    const topic = createTestTopic();
+    const admin = connectRedis(server.url, { role: 'background', name: 'test' });
+    const seen: number[] = [];
+    await bus.subscribe(topic, { group: 'g' }, async (events) => void seen.push(...numbersOf(events)));
+    await publishAll(bus, topic, 500);
+    await eventually(async () => (await bus.lag(topic, 'g')).messages === 0);
+    expect(await bus.trimAcknowledged(topic, { keep: 400 })).toBe(100);
+    expect(await bus.trimAcknowledged(topic, { keep: 400 })).toBe(0);
+    await admin.config('SET', 'maxmemory', String(Number(await infoField(admin, 'used_memory')) + 400_000));
+    expect(await bus.trimAcknowledged(topic, { keep: 400 })).toBe(400);
+    await closeRedis(admin);
+    expect(seen).toHaveLength(500);
   });
 });

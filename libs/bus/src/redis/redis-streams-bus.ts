@@ -1,5 +1,5 @@
 import { hostname } from 'node:os';
-import { closeRedis, createKeys } from '@millrace/redis-kit';
+import { closeRedis, createKeys, infoField } from '@millrace/redis-kit';
 import type { Keys, RedisRole } from '@millrace/redis-kit';
 import type { Redis } from 'ioredis';
 import type { Registry } from 'prom-client';
@@ -36,11 +36,18 @@ export interface RedisStreamsBusOptions {
   readonly metrics?: Registry;
 }
 
+export interface TrimOptions {
+  /** Acknowledged entries that may stay, for whoever comes late. */
+  readonly keep: number;
+  /** Share of Redis' maxmemory from which on none of them stay. Without a maxmemory there is no such bound. Default 0.7. */
+  readonly keepBelow?: number;
+}
+
 export interface RedisStreamsBus extends EventBus {
   /** How far a group is behind. */
   lag(topic: Topic, group: string): Promise<Lag>;
   /** Removes entries that every group has acknowledged, oldest first, while more than `keep` are left. Returns how many went. */
-  trimAcknowledged(topic: Topic, options: { readonly keep: number }): Promise<number>;
+  trimAcknowledged(topic: Topic, options: TrimOptions): Promise<number>;
 }
 
 type Options = Required<Omit<RedisStreamsBusOptions, 'metrics'>> & { readonly metrics: BusMetrics };
@@ -68,9 +75,10 @@ export function createRedisStreamsBus(given: RedisStreamsBusOptions): RedisStrea
       return subscription;
     },
     lag: (topic, group) => readLag(control, options.keys.topic(topic.name).stream, group),
-    async trimAcknowledged(topic, { keep }) {
+    async trimAcknowledged(topic, { keep, keepBelow = 0.7 }) {
+      const kept = (await memoryShare(control)) >= keepBelow ? 0 : keep;
       let total = 0;
-      for (let removed = -1; removed !== 0; total += removed) removed = Number(await trimAcknowledgedEntries(control, [options.keys.topic(topic.name).stream], [keep]));
+      for (let removed = -1; removed !== 0; total += removed) removed = Number(await trimAcknowledgedEntries(control, [options.keys.topic(topic.name).stream], [kept]));
       return total;
     },
     close: () => (closing ??= Promise.all([...open].map((subscription) => subscription.close())).then(() => closeRedis(control))),
@@ -122,4 +130,10 @@ async function publish<T extends Topic>(control: Redis, { keys, metrics }: Optio
   for (const event of events) pipeline.xadd(stream, ...cap, '*', ...encodeEvent(topic, event));
   for (const [error] of (await pipeline.exec()) ?? []) if (error) throw error;
   metrics.published(topic.name, events.length);
+}
+
+/** Used memory of maxmemory; 0 where there is no bound. */
+async function memoryShare(redis: Redis): Promise<number> {
+  const maxMemory = Number((await infoField(redis, 'maxmemory')) ?? 0);
+  return maxMemory > 0 ? Number((await infoField(redis, 'used_memory')) ?? 0) / maxMemory : 0;
 }

@@ -1,0 +1,21 @@
+import type { EventBus } from '../bus.ts';
+import type { Topic } from '../topic.ts';
+
+export interface BusFeatures {
+  /** Events outlive the bus: another bus on the same broker finds them. */
+  readonly durable: boolean;
+  /** `full` for the suite's own sizes, smaller ones else. */
+  readonly scale: 'small' | 'full';
+}
+
+/** A bus and what a test has to see of it. Short waits, please: claimIdleMs about 300, retryBaseMs about 5, 5 deliveries. */
+export interface BusUnderTest {
+  readonly bus: EventBus;
+  readonly unacknowledged: (topic: Topic, group: string) => Promise<number>;
+  /** Reasons of the group's dead letters, oldest first. */
+  readonly deadLetters: (topic: Topic, group: string) => Promise<readonly string[]>;
+}
+
+export type Open = () => Promise<BusUnderTest>;
+/** The size at TEST_SCALE=full, and the small one. */
+export type Scaled = (full: number, small: number) => number;
