@@ -1,4 +1,4 @@
-import { createServer } from 'node:http';
+import { createServer, request as httpRequest } from 'node:http';
 import type { IncomingMessage, Server } from 'node:http';
 import { once } from 'node:events';
 import { Readable } from 'node:stream';
@@ -19,6 +19,7 @@ const operations = [
   operation({}),
   operation({ operationId: 'write', method: 'post', path: '/api/things', scope: 'products:write', audited: true }),
   operation({ operationId: 'slow', path: '/api/slow', timeoutMs: 50 }),
+  operation({ operationId: 'upload', method: 'post', path: '/api/upload', scope: 'products:write', streams: ['application/x-ndjson'] }),
   operation({ operationId: 'down', path: '/api/down', service: 'down' }),
 ];
 const keys = { reader: createApiKey(), writer: createApiKey(), development: createApiKey() };
@@ -32,11 +33,13 @@ const audited: AuditEntry[] = [];
 let service: Server;
 let gateway: HttpServer;
 let lookups = 0;
+let uploads = 0;
 
 
 beforeAll(async () => {
   service = createServer((req, res) => {
-    if (req.url === '/api/slow') return;
+    if (req.url === '/api/upload') uploads += 1;
+    if (req.url === '/api/slow' || req.url === '/api/upload') return;
     let body = '';
     req.on('data', (chunk: Buffer) => { body += chunk.toString(); });
     req.on('end', () => {
@@ -117,6 +120,18 @@ describe('the route table', () => {
   });
   it('answers 502 for a service that is down and 504 for one that is silent', async () => {
     expect([(await call('/api/down', { key: keys.reader })).status, (await call('/api/slow', { key: keys.reader })).status]).toEqual([502, 504]);
+  });
+  it('runs 16 uploads at once and asks others to come later, without keeping anybody else waiting', async () => {
+    const sending = Array.from({ length: 16 }, () => {
+      const request = httpRequest(`http://127.0.0.1:${gateway.port}/api/upload`, { method: 'POST', headers: { 'x-api-key': keys.writer, 'content-type': 'application/x-ndjson' } });
+      request.on('error', () => undefined).write('{}\n');
+      return request;
+    });
+    await eventually(() => uploads === 16);
+    const one = await call('/api/upload', { method: 'POST', key: keys.writer, body: '{}', headers: { 'content-type': 'application/x-ndjson' } });
+    expect([one.status, one.headers.get('retry-after')]).toEqual([503, '10']);
+    expect((await call('/api/things/a', { key: keys.reader })).status).toBe(200);
+    for (const request of sending) request.destroy();
   });
   it('answers 405 with the methods that are possible, 404 elsewhere', async () => {
     const wrong = await call('/api/things/a', { key: keys.reader, method: 'DELETE' });
