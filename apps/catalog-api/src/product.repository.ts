@@ -126,9 +126,12 @@ export async function listProducts(db: CatalogDb, { limit, updatedSince, after }
   return (await query.execute()).map((row) => row.product);
 }
 
-/** Newest products of a category: the last resort of "similar" where a product has no vector. */
-export async function findNewest(db: CatalogDb, { category, brand }: { readonly category?: string; readonly brand?: string }, limit: number): Promise<readonly Product[]> {
-  const rows = await db.selectFrom('catalog.products as p').select(productJson('p').as('product')).$if(category !== undefined, (query) => query.where('category', '=', category ?? '')).$if(brand !== undefined, (query) => query.where('brand', '=', brand ?? '')).where('deleted_at', 'is', null).where('status', '=', 'active').orderBy('updated_at', 'desc').limit(limit).execute();
+/** Newest products of a category, a brand or both: the last resort of "similar" where a product has no vector. */
+export async function findNewest(db: CatalogDb, filter: { readonly category?: string; readonly brand?: string }, limit: number): Promise<readonly Product[]> {
+  let query = db.selectFrom('catalog.products as p').select(productJson('p').as('product')).where('deleted_at', 'is', null).where('status', '=', 'active');
+  if (filter.category !== undefined) query = query.where('category', '=', filter.category);
+  if (filter.brand !== undefined) query = query.where('brand', '=', filter.brand);
+  const rows = await query.orderBy('updated_at', 'desc').limit(limit).execute();
   return rows.map((row) => row.product);
 }
 

@@ -1,6 +1,6 @@
 import { pipeline } from 'node:stream/promises';
-import { AppError } from '@millrace/service';
 import { JSON_LIMIT_BYTES } from '@millrace/http';
+import { AppError } from '@millrace/service';
 import type { Request, Response } from 'express';
 import { Pool, errors } from 'undici';
 
@@ -18,8 +18,6 @@ export interface ForwardOptions {
   readonly isStream: boolean;
 }
 
-/** Longest time in which a JSON body must arrive. */
-const BODY_TIMEOUT_MS = 15_000;
 const CONNECTIONS = 128;
 /** Uploads last minutes: a pool of their own, so that they take no connection from the others. */
 const STREAMS = 16;
@@ -50,8 +48,8 @@ function toAppError(error: unknown, service: string): unknown {
   return error;
 }
 
-/** The whole body, of at most 1 MiB, within 15 s. What is refused is read no further: the connection ends with the answer. */
-function readBody(req: Request, res: Response): Promise<Buffer> {
+/** The whole body, of at most 1 MiB, in time. What is refused is read no further: the connection ends with the answer. */
+function readBody(req: Request, res: Response, timeoutMs: number): Promise<Buffer> {
   const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
   const chunks: Buffer[] = [];
   let bytes = 0;
@@ -60,7 +58,7 @@ function readBody(req: Request, res: Response): Promise<Buffer> {
     res.set('Connection', 'close');
     reject(error);
   };
-  const late = setTimeout(() => refuse(new AppError('malformed_body', `the body did not arrive within ${BODY_TIMEOUT_MS / 1_000} s`)), BODY_TIMEOUT_MS);
+  const late = setTimeout(() => refuse(new AppError('request_timeout', `the body did not arrive within ${timeoutMs / 1_000} s`)), timeoutMs);
   const take = (chunk: Buffer): void => {
     bytes += chunk.length;
     chunks.push(chunk);
@@ -75,15 +73,15 @@ function readBody(req: Request, res: Response): Promise<Buffer> {
   });
 }
 
-/** Keep-alive connections to one service. */
-export function createUpstream(service: string, origin: string): Upstream {
+/** Keep-alive connections to one service. A body that is no stream must arrive within `bodyTimeoutMs`. */
+export function createUpstream(service: string, origin: string, { bodyTimeoutMs = 15_000 } = {}): Upstream {
   const options = { pipelining: 1, keepAliveTimeout: 60_000, connect: { timeout: 2_000 } };
   const pool = new Pool(origin, { ...options, connections: CONNECTIONS });
   const streams = new Pool(origin, { ...options, connections: STREAMS });
   return {
     forward: async (req, res, { headers, timeoutMs, isStream }) => {
       if (isStream && streams.stats.running >= STREAMS) throw new AppError('unavailable', `${STREAMS} uploads are running already: try again later`, { headers: { 'Retry-After': '10' } });
-      const body = isStream || !hasBody(req) ? undefined : await readBody(req, res);
+      const body = isStream || !hasBody(req) ? undefined : await readBody(req, res, bodyTimeoutMs);
       const gone = new AbortController();
       res.once('close', () => gone.abort());
       // Waiting for a free connection counts, too: nobody waits for ever behind a service that hangs.

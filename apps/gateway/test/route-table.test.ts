@@ -49,7 +49,7 @@ beforeAll(async () => {
   }).listen(0, '127.0.0.1');
   await once(service, 'listening');
   const address = service.address();
-  const upstreams = { svc: createUpstream('svc', `http://127.0.0.1:${typeof address === 'object' && address ? address.port : 0}`), down: createUpstream('down', 'http://127.0.0.1:1') };
+  const upstreams = { svc: createUpstream('svc', `http://127.0.0.1:${typeof address === 'object' && address ? address.port : 0}`, { bodyTimeoutMs: 100 }), down: createUpstream('down', 'http://127.0.0.1:1') };
 
   const authenticate = createAuthenticateKey({ isProduction: true, findKeyOwner: async (hash) => { lookups += 1; return owners.get(hash); } });
   const logger = createLogger('test', 'silent');
@@ -112,6 +112,15 @@ describe('the route table', () => {
     const answer = await fetch(`http://127.0.0.1:${gateway.port}/api/things`, { method: 'POST', body: endless as ReadableStream<Uint8Array>, duplex: 'half', headers: { 'x-api-key': keys.writer, 'content-type': 'application/json' } });
     expect(answer.status).toBe(413);
     expect(seen.length).toBe(before);
+  });
+  it('gives up on a body that does not arrive, and lets no service wait for it', async () => {
+    const before = seen.length;
+    const request = httpRequest(`http://127.0.0.1:${gateway.port}/api/things`, { method: 'POST', headers: { 'x-api-key': keys.writer, 'content-type': 'application/json' } });
+    request.on('error', () => undefined).write('{"name":');
+    const [answer] = (await once(request, 'response')) as [IncomingMessage];
+    expect([answer.statusCode, answer.headers.connection, JSON.parse((await answer.toArray()).join(''))]).toMatchObject([408, 'close', { code: 'request_timeout' }]);
+    expect(seen.length).toBe(before);
+    request.destroy();
   });
   it('refuses a body that is too large before any service sees it', async () => {
     const before = seen.length;

@@ -1,4 +1,4 @@
-import { setTimeout as delay } from 'node:timers/promises';
+import { untilDone } from '@millrace/service';
 import { sql } from 'kysely';
 import type { Kysely } from 'kysely';
 import { Migrator } from 'kysely/migration';
@@ -32,21 +32,14 @@ export async function checkSchemaVersion<S>(db: Kysely<S>, { schema, migrations 
   if (version < newest) throw new Error(`the schema ${schema} is at ${version === '' ? 'none' : version}, this service needs ${newest}: run "millrace migrate"`);
 }
 
-const FIRST_WAIT_MS = 250;
-const LONGEST_WAIT_MS = 5_000;
-
 /**
  * Resolves once the database answers and its schema is new enough. Until then the service stays up and not ready, and says why at the first
  * and every twentieth try: nobody has to start it again when Postgres comes back, or the migration has run.
  */
 export async function waitForSchema<S>(db: Kysely<S>, schema: SchemaMigrations, logger: { warn(fields: object, message: string): void }): Promise<void> {
-  for (let tries = 0; ; tries += 1) {
-    try {
-      await checkSchemaVersion(db, schema);
-      return;
-    } catch (error) {
-      if (tries % 20 === 0) logger.warn({ err: error, schema: schema.schema }, 'waiting for the database');
-      await delay(Math.min(FIRST_WAIT_MS * 2 ** Math.min(tries, 10), LONGEST_WAIT_MS));
-    }
-  }
+  let failures = 0;
+  const onFailure = (err: unknown): void => {
+    if (failures++ % 20 === 0) logger.warn({ err, schema: schema.schema }, 'waiting for the database');
+  };
+  await untilDone(() => checkSchemaVersion(db, schema).then(() => true), { signal: new AbortController().signal, onFailure });
 }

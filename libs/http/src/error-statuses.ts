@@ -8,6 +8,7 @@ export const errorStatuses: Readonly<Record<ErrorCode, { readonly status: number
   forbidden: { status: 403, title: 'Not allowed' },
   not_found: { status: 404, title: 'Not found' },
   method_not_allowed: { status: 405, title: 'Method not allowed' },
+  request_timeout: { status: 408, title: 'Request timeout' },
   conflict: { status: 409, title: 'Conflict' },
   duplicate: { status: 409, title: 'Already exists' },
   precondition_failed: { status: 412, title: 'Precondition failed' },

@@ -16,6 +16,12 @@ describe('the batch size', () => {
     size.weighed(10, 10 * 700);
     expect(size.limit()).toBe(20);
   });
+  it('begins small again once the backlog is gone: a heartbeat says nothing of the next events', () => {
+    const size = createBatchSize();
+    for (let n = 0; n < 5; n += 1) size.weighed(size.limit(), size.limit() * 700);
+    size.weighed(1, 0);
+    expect(size.limit()).toBe(500);
+  });
   it('becomes smaller when Redis was too slow, never nothing', () => {
     const size = createBatchSize();
     for (let n = 0; n < 10; n += 1) size.tooSlow();

@@ -4,7 +4,5 @@ export { runAsLeader } from './leader.ts';
 export type { LeaderDeps } from './leader.ts';
 export { rebuildBeside } from './rebuild.ts';
 export type { RebuildDeps } from './rebuild.ts';
-export { untilDone } from './until-done.ts';
-export type { UntilDoneOptions } from './until-done.ts';
 export { createBacklogCheck } from './backlog-check.ts';
 export type { BacklogCheck } from './backlog-check.ts';

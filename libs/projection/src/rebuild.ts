@@ -1,4 +1,4 @@
-import { untilDone } from './until-done.ts';
+import { untilDone } from '@millrace/service';
 import type { ProjectedChange, ReadExport } from './export-reader.ts';
 
 export interface RebuildDeps {

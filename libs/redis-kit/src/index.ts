@@ -4,7 +4,7 @@ export { createKeys } from './keys.ts';
 export type { KeyOptions, Keys, TopicKeys, UserKeys } from './keys.ts';
 export { defineScript } from './script.ts';
 export type { RedisScript } from './script.ts';
-export { infoField } from './info.ts';
+export { infoField, infoFields } from './info.ts';
 export { compareStreamIds, splitStreamId } from './stream-id.ts';
 export { asEntries, asFields, asList, asText, asTexts } from './reply.ts';
 export type { Redis } from 'ioredis';

@@ -1,10 +1,10 @@
 import type { Redis } from 'ioredis';
 
-/** One field of INFO, such as `run_id` (changes with every restart) or `redis_version`. Undefined where the server has no such field. */
-export async function infoField(redis: Redis, field: string): Promise<string | undefined> {
-  const info = await redis.info();
-  for (const line of info.split('\r\n')) {
-    if (line.startsWith(`${field}:`)) return line.slice(field.length + 1);
-  }
-  return undefined;
+/** Fields of one INFO, such as `run_id` (changes with every restart) or `redis_version`. Undefined where the server has no such field. */
+export async function infoFields(redis: Redis, names: readonly string[]): Promise<readonly (string | undefined)[]> {
+  const lines = (await redis.info()).split('\r\n');
+  return names.map((name) => lines.find((line) => line.startsWith(`${name}:`))?.slice(name.length + 1));
 }
+
+/** One field of INFO. */
+export const infoField = async (redis: Redis, name: string): Promise<string | undefined> => (await infoFields(redis, [name]))[0];

@@ -37,7 +37,7 @@ export function createHealth(): Health {
   const checks = new Map<string, ReadinessCheck>();
   let phase: 'starting' | 'running' | 'draining' = 'starting';
   let last: { readonly at: number; readonly results: Promise<readonly (readonly [string, string])[]> } | undefined;
-  /** Once a second at most, however many ask: a probe must not become a load. */
+  /** Twice a second at most, however many ask: a probe must not become a load. */
   const check = (): Promise<readonly (readonly [string, string])[]> => {
     const now = performance.now();
     if (!last || now - last.at > CHECK_EVERY_MS) last = { at: now, results: Promise.all([...checks].map(async ([name, one]) => [name, await runCheck(one)] as const)) };

@@ -9,4 +9,5 @@ export * from './metrics.ts';
 export * from './ops-server.ts';
 export * from './run-service.ts';
 export * from './service-keys.ts';
+export * from './until-done.ts';
 export * from './variables.ts';

@@ -1,5 +1,5 @@
 import { hostname } from 'node:os';
-import { closeRedis, createKeys, infoField } from '@millrace/redis-kit';
+import { closeRedis, createKeys, infoFields } from '@millrace/redis-kit';
 import type { Keys, RedisRole } from '@millrace/redis-kit';
 import type { Redis } from 'ioredis';
 import type { Registry } from 'prom-client';
@@ -134,6 +134,6 @@ async function publish<T extends Topic>(control: Redis, { keys, metrics }: Optio
 
 /** Used memory of maxmemory; 0 where there is no bound. */
 async function memoryShare(redis: Redis): Promise<number> {
-  const maxMemory = Number((await infoField(redis, 'maxmemory')) ?? 0);
-  return maxMemory > 0 ? Number((await infoField(redis, 'used_memory')) ?? 0) / maxMemory : 0;
+  const [used, bound] = await infoFields(redis, ['used_memory', 'maxmemory']);
+  return Number(bound ?? 0) > 0 ? Number(used ?? 0) / Number(bound) : 0;
 }
