@@ -1,5 +1,5 @@
+import { once } from 'node:events';
 import type { Readable } from 'node:stream';
-import { PassThrough } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
 import { AppError } from '@millrace/service';
@@ -20,6 +20,8 @@ export interface ImportFormat {
 /** Longest line (and CSV record): bounds the memory of an import of any size. */
 export const MAX_LINE_CHARACTERS = 1_048_576;
 const MAX_COLUMNS = 1_000;
+/** Of packed data; gzip unpacks to at most about 1,000 times as much. */
+const PIECE_BYTES = 4_096;
 const GZIP_MAGIC = [0x1f, 0x8b];
 
 function decoderFor(encoding: string | undefined, head: Buffer): InstanceType<typeof TextDecoder> {
@@ -31,26 +33,44 @@ function decoderFor(encoding: string | undefined, head: Buffer): InstanceType<ty
   }
 }
 
-/** Unpacked where the data begin as gzip does, whatever the headers say. A truncated file yields what came before, then throws. */
+/** Unpacked where the data begin as gzip does, whatever the headers say. A truncated file yields all that came before, then throws. */
 async function* unpacked(input: Readable): AsyncGenerator<Buffer> {
-  const chunks = input[Symbol.asyncIterator]();
-  const first = await nextChunk(chunks);
-  if (first === undefined) return;
-  if (first[0] !== GZIP_MAGIC[0] || first[1] !== GZIP_MAGIC[1]) {
-    yield first;
-    for (let chunk = await nextChunk(chunks); chunk !== undefined; chunk = await nextChunk(chunks)) yield chunk;
-    return;
-  }
-  const packed = async function* (): AsyncGenerator<Buffer> {
-    yield first;
-    for (let chunk = await nextChunk(chunks); chunk !== undefined; chunk = await nextChunk(chunks)) yield chunk;
+  const chunks = chunksOf(input);
+  const first = await chunks.next();
+  if (first.done === true) return;
+  const all = async function* (): AsyncGenerator<Buffer> {
+    yield first.value;
+    yield* chunks;
   };
-  const output = new PassThrough();
-  const pumping = pipeline(packed, createGunzip(), output).catch((error: unknown) => error);
-  // The pass-through ends without an error of its own: what was unpacked before the damage is still read.
-  for await (const chunk of output.iterator({ destroyOnReturn: true })) yield toBuffer(chunk);
-  const failure = await pumping;
-  if (failure !== undefined) throw failure;
+  if (first.value[0] === GZIP_MAGIC[0] && first.value[1] === GZIP_MAGIC[1]) yield* gunzipped(all());
+  else yield* all();
+}
+
+/** Piece by piece, so that memory is bounded by what one piece unpacks to, and nothing of it is lost when the next one is damaged. */
+async function* gunzipped(packed: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  const gunzip = createGunzip();
+  const ready: Buffer[] = [];
+  const take = (): Buffer[] => ready.splice(0);
+  const failure = new Promise<never>((_resolve, reject) => void gunzip.once('error', reject));
+  failure.catch(() => undefined);
+  gunzip.on('data', (chunk: Buffer) => void ready.push(chunk));
+  try {
+    for await (const chunk of packed) {
+      for (let at = 0; at < chunk.length; at += PIECE_BYTES) {
+        await Promise.race([new Promise<void>((resolve) => void gunzip.write(chunk.subarray(at, at + PIECE_BYTES), () => resolve())), failure]);
+        yield* take();
+      }
+    }
+    const ended = once(gunzip, 'end');
+    gunzip.end();
+    await Promise.race([ended, failure]);
+    yield* take();
+  } catch (error) {
+    yield* take();
+    throw error;
+  } finally {
+    gunzip.destroy();
+  }
 }
 
 const toBuffer = (chunk: unknown): Buffer => (Buffer.isBuffer(chunk) ? chunk : Buffer.from(String(chunk)));
@@ -60,11 +80,13 @@ export class BrokenUploadError extends Error {
   override readonly name = 'BrokenUploadError';
 }
 
-async function nextChunk(chunks: AsyncIterator<unknown>): Promise<Buffer | undefined> {
-  const next = await chunks.next().catch((error: unknown) => {
+async function* chunksOf(input: Readable): AsyncGenerator<Buffer> {
+  try {
+    // A reader that stops early leaves the request as it is: it still has to be answered.
+    for await (const chunk of input.iterator({ destroyOnReturn: false })) yield toBuffer(chunk);
+  } catch (error) {
     throw new BrokenUploadError('the connection broke off', { cause: error });
-  });
-  return next.done === true ? undefined : toBuffer(next.value);
+  }
 }
 
 async function* decoded(input: Readable, encoding: string | undefined, onBytes: (bytes: number) => void): AsyncGenerator<string> {

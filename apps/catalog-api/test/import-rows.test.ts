@@ -1,5 +1,5 @@
 import { Readable } from 'node:stream';
-import { gzipSync } from 'node:zlib';
+import { constants, gunzipSync, gzipSync } from 'node:zlib';
 import { describe, expect, it } from '@jest/globals';
 import { BrokenUploadError, importRows } from '../src/import-rows.ts';
 import type { ImportFormat, ImportRow } from '../src/import-rows.ts';
@@ -35,6 +35,20 @@ describe('importRows', () => {
     expect(rows.length).toBeGreaterThan(1_000);
     expect(rows[1_000]).toMatchObject({ line: 1_001, record: { n: 1_000 } });
     expect(error).toMatchObject({ code: 'Z_BUF_ERROR' });
+  });
+  it('loses no row that zlib can still unpack, however slowly they are read', async () => {
+    const packed = gzipSync(Array.from({ length: 20_000 }, (_, n) => `{"n":${n},"r":"${Math.sin(n)}"}\n`).join(''));
+    const half = packed.subarray(0, packed.length / 2);
+    const expected = gunzipSync(half, { finishFlush: constants.Z_SYNC_FLUSH }).toString().split('\n').length - 1;
+    let lines = 0;
+    const reading = (async () => {
+      for await (const row of importRows(Readable.from([half]), ndjson)) {
+        if ('record' in row) lines += 1;
+        if (lines % 100 === 0) await new Promise((resolve) => setImmediate(resolve));
+      }
+    })();
+    await expect(reading).rejects.toMatchObject({ code: 'Z_BUF_ERROR' });
+    expect(lines).toBe(expected);
   });
   it('bounds a line: a longer one is reported, the next one read', async () => {
     expect((await read(`{"a":"${'x'.repeat(1_100_000)}"}\n{"a":2}\n`, ndjson, 65_536)).rows).toMatchObject([{ line: 1, problem: { code: 'row_too_large' } }, { line: 2, record: { a: 2 } }]);

@@ -71,6 +71,10 @@ describe('import', () => {
   it.each([['?map=price', '/map'], ['?currency=XQQ', '/currency'], ['?encoding=klingon', '/encoding'], ['?format=xml', '/format'], ['?colour=1', '/colour']])('refuses %s before reading', async (query, pointer) => {
     expect(await app.call('POST', `/api/products/import${query}`, { raw: '{}', headers: { 'content-type': 'application/x-ndjson' } })).toMatchObject({ status: 400, body: { code: 'invalid_request', pointer } });
   });
+  it('answers a header that it refuses, though most of the file is still to come', async () => {
+    const raw = `sku,name,sku\n${'a,b,c\n'.repeat(50_000)}`;
+    expect(await app.call('POST', '/api/products/import', { raw, headers: { 'content-type': 'text/csv' } })).toMatchObject({ status: 400, body: { code: 'invalid_request', detail: expect.stringContaining('twice') } });
+  });
   it('asks for a media type that it can read', async () => {
     expect((await app.call('POST', '/api/products/import', { raw: '{}', headers: { 'content-type': 'application/json' } })).status).toBe(415);
   });
