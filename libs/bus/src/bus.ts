@@ -1,7 +1,16 @@
 import type { EventOf, NewEventOf, Topic } from './topic.ts';
 
-/** Middleware is a function BatchHandler -> BatchHandler. */
-export type BatchHandler<E> = (events: readonly E[]) => Promise<void>;
+/** How a batch came: for handlers that guard their effects. */
+export interface Delivery {
+  /** Aborted when the events have become another consumer's (the partition's lease is lost): whatever is still done is done twice. */
+  readonly signal: AbortSignal;
+  readonly partition: number;
+  /** Of the partition's lease; rises with each new holder. A sink that refuses smaller ones is safe from a consumer that stood still. Undefined without leases. */
+  readonly fencingToken?: number;
+}
+
+/** Middleware is a function BatchHandler -> BatchHandler. `delivery` is there whenever a bus calls; tests that call a handler by hand may leave it out. */
+export type BatchHandler<E> = (events: readonly E[], delivery?: Delivery) => Promise<void>;
 
 export interface EventPublisher {
   /** Appends the events in order, in one round trip. Resolves once the broker has all of them; rejects when it may have fewer. */
@@ -14,6 +23,12 @@ export interface GroupOptions {
   readonly group: string;
   /** Stable per replica (host name by default), so that a restart finds its own pending entries. */
   readonly consumer?: string;
+  /**
+   * `none`: the group's consumers share the events, a retry overtakes; for sinks that are guarded by version or event id. `key`: the events
+   * of one key are handled one after the other, in the order of the topic, whatever fails, restarts or scales: one consumer a partition, and
+   * an event that fails holds back the later ones of its key. Default none.
+   */
+  readonly ordering?: 'none' | 'key';
   readonly batchSize?: number;
   readonly blockMs?: number;
   /** Awaited before the first event whenever the group had to be created (also after a flush of Redis): the place to read the export (I5). */

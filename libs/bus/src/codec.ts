@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { activeTraceparent } from './tracing.ts';
 import type { BatchHandler } from './bus.ts';
 import type { EventMeta, EventOf, NewEventOf, Topic, WireFields } from './topic.ts';
 
@@ -46,8 +47,11 @@ export function wireFields(topic: Topic, event: WireEvent): string[] {
   return wireNames(topic).flatMap((name, index) => (values[index] ? [name, values[index]] : []));
 }
 
-/** Checks the payload by its schema and gives the fields of its entry. Throws on a payload that its own schema refuses: a bug of the producer. */
-export function encodeEvent<T extends Topic>(topic: T, input: NewEventOf<T>): string[] {
+/** Checks the payload by its schema and gives the flat fields of its entry. Throws on a payload that its own schema refuses: a bug of the producer. */
+export const encodeEvent = <T extends Topic>(topic: T, input: NewEventOf<T>): string[] => wireFields(topic, encodeWireEvent(topic, input));
+
+/** The same before its fields have names. */
+export function encodeWireEvent<T extends Topic>(topic: T, input: NewEventOf<T>): WireEvent {
   const { type, meta, ...payload } = eraseNewEvent(input);
   const schema = topic.payloads[type];
   if (!schema) throw new TypeError(`topic ${topic.name} has no event type "${type}"`);
@@ -58,20 +62,20 @@ export function encodeEvent<T extends Topic>(topic: T, input: NewEventOf<T>): st
     timestamp: meta?.timestamp ?? new Date().toISOString(),
     schema: topic.options.schemaVersion,
   });
-  return wireFields(topic, {
+  return {
     type,
     key: topic.options.keyOf(event),
     timestamp: event.meta.timestamp,
     data: JSON.stringify(topic.options.toData ? topic.options.toData(event) : parsed),
     id: event.meta.id,
     version: topic.options.versionOf ? String(topic.options.versionOf(event)) : '',
-    traceparent: event.meta.traceparent ?? '',
-  });
+    traceparent: event.meta.traceparent ?? activeTraceparent() ?? '',
+  };
 }
 
 /**
- * Reads one entry. Event types unknown at a known schema version are skipped; what cannot be read, and newer schema versions, are
- * parked. Entries of other languages' producers may lack id, timestamp and schema: the entry's own id, its time and version 1 stand in.
+ * Reads one entry. Entries of older schema versions go through the topic's upcasters. Event types unknown at a known schema version are
+ * skipped; what cannot be read, and newer schema versions, are parked. Entries of other languages' producers may lack id, timestamp and schema: the entry's own id, its time and version 1 stand in.
  */
 export function decodeEntry(topic: Topic, entry: RawEntry): Decoded {
   const fields = toRecord(entry.fields);
@@ -83,19 +87,19 @@ export function decodeEntry(topic: Topic, entry: RawEntry): Decoded {
   const schemaVersion = Number(fields['schema'] ?? 1);
   if (!Number.isInteger(schemaVersion)) return { kind: 'park', reason: 'unparsable: schema is not a number' };
   if (schemaVersion > topic.options.schemaVersion) return { kind: 'park', reason: `newer schema version ${schemaVersion}` };
-  const schema = Object.hasOwn(topic.payloads, type) ? topic.payloads[type] : undefined;
-  if (!schema) return { kind: 'skip', type };
 
-  const payload = readPayload(topic, type, fields);
-  if (payload === undefined) return { kind: 'park', reason: 'unparsable: data is not JSON' };
-  const parsed = schema.safeParse(payload);
+  const read = readPayload(topic, { type, schemaVersion, fields });
+  if ('reason' in read) return { kind: 'park', reason: read.reason };
+  const schema = Object.hasOwn(topic.payloads, read.type) ? topic.payloads[read.type] : undefined;
+  if (!schema) return { kind: 'skip', type };
+  const parsed = schema.safeParse(read.payload);
   if (!parsed.success) {
     const paths = parsed.error.issues.map((issue) => issue.path.join('.') || '(root)');
     return { kind: 'park', reason: `unparsable: payload does not match its schema at ${paths.slice(0, 5).join(', ')}` };
   }
   const traceparent = fields['traceparent'];
   const meta = { id: fields['id'] ?? entry.id, timestamp, schema: schemaVersion, streamId: entry.id, ...(traceparent === undefined ? {} : { traceparent }) };
-  return { kind: 'event', event: assembleEvent(type, parsed.data, meta) };
+  return { kind: 'event', event: assembleEvent(read.type, parsed.data, meta) };
 }
 
 /** Ids chosen by hand may lie beyond what a Date can hold. */
@@ -110,13 +114,29 @@ function toRecord(flat: readonly string[]): WireFields {
   return record;
 }
 
-/** Undefined where the data cannot be read at all. */
-function readPayload(topic: Topic, type: string, fields: WireFields): unknown {
+interface ToRead {
+  readonly type: string;
+  readonly schemaVersion: number;
+  readonly fields: WireFields;
+}
+
+type ReadPayload = { readonly type: string; readonly payload: unknown } | { readonly reason: string };
+
+/** The payload of an event type that nobody knows is of no interest. */
+function readPayload({ payloads, options }: Topic, { type, schemaVersion, fields }: ToRead): ReadPayload {
+  const isOld = schemaVersion < options.schemaVersion && options.upcasters !== undefined;
+  if (!isOld && !Object.hasOwn(payloads, type)) return { type, payload: undefined };
+  let reason = 'unparsable: data is not JSON';
   try {
-    const data: unknown = JSON.parse(fields['data'] ?? 'null');
-    return topic.options.fromData ? topic.options.fromData(type, data, fields) : data;
+    let current: { readonly type: string; readonly data: unknown } = { type, data: JSON.parse(fields['data'] ?? 'null') };
+    for (let version = schemaVersion; version < options.schemaVersion; version += 1) {
+      reason = `unparsable: its upcaster of schema version ${version} failed`;
+      current = options.upcasters?.[version]?.({ ...current, fields }) ?? current;
+    }
+    reason = 'unparsable: data cannot be read';
+    return { type: current.type, payload: options.fromData ? options.fromData(current.type, current.data, fields) : current.data };
   } catch {
-    return undefined;
+    return { reason };
   }
 }
 

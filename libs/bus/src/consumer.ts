@@ -1,12 +1,13 @@
 import { backoffMs, pause } from './backoff.ts';
-import type { BatchHandler } from './bus.ts';
-import { decodeEntry } from './codec.ts';
-import type { AnyEvent, RawEntry } from './codec.ts';
-import { describeError, GroupMissingError, isFinal, isUnavailable } from './errors.ts';
+import { workBatch } from './batch.ts';
+import type { BatchHandler, Delivery } from './bus.ts';
+import type { AnyEvent } from './codec.ts';
+import { describeError, GroupMissingError, LeaseLostError } from './errors.ts';
 import type { GroupLog } from './group-log.ts';
+import { createLanes } from './lanes.ts';
 import type { BusLogger, BusMetrics, GroupLabels } from './metrics.ts';
+import type { Retries } from './retries.ts';
 import { createSingles } from './singles.ts';
-import type { Singles } from './singles.ts';
 import type { Topic } from './topic.ts';
 
 export interface ConsumerOptions {
@@ -15,11 +16,17 @@ export interface ConsumerOptions {
   readonly log: GroupLog;
   readonly handle: BatchHandler<AnyEvent>;
   readonly onGroupCreated?: () => Promise<void>;
+  readonly ordering: 'none' | 'key';
+  /** This consumer is the group's only one on its stream. */
+  readonly isLeased: boolean;
+  readonly delivery: Delivery;
   readonly batchSize: number;
   readonly blockMs: number;
   readonly claimIdleMs: number;
   readonly maxDeliveries: number;
   readonly retryBaseMs: number;
+  /** Consumers of the group that hold nothing and were not seen for so long are forgotten. */
+  readonly forgetConsumersMs: number;
   readonly logger: BusLogger;
   readonly metrics: BusMetrics;
 }
@@ -27,6 +34,8 @@ export interface ConsumerOptions {
 export interface Consumer {
   /** Resolves once the group exists, or once the first try to make it has failed (the consumer goes on trying). */
   readonly registered: Promise<void>;
+  /** Resolves when it has ended: closed, or its lease is another's. */
+  readonly ended: Promise<void>;
   close(): Promise<void>;
 }
 
@@ -38,41 +47,81 @@ export interface ConsumerState {
   readonly inHand: Set<string>;
   /** Handled, but the acknowledgement has not gone through. */
   readonly handled: { ids: string[] };
-  readonly singles: Singles;
+  readonly retries: Retries;
+  /** Acknowledges what was handled; kept for the next step where the broker is away, so that nothing is handled again for that. */
+  acknowledge(): Promise<void>;
+  /** Moves an entry to the dead letters. */
+  park(id: string, reason: string, attempts: number): Promise<void>;
+  /** Entries that went before they were acknowledged. */
+  countDeleted(count: number): void;
+}
+
+interface Progress {
+  registered: boolean;
+  /** Pending entries may exist that nobody handles: after a start, a lost connection, a failed step. */
+  recover: boolean;
+  /** A read may be waiting. */
+  reading: boolean;
+  /** The group exists, or the first try to make it has failed. */
+  onFirstTry(): void;
 }
 
 /**
  * The policy of a group's consumer, the same for every adapter: a batch is handled, then acknowledged. One that rejects is tried once
- * more as a whole, then its entries one by one, each with its own back-off, so that poison is parked and its neighbours are done.
+ * more as a whole, then its entries one by one (retries.ts), each with its own back-off, so that poison is parked and its neighbours are done.
  * A sink that is unavailable counts as nobody's attempt: the batch waits and is handled again until it comes back.
  */
 export function startConsumer(options: ConsumerOptions): Consumer {
   const stopping = new AbortController();
   const ended = new AbortController();
-  const base = { options, stop: stopping.signal, inHand: new Set<string>(), handled: { ids: [] } };
-  const state: ConsumerState = { ...base, singles: createSingles(base) };
+  const state = createState(options, stopping.signal);
   const firstTry = Promise.withResolvers<undefined>();
   const progress: Progress = { registered: false, recover: true, reading: false, onFirstTry: () => firstTry.resolve(undefined) };
 
   const interrupt = (): void => {
     if (progress.reading) options.log.interrupt();
   };
-  const running = run(state, progress).finally(() => ended.abort());
-  const helpers = [heartbeat(state, ended.signal), reclaim(state, interrupt)];
-  return {
-    registered: firstTry.promise,
-    async close() {
-      stopping.abort();
-      interrupt();
-      // Once is not enough: it may fall between the look at the flag and the start of the wait.
-      const nudge = setInterval(interrupt, 25);
-      await Promise.all([running, ...helpers]).finally(() => clearInterval(nudge));
-      await options.log.close();
-    },
+  const running = run(state, progress, () => stopping.abort()).finally(() => ended.abort());
+  const helpers = [heartbeat(state, ended.signal), watch(state, progress, interrupt)];
+  let closing: Promise<void> | undefined;
+  const close = async (): Promise<void> => {
+    stopping.abort();
+    interrupt();
+    // Once is not enough: it may fall between the look at the flag and the start of the wait.
+    const nudge = setInterval(interrupt, 25);
+    await Promise.all([running, ...helpers]).finally(() => clearInterval(nudge));
+    await options.log.close();
   };
+  return { registered: firstTry.promise, ended: running, close: () => (closing ??= close()) };
 }
 
-async function run(state: ConsumerState, progress: Progress): Promise<void> {
+function createState(options: ConsumerOptions, stop: AbortSignal): ConsumerState {
+  const { metrics, labels, logger, log } = options;
+  const handled: { ids: string[] } = { ids: [] };
+  const base = {
+    options, stop, handled, inHand: new Set<string>(),
+    async acknowledge() {
+      const { ids } = handled;
+      if (ids.length === 0) return;
+      await log.ack(ids, false);
+      handled.ids = handled.ids.slice(ids.length);
+    },
+    async park(id: string, reason: string, attempts: number) {
+      const dropped = await log.park(id, reason, attempts);
+      metrics.consumed(labels, 'parked', 1);
+      metrics.deadLettered(labels, 1, dropped);
+      logger.error({ ...labels, streamId: id, attempts, reason }, 'entry parked');
+      if (dropped > 0) logger.error({ ...labels, dropped }, 'dead letters are full: the oldest were dropped');
+    },
+    countDeleted(count: number) {
+      metrics.consumed(labels, 'deleted', count);
+      logger.warn({ ...labels, deleted: count }, 'entries were deleted before they were acknowledged');
+    },
+  };
+  return { ...base, retries: options.ordering === 'key' ? createLanes(base) : createSingles(base) };
+}
+
+async function run(state: ConsumerState, progress: Progress, giveUp: () => void): Promise<void> {
   const { options, stop } = state;
   for (let failures = 0; !stop.aborted; ) {
     try {
@@ -80,6 +129,10 @@ async function run(state: ConsumerState, progress: Progress): Promise<void> {
       failures = 0;
     } catch (error) {
       progress.onFirstTry();
+      if (error instanceof LeaseLostError) {
+        giveUp();
+        return;
+      }
       progress.recover = true;
       failures += 1;
       if (error instanceof GroupMissingError) progress.registered = false;
@@ -87,22 +140,25 @@ async function run(state: ConsumerState, progress: Progress): Promise<void> {
       if (failures > 1 || progress.registered) await pause(backoffMs(failures, options.retryBaseMs), stop);
     }
   }
+  progress.onFirstTry();
   // Where the broker is away these are handled again after the next start.
-  await acknowledge(state).catch(() => undefined);
+  await state.acknowledge().catch(() => undefined);
 }
 
 async function step(state: ConsumerState, progress: Progress): Promise<void> {
-  const { options, stop, singles } = state;
-  await acknowledge(state);
+  const { options, stop, retries } = state;
+  await state.acknowledge();
   if (!progress.registered) await register(state, progress);
   if (stop.aborted) return;
   if (options.log.takeReconnected()) progress.recover = true;
-  if (progress.recover) progress.recover = await singles.addPending();
-  await singles.work();
+  if (progress.recover) await retries.recover();
+  progress.recover = false;
+  await retries.work();
   if (stop.aborted) return;
-  const waitMs = singles.untilDueMs(options.blockMs);
-  if (singles.isFull()) {
-    await pause(waitMs, stop);
+  const waitMs = retries.untilDueMs(options.blockMs);
+  if (retries.isFull()) {
+    // What is due may be nobody's to wait for: look again soon.
+    await pause(Math.max(waitMs, 5), stop);
     return;
   }
   progress.reading = true;
@@ -111,23 +167,13 @@ async function step(state: ConsumerState, progress: Progress): Promise<void> {
   if (entries.length > 0) await workBatch(state, entries);
 }
 
-interface Progress {
-  registered: boolean;
-  /** Own pending entries may exist that nobody handles: after a start, a lost connection, a failed step. */
-  recover: boolean;
-  /** A read may be waiting. */
-  reading: boolean;
-  /** The group exists, or the first try to make it has failed. */
-  onFirstTry(): void;
-}
-
 async function register({ options, stop }: ConsumerState, progress: Progress): Promise<void> {
   await options.log.register();
   progress.onFirstTry();
   if (options.onGroupCreated) {
     const read = options.onGroupCreated;
     await options.log.bootstrap(async () => {
-      options.logger.info({ ...options.labels }, 'group is new: bootstrapping');
+      options.logger.info({ ...options.labels }, 'group is new or was passed over: bootstrapping');
       await read();
       options.logger.info({ ...options.labels }, 'group is bootstrapped');
     }, stop);
@@ -135,96 +181,49 @@ async function register({ options, stop }: ConsumerState, progress: Progress): P
   progress.registered = true;
 }
 
-/** Acknowledges what was handled; kept for the next step where the broker is away, so that nothing is handled again for that. */
-async function acknowledge({ options, handled }: ConsumerState): Promise<void> {
-  const ids = handled.ids;
-  if (ids.length === 0) return;
-  await options.log.ack(ids, false);
-  handled.ids = handled.ids.slice(ids.length);
-}
-
-async function workBatch(state: ConsumerState, entries: readonly RawEntry[]): Promise<void> {
-  const { options, inHand, handled, singles } = state;
-  const { metrics, labels } = options;
-  const events: AnyEvent[] = [];
-  const eventIds: string[] = [];
-  for (const { id } of entries) inHand.add(id);
-  try {
-    for (const entry of entries) {
-      const decoded = decodeEntry(options.topic, entry);
-      if (decoded.kind === 'event') {
-        events.push(decoded.event);
-        eventIds.push(entry.id);
-      } else if (decoded.kind === 'park') {
-        await options.log.park(entry.id, decoded.reason, 1);
-        metrics.consumed(labels, 'parked', 1);
-        options.logger.error({ ...labels, streamId: entry.id, reason: decoded.reason }, 'entry parked');
-      } else {
-        handled.ids.push(entry.id);
-        if (decoded.kind === 'heartbeat') metrics.fresh(labels, decoded.timestamp);
-        metrics.consumed(labels, decoded.kind === 'heartbeat' ? 'heartbeat' : 'skipped', 1);
-      }
-    }
-    const outcome = events.length > 0 ? await handleWhole(state, events) : 'done';
-    if (outcome === 'failed') for (const id of eventIds) singles.add(id);
-    if (outcome === 'done' && events.length > 0) {
-      handled.ids.push(...eventIds);
-      metrics.consumed(labels, 'handled', events.length);
-      metrics.fresh(labels, events.at(-1)?.meta.timestamp ?? '');
-    }
-    await acknowledge(state);
-  } finally {
-    for (const { id } of entries) inHand.delete(id);
-  }
-}
-
-/** `stopped`: the entries stay pending under this consumer's name, for its next start. */
-async function handleWhole({ options, stop }: ConsumerState, events: readonly AnyEvent[]): Promise<'done' | 'failed' | 'stopped'> {
-  for (let attempt = 1, rejections = 0; ; attempt += 1) {
-    try {
-      await options.handle(events);
-      return 'done';
-    } catch (error) {
-      const unavailable = isUnavailable(error);
-      if (!unavailable) rejections += 1;
-      options.metrics.failed(options.labels, unavailable ? 'unavailable' : 'rejected');
-      if (attempt === 1 || attempt % 20 === 0) {
-        options.logger.warn({ ...options.labels, events: events.length, attempt, error: describeError(error) }, unavailable ? 'sink is unavailable: waiting' : 'batch rejected');
-      }
-      // As a whole once more, unless that cannot help: then one by one, where each is judged by itself.
-      if (rejections >= 2 || (rejections === 1 && (events.length === 1 || isFinal(error)))) return 'failed';
-      await pause(backoffMs(attempt, options.retryBaseMs), stop);
-      if (stop.aborted) return 'stopped';
-    }
-  }
-}
-
-/** Keeps what this consumer holds from being reclaimed while a handler takes longer than `claimIdleMs`. */
-async function heartbeat({ options, inHand, singles }: ConsumerState, ended: AbortSignal): Promise<void> {
-  while (!ended.aborted) {
+/** Keeps what this consumer holds from being reclaimed while a handler takes longer than `claimIdleMs`. A leased stream has nobody who would. */
+async function heartbeat({ options, inHand, retries }: ConsumerState, ended: AbortSignal): Promise<void> {
+  while (!ended.aborted && !options.isLeased) {
     await pause(options.claimIdleMs / 3, ended);
-    const ids = [...inHand, ...singles.ids()];
+    const ids = [...inHand, ...retries.ids()];
     // The loop reports what is wrong with the broker.
     if (ids.length > 0) await options.log.touch(ids).catch(() => undefined);
   }
 }
 
-/** Takes over what dead consumers hold, within a second of its being idle for `claimIdleMs`. */
-async function reclaim({ options, stop, inHand, singles }: ConsumerState, wake: () => void): Promise<void> {
+/** About every second: takes over what dead consumers hold and what is due, and sees whether the group was passed over. */
+async function watch(state: ConsumerState, progress: Progress, wake: () => void): Promise<void> {
+  const { options, stop } = state;
   const everyMs = Math.min(1_000, Math.max(20, options.claimIdleMs / 2));
+  let forgetAt = Date.now() + options.forgetConsumersMs;
   while (!stop.aborted) {
     await pause(everyMs * (0.75 + Math.random() / 4), stop);
-    if (stop.aborted || singles.isFull()) continue;
-    const { ids, deleted } = await options.log.reclaim(options.claimIdleMs, options.batchSize).catch(() => ({ ids: [], deleted: 0 }));
-    if (deleted > 0) {
-      options.metrics.consumed(options.labels, 'deleted', deleted);
-      options.logger.warn({ ...options.labels, deleted }, 'entries were deleted before they were acknowledged');
+    if (stop.aborted || !progress.registered) continue;
+    try {
+      if (!options.isLeased && (await reclaim(state)) > 0) wake();
+      if (options.onGroupCreated && (await options.log.needsBootstrap())) {
+        progress.registered = false;
+        wake();
+      }
+      if (Date.now() >= forgetAt) {
+        forgetAt = Date.now() + options.forgetConsumersMs;
+        await options.log.removeIdleConsumers(options.forgetConsumersMs);
+      }
+    } catch {
+      // The loop reports what is wrong with the broker.
     }
-    const taken = ids.filter((id) => !inHand.has(id));
-    if (taken.length === 0) continue;
-    for (const id of taken) singles.add(id);
-    options.metrics.reclaimed(options.labels, taken.length);
-    options.logger.info({ ...options.labels, entries: taken.length }, 'entries reclaimed');
-    wake();
   }
+}
+
+async function reclaim(state: ConsumerState): Promise<number> {
+  const { options, inHand, retries } = state;
+  if (retries.isFull()) return 0;
+  const { ids, deleted } = await options.log.reclaim(options.claimIdleMs, options.batchSize);
+  if (deleted > 0) state.countDeleted(deleted);
+  const taken = ids.filter((id) => !inHand.has(id));
+  if (taken.length === 0) return 0;
+  retries.addTaken(taken);
+  options.metrics.reclaimed(options.labels, taken.length);
+  options.logger.info({ ...options.labels, entries: taken.length }, 'entries reclaimed');
+  return taken.length;
 }

@@ -13,6 +13,26 @@ export class FinalError extends Error {
   readonly code = 'final';
 }
 
+/**
+ * Some events of a batch failed, each by itself, and all the others are done: those are acknowledged at once, and only the failed ones are
+ * handled again. Thrown by `isolateFailures`, and by handlers that know (a bulk request's answer).
+ */
+export class PartialFailureError extends Error {
+  override readonly name = 'PartialFailureError';
+  /** By the events' `meta.streamId`. */
+  readonly failures: ReadonlyMap<string, unknown>;
+  constructor(failures: ReadonlyMap<string, unknown>) {
+    const [first] = failures.values();
+    super(`${failures.size} events failed, the first one by: ${describeError(first)}`);
+    this.failures = failures;
+  }
+}
+
+/** The lease of the partition has gone to another consumer: whatever this one still does to the group is refused. */
+export class LeaseLostError extends Error {
+  override readonly name = 'LeaseLostError';
+}
+
 /** The consumer group is gone (a flush, or the stream was deleted): register it again, and bootstrap. */
 export class GroupMissingError extends Error {
   override readonly name = 'GroupMissingError';

@@ -22,6 +22,12 @@ export interface BusMetrics {
   /** Commit time of the newest event or heartbeat that was dealt with. */
   fresh(labels: GroupLabels, timestamp: string): void;
   gap(topic: string): void;
+  /** `dropped`: old dead letters that had to go. */
+  deadLettered(labels: GroupLabels, count: number, dropped: number): void;
+  lag(labels: GroupLabels, lag: { readonly messages: number; readonly oldestAgeMs: number; readonly deadLetters: number }): void;
+  trimmed(topic: string, count: number): void;
+  passedOver(labels: GroupLabels): void;
+  leases(labels: GroupLabels, held: number): void;
 }
 
 const nothing = (): void => undefined;
@@ -43,7 +49,10 @@ function gauge(registry: Registry, name: string, help: string, labelNames: strin
 
 export function createBusMetrics(registry: Registry | undefined): BusMetrics {
   if (!registry) {
-    return { published: nothing, consumed: nothing, failed: nothing, redelivered: nothing, reclaimed: nothing, fresh: nothing, gap: nothing };
+    return {
+      published: nothing, consumed: nothing, failed: nothing, redelivered: nothing, reclaimed: nothing, fresh: nothing, gap: nothing,
+      deadLettered: nothing, lag: nothing, trimmed: nothing, passedOver: nothing, leases: nothing,
+    };
   }
   const group = ['topic', 'group'];
   const published = counter(registry, 'bus_published_total', 'Events appended to a topic', ['topic']);
@@ -53,7 +62,27 @@ export function createBusMetrics(registry: Registry | undefined): BusMetrics {
   const reclaimed = counter(registry, 'bus_reclaimed_total', 'Entries taken over from consumers that are gone', group);
   const fresh = gauge(registry, 'bus_fresh_timestamp_seconds', 'Commit time of the newest entry dealt with', group);
   const gap = counter(registry, 'bus_broadcast_gaps_total', 'Times that a broadcast subscription may have missed events', ['topic']);
+  const deadLettered = counter(registry, 'bus_dead_lettered_total', 'Entries moved to the dead letters', group);
+  const dropped = counter(registry, 'bus_dead_letters_dropped_total', 'Old dead letters that had to go because there were too many', group);
+  const deadLetters = gauge(registry, 'bus_dead_letters', 'Dead letters that wait for somebody', group);
+  const lag = gauge(registry, 'bus_lag_messages', 'Entries that the group has not acknowledged: pending and unread', group);
+  const oldest = gauge(registry, 'bus_lag_oldest_seconds', 'Age of the oldest entry that the group has not acknowledged', group);
+  const trimmed = counter(registry, 'bus_trimmed_total', 'Entries removed because no group needs them any more', ['topic']);
+  const passedOver = counter(registry, 'bus_groups_passed_over_total', 'Times that a group was passed over by trimming and has to bootstrap', group);
+  const leases = gauge(registry, 'bus_leases', 'Partitions that this process holds', group);
   return {
+    deadLettered(labels, count, droppedCount) {
+      deadLettered.inc({ ...labels }, count);
+      if (droppedCount > 0) dropped.inc({ ...labels }, droppedCount);
+    },
+    lag(labels, now) {
+      lag.set({ ...labels }, now.messages);
+      oldest.set({ ...labels }, now.oldestAgeMs / 1_000);
+      deadLetters.set({ ...labels }, now.deadLetters);
+    },
+    trimmed: (topic, count) => trimmed.inc({ topic }, count),
+    passedOver: (labels) => passedOver.inc({ ...labels }),
+    leases: (labels, held) => leases.set({ ...labels }, held),
     published: (topic, count) => published.inc({ topic }, count),
     consumed: (labels, result, count) => consumed.inc({ ...labels, result }, count),
     failed: (labels, kind) => failed.inc({ ...labels, kind }),

@@ -1,101 +1,78 @@
 import { backoffMs, pause } from './backoff.ts';
-import { decodeEntry } from './codec.ts';
 import type { ConsumerState } from './consumer.ts';
 import { describeError, isFinal, isUnavailable } from './errors.ts';
-
-/** Entries that are handled one by one: left over from an earlier run, taken over from a dead consumer, or of a batch that was rejected. */
-export interface Singles {
-  add(id: string): void;
-  /** Adds what this consumer holds and nobody handles. True where there may be more. */
-  addPending(): Promise<boolean>;
-  /** Handles each entry that is due. */
-  work(): Promise<void>;
-  ids(): Iterable<string>;
-  untilDueMs(atMost: number): number;
-  /** No new batches until some are done: bounds the memory and the pending list. */
-  isFull(): boolean;
-}
-
-interface Single {
-  dueAt: number;
-  failures: number;
-}
+import { handleSingle } from './retries.ts';
+import type { Retries } from './retries.ts';
 
 const PAGE = 1_000;
+/** Entries that a group may have put off before its consumers stop reading new ones. */
+const MAX_PUT_OFF = 10_000;
 
-export function createSingles(state: Omit<ConsumerState, 'singles'>): Singles {
+/**
+ * `ordering: 'none'`: an entry that fails is put off, in the broker, so that the back-off outlives this consumer; whoever is first takes it
+ * when it is due. Others overtake it.
+ */
+export function createSingles(state: Omit<ConsumerState, 'retries'>): Retries {
   const { options, stop, inHand } = state;
-  const waiting = new Map<string, Single>();
+  const { log, retryBaseMs } = options;
+  const waiting = new Set<string>();
+  let dueAt = 0; // looks once at the start, for what an earlier run has put off
+  let putOff = 0;
+  let outages = 0;
+
+  const putOffBy = async (id: string, attempts: number): Promise<void> => {
+    const delayMs = backoffMs(Math.max(1, attempts), retryBaseMs);
+    await log.delay(id, delayMs);
+    dueAt = Math.min(dueAt, Date.now() + delayMs);
+  };
+  const collectDue = async (): Promise<void> => {
+    const due = await log.takeDue(options.batchSize);
+    for (const id of due.ids) waiting.add(id);
+    if (due.deleted > 0) state.countDeleted(due.deleted);
+    putOff = due.waiting;
+    dueAt = due.nextInMs === undefined ? Infinity : Date.now() + due.nextInMs;
+  };
+  /** A page of 1,000 at a time: what is put off, handled or in hand is not for us. */
+  const recover = async (): Promise<void> => {
+    const done = new Set(state.handled.ids);
+    for (let from: string | undefined, isMore = true; isMore; isMore = from !== undefined) {
+      const page = options.isLeased ? await adoptIds(state, from) : await log.pending(from, PAGE);
+      for (const id of page.items) if (!inHand.has(id) && !done.has(id)) waiting.add(id);
+      from = page.next;
+    }
+  };
 
   return {
-    add: (id) => void (waiting.has(id) || waiting.set(id, { dueAt: 0, failures: 0 })),
-    async addPending() {
-      const ids = await options.log.pending(PAGE);
-      const handled = new Set(state.handled.ids);
-      for (const id of ids) if (!inHand.has(id) && !handled.has(id) && !waiting.has(id)) waiting.set(id, { dueAt: 0, failures: 0 });
-      return ids.length === PAGE;
-    },
-    async work() {
-      for (const [id, single] of waiting) {
-        if (stop.aborted) return;
-        if (single.dueAt > Date.now()) continue;
-        const outcome = await workSingle(state, id, single);
-        if (outcome === 'settled') waiting.delete(id);
-        // The others would find the same sink: wait once, not once for each.
-        if (outcome === 'unavailable') return pause(backoffMs(single.failures, options.retryBaseMs), stop);
+    add: async (rejected) => rejected.forEach(({ id }) => waiting.add(id)),
+    async addFailed(failed, error) {
+      for (const { id } of failed) {
+        if (isFinal(error)) await state.park(id, describeError(error), 1);
+        else if (isUnavailable(error)) waiting.add(id);
+        else await putOffBy(id, 1);
       }
     },
-    ids: () => waiting.keys(),
-    untilDueMs(atMost) {
-      let earliest = Infinity;
-      for (const { dueAt } of waiting.values()) earliest = Math.min(earliest, dueAt);
-      return Math.min(atMost, Math.max(0, earliest - Date.now()));
+    addTaken: (ids) => ids.forEach((id) => inHand.has(id) || waiting.add(id)),
+    admit: async (received) => received,
+    recover,
+    async work() {
+      if (Date.now() >= dueAt) await collectDue();
+      for (const id of waiting) {
+        if (stop.aborted) return;
+        const outcome = await handleSingle(state, id);
+        if (outcome.kind === 'unavailable') return pause(backoffMs((outages += 1), retryBaseMs), stop);
+        outages = 0;
+        waiting.delete(id);
+        if (outcome.kind === 'failed') await putOffBy(id, outcome.attempts - 1);
+      }
     },
-    isFull: () => waiting.size >= options.batchSize * 4,
+    ids: () => waiting,
+    untilDueMs: (atMost) => (waiting.size > 0 ? 0 : Math.min(atMost, Math.max(0, dueAt - Date.now()))),
+    isFull: () => waiting.size >= options.batchSize * 4 || putOff >= MAX_PUT_OFF,
   };
 }
 
-type Outcome = 'settled' | 'later' | 'unavailable';
-
-async function workSingle({ options }: Omit<ConsumerState, 'singles'>, id: string, single: Single): Promise<Outcome> {
-  const { log, metrics, labels, logger, maxDeliveries } = options;
-  const park = async (reason: string, attempts: number): Promise<Outcome> => {
-    await log.park(id, reason, attempts);
-    metrics.consumed(labels, 'parked', 1);
-    logger.error({ ...labels, streamId: id, attempts, reason }, 'entry parked');
-    return 'settled';
-  };
-
-  const claim = await log.claim(id, maxDeliveries);
-  if (claim.kind === 'gone') return 'settled';
-  if (claim.kind === 'deleted') {
-    metrics.consumed(labels, 'deleted', 1);
-    logger.warn({ ...labels, streamId: id }, 'entry was deleted before it was acknowledged');
-    return 'settled';
-  }
-  if (claim.kind === 'exhausted') return park(`handled ${claim.attempts} times without an end: its consumer died each time`, claim.attempts);
-
-  metrics.redelivered(labels, 1);
-  const decoded = decodeEntry(options.topic, claim.entry);
-  if (decoded.kind === 'park') return park(decoded.reason, claim.attempts);
-  if (decoded.kind === 'event') {
-    try {
-      await options.handle([decoded.event]);
-    } catch (error) {
-      single.failures += 1;
-      const unavailable = isUnavailable(error);
-      metrics.failed(labels, unavailable ? 'unavailable' : 'rejected');
-      if (unavailable) {
-        await log.release(id, claim.attempts - 1);
-        return 'unavailable';
-      }
-      if (claim.attempts >= maxDeliveries || isFinal(error)) return park(describeError(error), claim.attempts);
-      logger.warn({ ...labels, streamId: id, attempts: claim.attempts, error: describeError(error) }, 'entry rejected');
-      single.dueAt = Date.now() + backoffMs(single.failures, options.retryBaseMs);
-      return 'later';
-    }
-  }
-  await log.ack([id], true);
-  metrics.consumed(labels, decoded.kind === 'event' ? 'handled' : decoded.kind === 'heartbeat' ? 'heartbeat' : 'skipped', 1);
-  return 'settled';
+async function adoptIds(state: Omit<ConsumerState, 'retries'>, from: string | undefined): Promise<{ items: readonly string[]; next: string | undefined }> {
+  const page = await state.options.log.adopt(from, PAGE);
+  if (page.deleted > 0) state.countDeleted(page.deleted);
+  return { items: page.items.map(({ id }) => id), next: page.next };
 }

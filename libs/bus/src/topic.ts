@@ -21,6 +21,16 @@ export type TopicEvent<P extends Payloads> = { [K in keyof P & string]: { readon
 /** An event before it is published: the bus adds the meta data that is missing. */
 export type NewTopicEvent<P extends Payloads> = { [K in keyof P & string]: { readonly type: K; readonly meta?: Partial<EventMeta> } & z.input<P[K]> }[keyof P & string];
 
+/** The wire data of one event, in the schema version that an upcaster reads. */
+export interface WireData {
+  readonly type: string;
+  readonly data: unknown;
+  readonly fields: WireFields;
+}
+
+/** Pure; what it throws on is parked. */
+export type Upcaster = (old: WireData) => { readonly type: string; readonly data: unknown };
+
 export interface TopicOptions<P extends Payloads> {
   /** Entries of a newer schema version are parked, not dropped. */
   readonly schemaVersion: number;
@@ -31,6 +41,15 @@ export interface TopicOptions<P extends Payloads> {
    * off by publishing; see trimAcknowledged.
    */
   readonly maxLength?: number;
+  /** An event whose id was published in the last so many milliseconds is not appended again: for producers that repeat after an unclear answer. Costs a sorted-set entry each. Off by default. */
+  readonly dedupMs?: number;
+  /**
+   * Bring the wire data of an older schema version to the next one, by the version that they read: `{ 1: toVersion2, 2: toVersion3 }`.
+   * Where one is missing, the older data must fit as it is.
+   */
+  readonly upcasters?: Readonly<Record<number, Upcaster>>;
+  /** Keys and payloads are personal (ISDN, user ids): listings of dead letters mask them. */
+  readonly isPersonal?: boolean;
   /** Events of one key keep their order. */
   keyOf(event: TopicEvent<P>): string;
   /** Value of the wire field `version`, where the events have one. */

@@ -2,10 +2,13 @@ import { backoffMs, pause } from '../backoff.ts';
 import type { BatchHandler, BroadcastOptions, EventBus, Subscription } from '../bus.ts';
 import { decodeEntry, encodeEvent, eraseHandler } from '../codec.ts';
 import type { AnyEvent } from '../codec.ts';
+import { startAssignment } from '../assignment.ts';
+import type { Lease } from '../assignment.ts';
 import { startConsumer } from '../consumer.ts';
+import type { Consumer, ConsumerOptions } from '../consumer.ts';
 import { createBusMetrics, silentLogger } from '../metrics.ts';
 import type { Topic } from '../topic.ts';
-import { createMemoryGroupLog } from './memory-group-log.ts';
+import { createMemoryGroupLog, createMemoryLeaseTable, groupOf } from './memory-group-log.ts';
 import { createMemoryTopic } from './memory-topic.ts';
 import type { MemoryTopic } from './memory-topic.ts';
 
@@ -50,17 +53,21 @@ export function createMemoryBus({ batchSize = 64, claimIdleMs = 30_000, maxDeliv
       for (const fields of encoded) topicOf(topic).append(fields);
     },
     async subscribe(topic, options, handle) {
+      const erased = eraseHandler(topic, handle);
+      const log = topicOf(topic);
+      const consumer = (options.mode !== 'broadcast' && options.consumer) || `memory-${(consumers += 1)}`;
       const started =
         options.mode === 'broadcast'
-          ? startMemoryBroadcast(topic, topicOf(topic), options, eraseHandler(topic, handle))
-          : startConsumer({
+          ? startMemoryBroadcast(topic, log, options, erased)
+          : startMemoryGroup(log, consumer, {
               topic, metrics, claimIdleMs, maxDeliveries, retryBaseMs,
-              handle: eraseHandler(topic, handle),
+              handle: erased,
               labels: { topic: topic.name, group: options.group },
-              log: createMemoryGroupLog(topicOf(topic), options.group, options.consumer ?? `memory-${(consumers += 1)}`),
               ...(options.onGroupCreated ? { onGroupCreated: async () => options.onGroupCreated?.() } : {}),
+              ordering: options.ordering ?? 'none',
               batchSize: options.batchSize ?? batchSize,
               blockMs: options.blockMs ?? 2_000,
+              forgetConsumersMs: 3_600_000,
               logger: silentLogger,
             });
       let closed: Promise<void> | undefined;
@@ -77,6 +84,27 @@ export function createMemoryBus({ batchSize = 64, claimIdleMs = 30_000, maxDeliv
     },
     close: async () => void (await Promise.all([...open].map((subscription) => subscription.close()))),
   };
+}
+
+type GroupConsumerOptions = Omit<ConsumerOptions, 'log' | 'isLeased' | 'delivery'>;
+
+/** Competing consumers; with an order, one at a time. */
+function startMemoryGroup(log: MemoryTopic, consumer: string, options: GroupConsumerOptions): { registered: Promise<void>; close(): Promise<void> } {
+  const { group } = options.labels;
+  const start = (lease: Lease | undefined, signal: AbortSignal): Consumer =>
+    startConsumer({
+      ...options,
+      log: createMemoryGroupLog(log, group, consumer, lease),
+      isLeased: lease !== undefined,
+      delivery: { signal, partition: 0, ...(lease ? { fencingToken: lease.fencingToken } : {}) },
+    });
+  if (options.ordering === 'none') return start(undefined, new AbortController().signal);
+  groupOf(log, group);
+  const assignment = startAssignment({
+    partitions: 1, member: consumer, leaseMs: 40, table: createMemoryLeaseTable(log, group, consumer), consume: start, isFinished: async () => false,
+    labels: options.labels, logger: silentLogger, metrics: options.metrics,
+  });
+  return { registered: Promise.resolve(), close: () => assignment.close() };
 }
 
 /** Reads on from the topic's end. The only gaps are the first connection and a handler that rejects. */

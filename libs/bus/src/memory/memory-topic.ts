@@ -11,7 +11,13 @@ export interface MemoryGroup {
   next: number;
   readonly pending: Map<string, Pending>;
   readonly deadLetters: { readonly reason: string; readonly attempts: number; readonly entry: RawEntry }[];
+  /** Entries that are put off: id -> when they are due. */
+  readonly delayed: Map<string, number>;
   bootstrap: 'needed' | 'running' | 'done';
+  /** Who is the group's only consumer, where it has an order. */
+  lease: { readonly holder: string; readonly fencingToken: number } | undefined;
+  leases: number;
+  readonly members: Set<string>;
 }
 
 /** A stream in memory: entries in order, groups, and who waits for the next entry. */

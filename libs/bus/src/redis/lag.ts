@@ -1,12 +1,19 @@
 import { asEntries, asFields, asList, asText, compareStreamIds, splitStreamId } from '@millrace/redis-kit';
 import type { Redis } from 'ioredis';
-import { countEntries } from './scripts.ts';
+import type { Keys } from '@millrace/redis-kit';
+import { keysOf, readLayout } from './layout.ts';
+import { countEntries } from './scripts/trim.ts';
 
 export interface Lag {
   /** Entries that the group has not acknowledged: pending and unread. */
   readonly messages: number;
   /** Age of the oldest of them by Redis' clock; 0 where there are none. */
   readonly oldestAgeMs: number;
+}
+
+/** Over all partitions, and what the group has parked. */
+export interface GroupLag extends Lag {
+  readonly deadLetters: number;
 }
 
 const PAGE = 500;
@@ -32,6 +39,19 @@ export async function readLag(redis: Redis, stream: string, group: string): Prom
   const oldest = typeof oldestPending === 'string' ? oldestPending : firstUnread;
   const nowMs = Number(time[0]) * 1_000 + Math.floor(Number(time[1]) / 1_000);
   return { messages: pending + unread, oldestAgeMs: oldest === undefined ? 0 : Math.max(0, nowMs - splitStreamId(oldest)[0]) };
+}
+
+/** Over the partitions that are draining and the current ones. */
+export async function readGroupLag(redis: Redis, keys: Keys, topic: string, group: string): Promise<GroupLag> {
+  const { current, draining } = await readLayout(redis, keys, topic);
+  let total: GroupLag = { messages: 0, oldestAgeMs: 0, deadLetters: 0 };
+  for (const set of draining ? [draining, current] : [current]) {
+    for (const of of keysOf(keys, topic, set)) {
+      const [lag, parked] = await Promise.all([readLag(redis, of.stream, group), redis.xlen(of.deadLetters(group))]);
+      total = { messages: total.messages + lag.messages, oldestAgeMs: Math.max(total.oldestAgeMs, lag.oldestAgeMs), deadLetters: total.deadLetters + parked };
+    }
+  }
+  return total;
 }
 
 interface Position {

@@ -1,22 +1,25 @@
 import { hostname } from 'node:os';
-import { closeRedis, createKeys, infoFields } from '@millrace/redis-kit';
+import { closeRedis, createKeys } from '@millrace/redis-kit';
 import type { Keys, RedisRole } from '@millrace/redis-kit';
 import type { Redis } from 'ioredis';
 import type { Registry } from 'prom-client';
 import type { BatchHandler, BroadcastOptions, EventBus, GroupOptions, Subscription } from '../bus.ts';
-import { encodeEvent, eraseHandler } from '../codec.ts';
+import { eraseHandler } from '../codec.ts';
 import type { AnyEvent } from '../codec.ts';
-import { startConsumer } from '../consumer.ts';
 import { createBusMetrics, silentLogger } from '../metrics.ts';
 import type { BusLogger, BusMetrics } from '../metrics.ts';
-import type { NewEventOf, Topic } from '../topic.ts';
+import type { Topic } from '../topic.ts';
 import { createBlockingReader } from './blocking-reader.ts';
-import { startBroadcast } from './broadcast.ts';
+import { startBroadcastSubscription } from './broadcast-subscription.ts';
 import { takeConsumerName } from './consumer-name.ts';
-import { readLag } from './lag.ts';
+import { startGroupSubscription } from './group-subscription.ts';
+import type { Started } from './group-subscription.ts';
+import { readGroupLag } from './lag.ts';
 import type { Lag } from './lag.ts';
-import { createRedisGroupLog } from './redis-group-log.ts';
-import { trimAcknowledgedEntries } from './scripts.ts';
+import { reportRegularly } from './lag-reporter.ts';
+import { createPublisher } from './publisher.ts';
+import { trimTopic } from './trim.ts';
+import type { TrimOptions } from './trim.ts';
 
 export interface RedisStreamsBusOptions {
   /** A new connection of redis-kit: 'blocking' for each subscription's reader, 'background' for everything else. */
@@ -31,22 +34,28 @@ export interface RedisStreamsBusOptions {
   readonly consumer?: string;
   /** First wait before a retry; doubles up to 5 s. */
   readonly retryBaseMs?: number;
+  /** Consumers that hold nothing and were not seen for so long are removed from their group. Default an hour. */
+  readonly forgetConsumersMs?: number;
+  /** A consumer that does not answer for so long loses its partitions (only where they are leased). Default 10 s. */
+  readonly leaseMs?: number;
+  /** Partitions by topic, as this service is configured: another number in Redis refuses its subscriptions. Default: whatever a topic has; one for a new one. */
+  readonly partitions?: Readonly<Record<string, number>>;
+  /** Characters of events that may be on their way to Redis at once, default 16 Mi, and that may wait besides, default 64 Mi; beyond, `publish` rejects. */
+  readonly maxInFlight?: number;
+  readonly maxWaiting?: number;
   readonly keys?: Keys;
   readonly logger?: BusLogger;
   readonly metrics?: Registry;
 }
 
-export interface TrimOptions {
-  /** Acknowledged entries that may stay, for whoever comes late. */
-  readonly keep: number;
-  /** Share of Redis' maxmemory from which on none of them stay. Without a maxmemory there is no such bound. Default 0.7. */
-  readonly keepBelow?: number;
-}
-
 export interface RedisStreamsBus extends EventBus {
-  /** How far a group is behind. */
+  /** How far a group is behind, over all partitions. */
   lag(topic: Topic, group: string): Promise<Lag>;
-  /** Removes entries that every group has acknowledged, oldest first, while more than `keep` are left. Returns how many went. */
+  /**
+   * Removes entries that every group has acknowledged, oldest first, while more than `keep` are left. Returns how many went. A group that can
+   * bootstrap and stands still is passed over (I7): it reads the export again before its next event. Also cuts dead letters to 30 days and
+   * removes partitions that have been drained. For the topic's owner, on a schedule.
+   */
   trimAcknowledged(topic: Topic, options: TrimOptions): Promise<number>;
 }
 
@@ -55,15 +64,18 @@ type Options = Required<Omit<RedisStreamsBusOptions, 'metrics'>> & { readonly me
 /** The bus over Redis Streams, 7.0 or later. Its connections are its own and end with `close`. */
 export function createRedisStreamsBus(given: RedisStreamsBusOptions): RedisStreamsBus {
   const options: Options = {
-    batchSize: 64, blockMs: 2_000, claimIdleMs: 30_000, maxDeliveries: 5, retryBaseMs: 100,
+    batchSize: 64, blockMs: 2_000, claimIdleMs: 30_000, maxDeliveries: 5, retryBaseMs: 100, forgetConsumersMs: 3_600_000, leaseMs: 10_000,
+    partitions: {}, maxInFlight: 16_777_216, maxWaiting: 67_108_864,
     consumer: hostname(), keys: createKeys(), logger: silentLogger, ...given, metrics: createBusMetrics(given.metrics),
   };
+  const { keys, logger, metrics } = options;
   const control = options.connect('background');
   const open = new Set<Subscription>();
   let closing: Promise<void> | undefined;
+  const publisher = createPublisher({ control, keys, metrics, maxInFlight: options.maxInFlight, maxWaiting: options.maxWaiting, partitionsOf: (topic) => options.partitions[topic] });
 
-  const bus: RedisStreamsBus = {
-    publish: (topic, events) => publish(control, options, topic, events),
+  return {
+    publish: (topic, events) => publisher.publish(topic, events),
     async subscribe(topic, subscribeOptions, handle) {
       if (closing) throw new Error('the bus is closed');
       const erased = eraseHandler(topic, handle);
@@ -71,19 +83,18 @@ export function createRedisStreamsBus(given: RedisStreamsBusOptions): RedisStrea
       let closed: Promise<void> | undefined;
       const subscription: Subscription = { close: () => (closed ??= started.close().finally(() => open.delete(subscription))) };
       open.add(subscription);
-      await started.registered;
+      try {
+        await started.registered;
+      } catch (error) {
+        await subscription.close();
+        throw error;
+      }
       return subscription;
     },
-    lag: (topic, group) => readLag(control, options.keys.topic(topic.name).stream, group),
-    async trimAcknowledged(topic, { keep, keepBelow = 0.7 }) {
-      const kept = (await memoryShare(control)) >= keepBelow ? 0 : keep;
-      let total = 0;
-      for (let removed = -1; removed !== 0; total += removed) removed = Number(await trimAcknowledgedEntries(control, [options.keys.topic(topic.name).stream], [kept]));
-      return total;
-    },
+    lag: (topic, group) => readGroupLag(control, keys, topic.name, group),
+    trimAcknowledged: (topic, trimOptions) => trimTopic({ control, keys, logger, metrics }, topic, trimOptions),
     close: () => (closing ??= Promise.all([...open].map((subscription) => subscription.close())).then(() => closeRedis(control))),
   };
-  return bus;
 }
 
 interface Wanted<O> {
@@ -92,48 +103,37 @@ interface Wanted<O> {
   readonly handle: BatchHandler<AnyEvent>;
 }
 
-function consume(control: Redis, options: Options, { topic, subscribeOptions, handle }: Wanted<GroupOptions>): { registered: Promise<void>; close(): Promise<void> } {
+function consume(control: Redis, options: Options, { topic, subscribeOptions, handle }: Wanted<GroupOptions>): Started {
   const { group } = subscribeOptions;
-  const keys = options.keys.topic(topic.name);
-  const consumer = takeConsumerName(keys.stream, group, subscribeOptions.consumer ?? options.consumer);
-  const reader = createBlockingReader(options.connect('blocking'), control);
-  const started = startConsumer({
-    topic, handle,
-    labels: { topic: topic.name, group },
-    log: createRedisGroupLog({ reader, control, keys, group, consumer: consumer.name }),
-    ...(subscribeOptions.onGroupCreated ? { onGroupCreated: async () => subscribeOptions.onGroupCreated?.() } : {}),
-    batchSize: subscribeOptions.batchSize ?? options.batchSize,
-    blockMs: subscribeOptions.blockMs ?? options.blockMs,
-    claimIdleMs: options.claimIdleMs, maxDeliveries: options.maxDeliveries, retryBaseMs: options.retryBaseMs,
-    logger: options.logger, metrics: options.metrics,
+  const { keys, metrics, logger, claimIdleMs, maxDeliveries, retryBaseMs, forgetConsumersMs, leaseMs } = options;
+  const consumer = takeConsumerName(topic.name, group, subscribeOptions.consumer ?? options.consumer);
+  const started = startGroupSubscription({
+    topic, group, handle, control, keys, leaseMs, logger, metrics,
+    consumer: consumer.name,
+    onGroupCreated: subscribeOptions.onGroupCreated && (async () => subscribeOptions.onGroupCreated?.()),
+    openReader: () => createBlockingReader(options.connect('blocking'), control),
+    partitions: options.partitions[topic.name],
+    consumerOptions: {
+      ordering: subscribeOptions.ordering ?? 'none', batchSize: subscribeOptions.batchSize ?? options.batchSize, blockMs: subscribeOptions.blockMs ?? options.blockMs,
+      claimIdleMs, maxDeliveries, retryBaseMs, forgetConsumersMs,
+    },
   });
-  return { registered: started.registered, close: () => started.close().finally(() => consumer.release()) };
+  const reporter = reportRegularly(async () => metrics.lag({ topic: topic.name, group }, await readGroupLag(control, keys, topic.name, group)));
+  return {
+    registered: started.registered,
+    async close() {
+      await Promise.all([started.close(), reporter.stop()]).finally(() => consumer.release());
+    },
+  };
 }
 
-function broadcast(control: Redis, options: Options, { topic, subscribeOptions, handle }: Wanted<BroadcastOptions>): { registered: Promise<void>; close(): Promise<void> } {
-  return startBroadcast({
-    topic, control, handle,
-    stream: options.keys.topic(topic.name).stream,
-    reader: createBlockingReader(options.connect('blocking'), control),
+function broadcast(control: Redis, options: Options, { topic, subscribeOptions, handle }: Wanted<BroadcastOptions>): Started {
+  return startBroadcastSubscription({
+    topic, control, handle, keys: options.keys, partitions: options.partitions[topic.name],
+    openReader: () => createBlockingReader(options.connect('blocking'), control),
     onGap: async () => subscribeOptions.onGap?.(),
     batchSize: subscribeOptions.batchSize ?? options.batchSize,
     blockMs: subscribeOptions.blockMs ?? options.blockMs,
     logger: options.logger, metrics: options.metrics,
   });
-}
-
-async function publish<T extends Topic>(control: Redis, { keys, metrics }: Options, topic: T, events: readonly NewEventOf<T>[]): Promise<void> {
-  if (events.length === 0) return;
-  const { stream } = keys.topic(topic.name);
-  const pipeline = control.pipeline();
-  const cap = topic.options.maxLength === undefined ? [] : ['MAXLEN', '~', topic.options.maxLength];
-  for (const event of events) pipeline.xadd(stream, ...cap, '*', ...encodeEvent(topic, event));
-  for (const [error] of (await pipeline.exec()) ?? []) if (error) throw error;
-  metrics.published(topic.name, events.length);
-}
-
-/** Used memory of maxmemory; 0 where there is no bound. */
-async function memoryShare(redis: Redis): Promise<number> {
-  const [used, bound] = await infoFields(redis, ['used_memory', 'maxmemory']);
-  return Number(bound ?? 0) > 0 ? Number(used ?? 0) / Number(bound) : 0;
 }

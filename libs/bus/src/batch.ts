@@ -1,0 +1,76 @@
+import { backoffMs, pause } from './backoff.ts';
+import { decodeEntry } from './codec.ts';
+import type { RawEntry } from './codec.ts';
+import type { ConsumerState } from './consumer.ts';
+import { describeError, isFinal, isUnavailable, PartialFailureError } from './errors.ts';
+import type { Received } from './retries.ts';
+
+/** Handles one batch of new entries, acknowledges what is done, and leaves the rest to the retries. */
+export async function workBatch(state: ConsumerState, entries: readonly RawEntry[]): Promise<void> {
+  const { inHand, retries } = state;
+  for (const { id } of entries) inHand.add(id);
+  try {
+    const received = await retries.admit(await receive(state, entries));
+    if (received.length > 0) await handleAndSort(state, received);
+    await state.acknowledge();
+  } finally {
+    for (const { id } of entries) inHand.delete(id);
+  }
+}
+
+/** Parks what cannot be read, and counts as handled what is no event of ours. */
+async function receive(state: ConsumerState, entries: readonly RawEntry[]): Promise<Received[]> {
+  const { options, handled } = state;
+  const { metrics, labels, topic } = options;
+  const received: Received[] = [];
+  for (const entry of entries) {
+    const decoded = decodeEntry(topic, entry);
+    if (decoded.kind === 'event') {
+      received.push({ id: entry.id, key: options.ordering === 'key' ? topic.options.keyOf(decoded.event) : '', event: decoded.event });
+    } else if (decoded.kind === 'park') {
+      await state.park(entry.id, decoded.reason, 1);
+    } else {
+      handled.ids.push(entry.id);
+      if (decoded.kind === 'heartbeat') metrics.fresh(labels, decoded.timestamp);
+      metrics.consumed(labels, decoded.kind === 'heartbeat' ? 'heartbeat' : 'skipped', 1);
+    }
+  }
+  return received;
+}
+
+async function handleAndSort(state: ConsumerState, received: readonly Received[]): Promise<void> {
+  const { options, handled, retries } = state;
+  const outcome = await handleWhole(state, received);
+  // Pending under this consumer's name, for its next start.
+  if (outcome === 'stopped') return;
+  if (outcome === 'rejected') return retries.add(received);
+  const failed = outcome === 'done' ? new Map<string, unknown>() : outcome.failures;
+  const done = received.filter(({ id }) => !failed.has(id));
+  for (const { id } of done) handled.ids.push(id);
+  options.metrics.consumed(options.labels, 'handled', done.length);
+  const last = done.at(-1);
+  if (last) options.metrics.fresh(options.labels, last.event.meta.timestamp);
+  for (const one of received) if (failed.has(one.id)) await retries.addFailed([one], failed.get(one.id));
+}
+
+/** As a whole once more, unless that cannot help: then one by one, where each is judged by itself. */
+async function handleWhole({ options, stop }: ConsumerState, received: readonly Received[]): Promise<'done' | 'rejected' | 'stopped' | PartialFailureError> {
+  const events = received.map(({ event }) => event);
+  for (let attempt = 1, rejections = 0; ; attempt += 1) {
+    try {
+      await options.handle(events, options.delivery);
+      return 'done';
+    } catch (error) {
+      const unavailable = isUnavailable(error);
+      if (!unavailable) rejections += 1;
+      options.metrics.failed(options.labels, unavailable ? 'unavailable' : 'rejected');
+      if (attempt === 1 || attempt % 20 === 0) {
+        options.logger.warn({ ...options.labels, events: events.length, attempt, error: describeError(error) }, unavailable ? 'sink is unavailable: waiting' : 'batch rejected');
+      }
+      if (error instanceof PartialFailureError) return error;
+      if (rejections >= 2 || (rejections === 1 && (events.length === 1 || isFinal(error)))) return 'rejected';
+      await pause(backoffMs(attempt, options.retryBaseMs), stop);
+      if (stop.aborted) return 'stopped';
+    }
+  }
+}

@@ -1,0 +1,55 @@
+import { defineScript } from '@millrace/redis-kit';
+
+/** Value of the marker of a group that has to read the export before its next event. */
+export const NEEDS_BOOTSTRAP = 'needs-bootstrap';
+
+/**
+ * KEYS stream, marker, delayed; ARGV group, canBootstrap (0|1). Creates the group at the start of the stream; a new group is not bootstrapped,
+ * whatever an older one of its name was. Only groups that can bootstrap have a marker: no other is ever passed over by trimming.
+ */
+export const registerGroup = defineScript(`
+local made = redis.pcall('XGROUP', 'CREATE', KEYS[1], ARGV[1], '0', 'MKSTREAM')
+local isNew = not (type(made) == 'table' and made.err)
+if not isNew and string.sub(made.err, 1, 9) ~= 'BUSYGROUP' then return redis.error_reply(made.err) end
+if isNew then redis.call('DEL', KEYS[2], KEYS[3]) end
+if ARGV[2] == '1' then redis.call('SET', KEYS[2], '${NEEDS_BOOTSTRAP}', 'NX') end
+return isNew and 1 or 0`);
+
+/** KEYS marker, lock; ARGV consumer, lockMs. 'done' | 'mine' (also renews) | 'busy'. */
+export const takeBootstrap = defineScript(`
+local marker = redis.call('GET', KEYS[1])
+if marker and marker ~= '${NEEDS_BOOTSTRAP}' then return 'done' end
+local holder = redis.call('GET', KEYS[2])
+if holder and holder ~= ARGV[1] then return 'busy' end
+redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
+return 'mine'`);
+
+/** KEYS marker, lock, stream; ARGV consumer, completed (0|1), group, nowMs. Marks the group unless it vanished meanwhile; gives the lock back. */
+export const endBootstrap = defineScript(`
+if redis.call('GET', KEYS[2]) ~= ARGV[1] then return 0 end
+redis.call('DEL', KEYS[2])
+if ARGV[2] == '0' or redis.call('EXISTS', KEYS[3]) == 0 then return 0 end
+for _, group in ipairs(redis.call('XINFO', 'GROUPS', KEYS[3])) do
+  if group[2] == ARGV[3] then
+    redis.call('SET', KEYS[1], ARGV[4])
+    return 1
+  end
+end
+return 0`);
+
+/**
+ * KEYS stream; ARGV group, idleMs, consumer ('' = all). Removes consumers that hold nothing and were not seen for \`idleMs\`: looked at and
+ * removed in one script, since removing one would drop what it holds. Returns how many went.
+ */
+export const removeConsumers = defineScript(`
+if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+local removed = 0
+for _, flat in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])) do
+  local consumer = {}
+  for i = 1, #flat, 2 do consumer[flat[i]] = flat[i + 1] end
+  if consumer['pending'] == 0 and consumer['idle'] >= tonumber(ARGV[2]) and (ARGV[3] == '' or consumer['name'] == ARGV[3]) then
+    redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], consumer['name'])
+    removed = removed + 1
+  end
+end
+return removed`);

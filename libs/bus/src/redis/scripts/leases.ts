@@ -1,0 +1,33 @@
+import { defineScript } from '@millrace/redis-kit';
+
+/** KEYS members; ARGV member, ttlMs (0 = leave). Sorted set member -> end of its membership, by Redis' clock. Returns the members, sorted. */
+export const joinMembers = defineScript(`
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
+if tonumber(ARGV[2]) > 0 then
+  redis.call('ZADD', KEYS[1], now + tonumber(ARGV[2]), ARGV[1])
+else
+  redis.call('ZREM', KEYS[1], ARGV[1])
+end
+local members = redis.call('ZRANGE', KEYS[1], 0, -1)
+table.sort(members)
+return members`);
+
+/** KEYS lease, fence; ARGV holder, ttlMs. {value of the lease, fencing token}, or {} where another holds it. Tokens rise with each holder. */
+export const acquireLease = defineScript(`
+if redis.call('EXISTS', KEYS[1]) == 1 then return {} end
+local token = redis.call('INCR', KEYS[2])
+local value = string.format('%.0f', token) .. ' ' .. ARGV[1]
+redis.call('SET', KEYS[1], value, 'PX', ARGV[2])
+return {value, token}`);
+
+/** KEYS lease; ARGV value, ttlMs (0 = give it back). 1 where it was ours. */
+export const renewLease = defineScript(`
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+if tonumber(ARGV[2]) > 0 then
+  redis.call('PEXPIRE', KEYS[1], ARGV[2])
+else
+  redis.call('DEL', KEYS[1])
+end
+return 1`);

@@ -1,0 +1,74 @@
+import { asFields, asList, asText, asTexts, infoFields } from '@millrace/redis-kit';
+import type { Keys, TopicKeys } from '@millrace/redis-kit';
+import type { Redis } from 'ioredis';
+import type { BusLogger, BusMetrics } from '../metrics.ts';
+import type { Topic } from '../topic.ts';
+import { finishDraining, keysOf, readLayout } from './layout.ts';
+import { DEAD_LETTERS_MS } from './redis-group-log.ts';
+import { trimStream } from './scripts/trim.ts';
+
+export interface TrimOptions {
+  /** Acknowledged entries that may stay, for whoever comes late. */
+  readonly keep: number;
+  /** Share of Redis' maxmemory from which on none of them stay. Without a maxmemory there is no such bound. Default 0.7. */
+  readonly keepBelow?: number;
+  /** A group that can bootstrap and has acknowledged nothing for so long, although it is behind, is passed over. Default 6 h. */
+  readonly stalledMs?: number;
+  /** The same from `keepBelow` on. Default a minute. There, a group that is more than `keep` entries behind is passed over at once. */
+  readonly stalledUnderPressureMs?: number;
+}
+
+export interface TrimDeps {
+  readonly control: Redis;
+  readonly keys: Keys;
+  readonly logger: BusLogger;
+  readonly metrics: BusMetrics;
+}
+
+/** See `RedisStreamsBus.trimAcknowledged`. */
+export async function trimTopic(deps: TrimDeps, topic: Topic, options: TrimOptions): Promise<number> {
+  const { control, keys } = deps;
+  await finishDraining(control, keys, topic.name);
+  const { current, draining } = await readLayout(control, keys, topic.name);
+  let total = 0;
+  for (const of of [...(draining ? keysOf(keys, topic.name, draining) : []), ...keysOf(keys, topic.name, current)]) total += await trimPartition(deps, topic, of, options);
+  deps.metrics.trimmed(topic.name, total);
+  return total;
+}
+
+async function trimPartition(deps: TrimDeps, topic: Topic, of: TopicKeys, options: TrimOptions): Promise<number> {
+  const { keep, keepBelow = 0.7, stalledMs = 6 * 3_600_000, stalledUnderPressureMs = 60_000 } = options;
+  const isTight = async (): Promise<boolean> => (await memoryShare(deps.control)) >= keepBelow;
+  if (!(await isTight())) return trimUntilDone(deps, topic, of, { keep, stalledMs, backlog: -1 });
+  // What is acknowledged goes first; groups are passed over only where that is not enough.
+  const removed = await trimUntilDone(deps, topic, of, { keep: 0, stalledMs, backlog: -1 });
+  if (!(await isTight())) return removed;
+  return removed + (await trimUntilDone(deps, topic, of, { keep: 0, stalledMs: stalledUnderPressureMs, backlog: keep }));
+}
+
+interface Limits {
+  readonly keep: number;
+  readonly stalledMs: number;
+  readonly backlog: number;
+}
+
+async function trimUntilDone({ control, logger, metrics }: TrimDeps, topic: Topic, of: TopicKeys, { keep, stalledMs, backlog }: Limits): Promise<number> {
+  const groups = (await control.exists(of.stream)) === 0 ? [] : asList(await control.xinfo('GROUPS', of.stream)).map((group) => asText(asFields(group).get('name')));
+  const own = [of.stream, of.progress, ...groups.flatMap((group) => [of.bootstrapped(group), of.bootstrapping(group)])];
+  for (const group of groups) await control.xtrim(of.deadLetters(group), 'MINID', '~', Date.now() - DEAD_LETTERS_MS);
+  for (let total = 0; ; ) {
+    const [removed, passed] = asList(await trimStream(control, own, [keep, Date.now(), stalledMs, backlog, ...groups]));
+    for (const group of asTexts(passed)) {
+      metrics.passedOver({ topic: topic.name, group });
+      logger.error({ topic: topic.name, stream: of.stream, group }, 'group stands still and is passed over: it has to bootstrap');
+    }
+    if (Number(removed) === 0) return total;
+    total += Number(removed);
+  }
+}
+
+/** Used memory of maxmemory; 0 where there is no bound. */
+async function memoryShare(redis: Redis): Promise<number> {
+  const [used, bound] = await infoFields(redis, ['used_memory', 'maxmemory']);
+  return Number(bound ?? 0) > 0 ? Number(used ?? 0) / Number(bound) : 0;
+}
