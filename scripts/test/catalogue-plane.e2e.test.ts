@@ -92,8 +92,9 @@ describe('the catalogue plane', () => {
     expect(answer.headers.get('content-type')).toContain('application/problem+json');
   });
 
-  it('serves the OpenAPI document and its page without a network', async () => {
+  it('serves the OpenAPI and AsyncAPI documents and their page without a network', async () => {
     expect((await plane.call('GET', '/openapi.json')).body).toMatchObject({ openapi: '3.1.0' });
+    expect((await plane.call('GET', '/asyncapi.json')).body).toMatchObject({ asyncapi: '3.0.0' });
     const page = await fetch(`${plane.stack.gatewayUrl}/docs`);
     const script = await fetch(`${plane.stack.gatewayUrl}/docs/assets/swagger-ui-bundle.js`);
     expect([page.status, script.status, (await page.text()).includes('http')]).toEqual([200, 200, false]);

@@ -101,7 +101,7 @@ describe('the documentation', () => {
   });
 
   it('calls only operations of the route table by curl', () => {
-    const pages = ['/readyz', '/docs', '/openapi.json'].map((path) => ({ method: 'get', path }));
+    const pages = ['/readyz', '/docs', '/openapi.json', '/asyncapi.json'].map((path) => ({ method: 'get', path }));
     const known = [...operations, ...pages].map(({ method, path }) => ({ method: method.toUpperCase(), path: new RegExp(`^${path.replaceAll(/\{\w+\}/g, '[^/]+')}$`) }));
     const calls = shellLines.filter(({ text }) => /^\s*curl\b/.test(text));
     const unknown = calls.filter(({ text }) => {

@@ -9,12 +9,21 @@ const page = `<!doctype html>
 `;
 const start = `SwaggerUIBundle({ url: '/openapi.json', dom_id: '#api', deepLinking: true, persistAuthorization: true });\n`;
 
-/** `/openapi.json` and `/docs`: Swagger UI from this machine, works offline. */
-export function docsRoutes(document: unknown): Router {
+export interface Documents {
+  /** Of the HTTP API; `/docs` shows it. */
+  readonly openapi: unknown;
+  /** Of the events. */
+  readonly asyncapi: unknown;
+}
+
+/** `/openapi.json`, `/asyncapi.json` and `/docs`: Swagger UI from this machine, works offline. None needs a key. */
+export function docsRoutes({ openapi, asyncapi }: Documents): Router {
   const router = Router();
   const assets = dirname(createRequire(import.meta.url).resolve('swagger-ui-dist/package.json'));
-  const json = JSON.stringify(document);
-  router.get('/openapi.json', (_req, res) => void res.type('json').send(json));
+  for (const [path, document] of [['/openapi.json', openapi], ['/asyncapi.json', asyncapi]] as const) {
+    const json = JSON.stringify(document);
+    router.get(path, (_req, res) => void res.type('json').send(json));
+  }
   router.get('/docs', (_req, res) => void res.type('html').send(page));
   router.get('/docs/start.js', (_req, res) => void res.type('text/javascript').send(start));
   router.use('/docs/assets', serveStatic(assets, { index: false, maxAge: '1h' }));

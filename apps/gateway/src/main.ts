@@ -1,8 +1,9 @@
 import { readFile } from 'node:fs/promises';
-import { operations, scopes } from '@millrace/contracts';
+import { operations, scopes, topics } from '@millrace/contracts';
 import { checkSchemaVersion, createKysely, createPool, waitForSchema } from '@millrace/database';
 import { createHttpApp, startHttpServer } from '@millrace/http';
 import { openIdentitySigner, runService } from '@millrace/service';
+import { createAsyncApi } from './asyncapi.ts';
 import { appendAudit } from './audit.repository.ts';
 import { createAuthenticateKey } from './authenticate-key.ts';
 import { configSchema } from './config.ts';
@@ -35,7 +36,8 @@ void runService({
       signer: await openIdentitySigner(config.INTERNAL_KEY_FILE),
       audit: (entry) => appendAudit(db, entry),
     });
-    const app = createHttpApp({ logger, metrics, handlers: [...security(config.CORS_ORIGINS), readyRoute(health), docsRoutes(createOpenApi(operations)), routes] });
+    const docs = docsRoutes({ openapi: createOpenApi(operations), asyncapi: createAsyncApi(topics) });
+    const app = createHttpApp({ logger, metrics, handlers: [...security(config.CORS_ORIGINS), readyRoute(health), docs, routes] });
     const server = await startHttpServer(app, { host: config.HOST, port: config.PORT, requestTimeoutMs: 3_600_000 });
     onClose(() => server.close());
     logger.info({ port: server.port, routes: operations.length }, 'listening');

@@ -43,6 +43,7 @@ export function createOpenApi(operations: readonly Operation[]): ReturnType<type
   return createDocument({
     openapi: '3.1.0',
     info: { title: 'Millrace', version: '0.1.0', description: 'Real-time data plane for commerce and telecom: catalogue, search and similarity.', license: { name: 'Apache-2.0', identifier: 'Apache-2.0' } },
+    externalDocs: { url: '/asyncapi.json', description: 'Events on the bus (AsyncAPI 3.0)' },
     servers: [{ url: '/' }],
     paths,
     components: { securitySchemes: { apiKey: { type: 'apiKey', in: 'header', name: 'X-Api-Key' } } },

@@ -14,7 +14,7 @@ export const productExample = {
   description: 'Over-ear headphones with 40 hours of battery life.', category: 'Audio', brand: 'Nhật Minh', mpn: 'NM-H40', ean: ['8930000000017'],
   price: 89.9, price_minor: 8990, currency: 'USD', stock: 12, image_url: null, attributes: { colour: 'black' }, status: 'active',
   created_at: '2026-11-01T08:00:00.000000Z', updated_at: '2026-11-02T08:00:00.000000Z',
-};
+} satisfies z.input<typeof productSchema>;
 
 export const createProduct = defineOperation({
   operationId: 'createProduct', method: 'post', path: '/api/products', service, scope: 'products:write', audited: true,
