@@ -91,10 +91,10 @@ async function run(options: AssignmentOptions, stop: AbortSignal): Promise<void>
       for (const one of held.values()) if (performance.now() > one.expiresAt) one.lost.abort();
     }
     metrics.leases(labels, held.size);
-    if (isFinished) continue;
     const waitMs = Math.min(1_000, leaseMs / 4) * (0.75 + Math.random() / 4);
-    // A stop waits for the consumers, and goes on renewing for them.
-    if (stop.aborted) await Promise.race([Promise.all([...held.values()].map(async ({ leaving }) => leaving)), pause(waitMs, new AbortController().signal)]);
+    if (isFinished) for (const one of held.values()) leave(options, held, one);
+    // The end waits for the consumers, and goes on renewing for them.
+    if (stop.aborted || isFinished) await Promise.race([Promise.all([...held.values()].map(async ({ leaving }) => leaving)), pause(waitMs, new AbortController().signal)]);
     else await pause(waitMs, stop);
   }
   await table.leave().catch(() => undefined);

@@ -1,20 +1,21 @@
 import { afterEach, describe } from '@jest/globals';
-import type { BusFeatures, BusUnderTest, Open, Scaled } from './testing/bus-under-test.ts';
+import type { BusFeatures, BusUnderTest, Open, OpenOptions, Scaled } from './testing/bus-under-test.ts';
 import { describeDelivery } from './testing/delivery.ts';
 import { describeFailures } from './testing/failures.ts';
 import { describeLifecycle } from './testing/lifecycle.ts';
+import { describeOrdering } from './testing/ordering.ts';
 
-export type { BusFeatures, BusUnderTest } from './testing/bus-under-test.ts';
-export { duplicate, shuffle } from './testing/middleware.ts';
+export type { BusFeatures, BusUnderTest, OpenOptions } from './testing/bus-under-test.ts';
+export { duplicate, randomFail, shuffle } from './testing/middleware.ts';
 export { createTestTopic, numbered, numbersOf, publishAll, sorted, upTo } from './testing/test-topic.ts';
 export type { TestEvent, TestTopic } from './testing/test-topic.ts';
 
 /** The guarantees of bus.ts, run on each adapter. Titles are issue 4's names. */
-export function describeBusContract(name: string, features: BusFeatures, createBus: () => Promise<BusUnderTest>): void {
+export function describeBusContract(name: string, features: BusFeatures, createBus: (options: OpenOptions) => Promise<BusUnderTest>): void {
   describe(`${name} satisfies the bus contract`, () => {
     const opened: BusUnderTest[] = [];
-    const open: Open = async () => {
-      const under = await createBus();
+    const open: Open = async (options = {}) => {
+      const under = await createBus(options);
       opened.push(under);
       return under;
     };
@@ -25,6 +26,7 @@ export function describeBusContract(name: string, features: BusFeatures, createB
     const scaled: Scaled = (full, small) => (features.scale === 'full' ? full : small);
     describeDelivery(open, scaled);
     describeFailures(open);
+    describeOrdering(open);
     describeLifecycle(open, scaled, features.durable);
   });
 }

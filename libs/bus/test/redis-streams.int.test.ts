@@ -8,8 +8,8 @@ import { describeBusContract } from '../src/testing.ts';
 const redis = connectRedis(testServer('redis'), { role: 'background', name: 'bus contract' });
 afterAll(() => closeRedis(redis));
 
-describeBusContract('redis-streams', { durable: true, scale: process.env['TEST_SCALE'] === 'full' ? 'full' : 'small' }, async () => {
-  const bus = createRedisStreamsBus({ connect: (role) => connectRedis(testServer('redis'), { role, name: 'bus test' }), claimIdleMs: 300, retryBaseMs: 5 });
+describeBusContract('redis-streams', { durable: true, scale: process.env['TEST_SCALE'] === 'full' ? 'full' : 'small' }, async (options) => {
+  const bus = createRedisStreamsBus({ connect: (role) => connectRedis(testServer('redis'), { role, name: 'bus test' }), claimIdleMs: 300, leaseMs: 300, retryBaseMs: 5, ...options });
   return {
     bus,
     unacknowledged: async (topic, group) => (await bus.lag(topic, group)).messages,

@@ -30,8 +30,8 @@ export interface TopicKeys {
   members(group: string): string;
   /** How far the groups have come. */
   readonly progress: string;
-  /** Marker: nothing is appended to this partition any more. */
-  readonly closed: string;
+  /** Id of the layout (see libs/bus) whose publishers may append to this partition; "closed" where nothing may be appended any more. */
+  readonly layout: string;
   /** Ids of the events that were appended last, to drop one that is sent twice. */
   readonly recentIds: string;
 }
@@ -69,7 +69,7 @@ const topicKeys = (stream: string): TopicKeys => ({
   fence: (group) => `${stream}:fence:${group}`,
   members: (group) => `${stream}:members:${group}`,
   progress: `${stream}:progress`,
-  closed: `${stream}:closed`,
+  layout: `${stream}:layout`,
   recentIds: `${stream}:ids`,
 });
 

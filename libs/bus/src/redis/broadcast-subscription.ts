@@ -6,7 +6,7 @@ import type { BlockingReader } from './blocking-reader.ts';
 import { startBroadcast } from './broadcast.ts';
 import type { BroadcastDeps } from './broadcast.ts';
 import type { Started } from './group-subscription.ts';
-import { keysOf, PartitionMismatchError, readLayout } from './layout.ts';
+import { isSetCurrent, keysOf, PartitionMismatchError, readLayout } from './layout.ts';
 
 export interface BroadcastSubscriptionDeps extends Omit<BroadcastDeps, 'stream' | 'reader'> {
   readonly control: Redis;
@@ -41,7 +41,7 @@ async function follow(deps: BroadcastSubscriptionDeps, stop: AbortSignal, firstT
       const partitions = keysOf(keys, topic.name, layout.current);
       const started = partitions.map(({ stream }) => startBroadcast({ ...deps, stream, reader: deps.openReader() }));
       void Promise.all(started.map(({ registered }) => registered)).then(() => firstTry.resolve());
-      await untilClosed(control, partitions.map(({ closed }) => closed), stop);
+      await untilMoved(() => isSetCurrent(control, keys, topic.name, layout.current), stop);
       await Promise.all(started.map((one) => one.close()));
     } catch (error) {
       failures += 1;
@@ -54,11 +54,10 @@ async function follow(deps: BroadcastSubscriptionDeps, stop: AbortSignal, firstT
   firstTry.resolve();
 }
 
-async function untilClosed(control: Redis, marks: readonly string[], stop: AbortSignal): Promise<void> {
-  const [first] = marks;
+async function untilMoved(isCurrent: () => Promise<boolean>, stop: AbortSignal): Promise<void> {
   while (!stop.aborted) {
     await pause(LOOK_EVERY_MS, stop);
     // The readers report what is wrong with the broker.
-    if (!stop.aborted && first !== undefined && (await control.exists(first).catch(() => 0)) === 1) return;
+    if (!stop.aborted && !(await isCurrent().catch(() => true))) return;
   }
 }

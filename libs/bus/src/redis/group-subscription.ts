@@ -13,7 +13,7 @@ import type { GroupLog } from '../group-log.ts';
 import type { BusLogger, BusMetrics } from '../metrics.ts';
 import type { Topic } from '../topic.ts';
 import type { BlockingReader } from './blocking-reader.ts';
-import { isSetDrained, keysOf, PartitionMismatchError, readLayout } from './layout.ts';
+import { isSetDrained, isSetOver, keysOf, PartitionMismatchError, readLayout } from './layout.ts';
 import type { PartitionSet } from './layout.ts';
 import { createRedisGroupLog } from './redis-group-log.ts';
 import { createRedisLeaseTable } from './redis-leases.ts';
@@ -97,7 +97,7 @@ async function consumeSet(deps: GroupSubscriptionDeps, set: PartitionSet): Promi
   const { control, topic, group, consumer, keys, consumerOptions } = deps;
   const partitions = keysOf(keys, topic.name, set);
   const bootstrap = deps.onGroupCreated && shareBootstrap(deps.onGroupCreated);
-  const isFinished = (): Promise<boolean> => isSetDrained(control, keys, topic.name, { set, group });
+  const isFinished = (): Promise<boolean> => isSetOver(control, keys, topic.name, { set, group });
   const [only] = partitions;
   const start = (of: TopicKeys, partition: number, lease?: { readonly lease: Lease; readonly lost: AbortSignal }): Consumer =>
     startPartition(deps, { of, partition: set.first + partition, bootstrap, ...lease });

@@ -1,7 +1,7 @@
 import { asEntries, asFields, asList, asText, compareStreamIds, splitStreamId } from '@millrace/redis-kit';
 import type { Redis } from 'ioredis';
 import type { Keys } from '@millrace/redis-kit';
-import { keysOf, readLayout } from './layout.ts';
+import { keysOf, peekLayout } from './layout.ts';
 import { countEntries } from './scripts/trim.ts';
 
 export interface Lag {
@@ -43,7 +43,7 @@ export async function readLag(redis: Redis, stream: string, group: string): Prom
 
 /** Over the partitions that are draining and the current ones. */
 export async function readGroupLag(redis: Redis, keys: Keys, topic: string, group: string): Promise<GroupLag> {
-  const { current, draining } = await readLayout(redis, keys, topic);
+  const { current, draining } = await peekLayout(redis, keys, topic);
   let total: GroupLag = { messages: 0, oldestAgeMs: 0, deadLetters: 0 };
   for (const set of draining ? [draining, current] : [current]) {
     for (const of of keysOf(keys, topic, set)) {

@@ -3,7 +3,7 @@ import { crc32 } from 'node:zlib';
 import { asFields, asText } from '@millrace/redis-kit';
 import type { Keys, TopicKeys } from '@millrace/redis-kit';
 import type { Redis } from 'ioredis';
-import { changeLayout, endDraining, isDrained, openLayout } from './scripts/layout.ts';
+import { changeLayout, CLOSED, endDraining, isDrained, openLayout, openPartition } from './scripts/layout.ts';
 
 /**
  * Partitions `first` to `first + count - 1` of a topic. Another count gets other numbers, never used before, so that a publisher that still
@@ -16,7 +16,7 @@ export interface PartitionSet {
 
 /** Where a topic's events are. */
 export interface Layout {
-  /** Of this Redis' data: another one after a flush. */
+  /** Another one after Redis was flushed: what publishers believe from before is refused. */
   readonly id: string;
   /** Where publishers append. */
   readonly current: PartitionSet;
@@ -41,8 +41,24 @@ export const keysOf = (keys: Keys, topic: string, { first, count }: PartitionSet
 
 const describeSet = ({ first, count }: PartitionSet): string => `${first}:${count}`;
 
+const parseLayout = (fields: ReadonlyMap<string, unknown>): Layout => {
+  const [first, count] = asText(fields.get('draining') ?? '').split(':').map(Number);
+  return {
+    id: asText(fields.get('id')),
+    current: { first: Number(fields.get('first')), count: Number(fields.get('partitions')) },
+    draining: first !== undefined && count !== undefined ? { first, count } : undefined,
+    next: Number(fields.get('next')),
+  };
+};
+
+/** The layout of a topic; one partition where nobody has published or subscribed yet. */
+export async function peekLayout(redis: Redis, keys: Keys, topic: string): Promise<Layout> {
+  const fields = new Map(Object.entries(await redis.hgetall(keys.topicMeta(topic))));
+  return fields.size > 0 ? parseLayout(fields) : { id: '', current: { first: 0, count: 1 }, draining: undefined, next: 0 };
+}
+
 /**
- * The layout of a topic, made with `wanted` partitions (else one) where there is none.
+ * The layout of a topic for those who publish and consume, made with `wanted` partitions (else one) where there is none.
  * @throws PartitionMismatchError where `wanted` is not what the topic has.
  */
 export async function readLayout(redis: Redis, keys: Keys, topic: string, wanted?: number): Promise<Layout> {
@@ -50,22 +66,21 @@ export async function readLayout(redis: Redis, keys: Keys, topic: string, wanted
   // A stream from before there were layouts is one partition.
   const isNew = wanted !== undefined && wanted > 1 && (await redis.exists(meta)) === 0 && (await redis.exists(keys.topic(topic).stream)) === 0;
   const made = isNew ? wanted : 1;
-  const fields = asFields(await openLayout(redis, [meta], [randomUUID(), made, isBare(keys, topic, made) ? 0 : made]));
-  const count = Number(fields.get('partitions'));
+  const layout = parseLayout(asFields(await openLayout(redis, [meta], [randomUUID(), made, isBare(keys, topic, made) ? 0 : made])));
+  const { count } = layout.current;
   if (wanted !== undefined && wanted !== count)
     throw new PartitionMismatchError(`the topic ${topic} has ${count} partitions and this service is configured for ${wanted}: run "millrace streams repartition ${topic} ${wanted}", or correct BUS_PARTITIONS`);
-  const [first, drainingCount] = asText(fields.get('draining') ?? '').split(':').map(Number);
-  const draining = first !== undefined && drainingCount !== undefined ? { first, count: drainingCount } : undefined;
-  return { id: asText(fields.get('id')), current: { first: Number(fields.get('first')), count }, draining, next: Number(fields.get('next')) };
+  for (const of of keysOf(keys, topic, layout.current)) await openPartition(redis, [of.layout], [layout.id]);
+  return layout;
 }
 
 /** One partition on a single instance: the stream has the topic's own name. */
 const isBare = (keys: Keys, topic: string, count: number): boolean => keys.topic(topic, 0, count).stream === topic;
 
 /** Marks the streams of the draining set: from now on every append to them is refused, and publishers look for the new set. */
-async function closeDraining(redis: Redis, keys: Keys, topic: string, { current, draining }: Layout): Promise<void> {
+async function closeDraining(redis: Redis, keys: Keys, topic: string, { draining }: Layout): Promise<void> {
   if (!draining) return;
-  for (const { closed } of keysOf(keys, topic, draining)) await redis.set(closed, describeSet(current));
+  for (const { layout } of keysOf(keys, topic, draining)) await redis.set(layout, CLOSED);
 }
 
 /**
@@ -83,7 +98,7 @@ export async function repartition(redis: Redis, keys: Keys, topic: string, count
   const { current } = layout;
   const next = isBare(keys, topic, count) ? { first: 0, count } : { first: layout.next, count };
   // The bare name may have been closed before.
-  if (isBare(keys, topic, count)) await redis.unlink(keys.topic(topic).closed);
+  if (isBare(keys, topic, count)) await redis.unlink(keys.topic(topic).layout);
   const used = isBare(keys, topic, count) ? layout.next : next.first + count;
   const changed = await changeLayout(redis, [keys.topicMeta(topic)], [layout.id, current.first, current.count, next.first, next.count, used]);
   if (changed !== 1) throw new PartitionMismatchError(`the partitions of ${topic} were changed by somebody else at the same time: look again`);
@@ -94,13 +109,28 @@ export async function repartition(redis: Redis, keys: Keys, topic: string, count
 
 /** Has the group (undefined: has every group) finished these partitions, which are closed? */
 export async function isSetDrained(redis: Redis, keys: Keys, topic: string, { set, group = '' }: { readonly set: PartitionSet; readonly group?: string }): Promise<boolean> {
-  for (const { stream, closed } of keysOf(keys, topic, set)) if ((await isDrained(redis, [stream, closed], [group])) !== 1) return false;
+  for (const { stream, layout } of keysOf(keys, topic, set)) if ((await isDrained(redis, [stream, layout], [group])) !== 1) return false;
   return true;
+}
+
+const isSame = (a: PartitionSet | undefined, b: PartitionSet): boolean => a?.first === b.first && a.count === b.count;
+
+/** Is there nothing more to consume in these partitions: the group has finished them, or the topic does not know them (Redis was flushed)? */
+export async function isSetOver(redis: Redis, keys: Keys, topic: string, { set, group }: { readonly set: PartitionSet; readonly group: string }): Promise<boolean> {
+  const { id, current, draining } = await peekLayout(redis, keys, topic);
+  if (id === '' || isSame(current, set)) return false;
+  return !isSame(draining, set) || isSetDrained(redis, keys, topic, { set, group });
+}
+
+/** Are these the partitions to read from now on? */
+export async function isSetCurrent(redis: Redis, keys: Keys, topic: string, set: PartitionSet): Promise<boolean> {
+  const { id, current } = await peekLayout(redis, keys, topic);
+  return id === '' || isSame(current, set);
 }
 
 /** Removes the old partitions once every group has finished them; their dead letters stay. Closes them first where a repartitioning was cut short. */
 export async function finishDraining(redis: Redis, keys: Keys, topic: string): Promise<void> {
-  const layout = await readLayout(redis, keys, topic);
+  const layout = await peekLayout(redis, keys, topic);
   if (!layout.draining) return;
   await closeDraining(redis, keys, topic, layout);
   if (!(await isSetDrained(redis, keys, topic, { set: layout.draining }))) return;

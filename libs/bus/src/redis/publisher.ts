@@ -40,16 +40,16 @@ export function createPublisher({ control, keys, partitionsOf, maxInFlight, maxW
     layouts.set(name, layout);
     return layout;
   };
-  /** What a repartitioning has closed goes to the new partitions. */
+  /** Where the topic has moved meanwhile, the events go there. */
   const append = async (topic: Topic, events: readonly WireEvent[]): Promise<void> => {
     for (let attempt = 1; ; attempt += 1) {
-      const { current } = await layoutOf(topic);
-      const partitions = keysOf(keys, topic.name, current);
-      const closed = (await Promise.all(partitions.map((of, index) => appendTo(control, topic, of, partitions.length === 1 ? events : events.filter(({ key }) => partitionOf(key, partitions.length) === index))))).flat();
-      if (closed.length === 0) return;
+      const layout = await layoutOf(topic);
+      const partitions = keysOf(keys, topic.name, layout.current);
+      const moved = (await Promise.all(partitions.map((of, index) => appendTo(control, { topic, of, layoutId: layout.id }, partitions.length === 1 ? events : events.filter(({ key }) => partitionOf(key, partitions.length) === index))))).flat();
+      if (moved.length === 0) return;
       if (attempt >= 5) throw new SinkUnavailableError(`the topic ${topic.name} moves to other partitions all the time`);
       layouts.delete(topic.name);
-      events = closed;
+      events = moved;
     }
   };
   return {
@@ -68,21 +68,27 @@ export function createPublisher({ control, keys, partitionsOf, maxInFlight, maxW
   };
 }
 
-/** Returns the events that could not be appended because the partition is closed. */
-async function appendTo(control: Redis, topic: Topic, of: TopicKeys, events: readonly WireEvent[]): Promise<readonly WireEvent[]> {
+interface Target {
+  readonly topic: Topic;
+  readonly of: TopicKeys;
+  readonly layoutId: string;
+}
+
+/** Returns the events that were not appended because the topic has moved. */
+async function appendTo(control: Redis, { topic, of, layoutId }: Target, events: readonly WireEvent[]): Promise<readonly WireEvent[]> {
   const names = wireNames(topic);
-  const head = [topic.options.maxLength ?? '', topic.options.dedupMs ?? 0, Date.now(), names.indexOf('id'), names.length, ...names];
+  const head = [layoutId, topic.options.maxLength ?? '', topic.options.dedupMs ?? 0, Date.now(), names.indexOf('id'), names.length, ...names];
   const calls: Promise<unknown>[] = [];
   const chunks: (readonly WireEvent[])[] = [];
   for (let start = 0; start < events.length; start += CHUNK) {
     const chunk = events.slice(start, start + CHUNK);
     chunks.push(chunk);
     // Sent without waiting for the one before: one connection keeps their order.
-    calls.push(appendEvents(control, [of.stream, of.closed, of.recentIds], [...head, ...chunk.flatMap((event) => wireValues(topic, event))]));
+    calls.push(appendEvents(control, [of.stream, of.layout, of.recentIds], [...head, ...chunk.flatMap((event) => wireValues(topic, event))]));
   }
   const replies = await Promise.allSettled(calls);
   for (const reply of replies) if (reply.status === 'rejected') throw reply.reason;
-  return chunks.filter((_chunk, index) => replies[index]?.status === 'fulfilled' && replies[index].value === 'closed').flat();
+  return chunks.filter((_chunk, index) => replies[index]?.status === 'fulfilled' && replies[index].value === 'moved').flat();
 }
 
 /** Bounds what is under way, first come, first served. */

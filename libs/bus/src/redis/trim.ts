@@ -3,7 +3,7 @@ import type { Keys, TopicKeys } from '@millrace/redis-kit';
 import type { Redis } from 'ioredis';
 import type { BusLogger, BusMetrics } from '../metrics.ts';
 import type { Topic } from '../topic.ts';
-import { finishDraining, keysOf, readLayout } from './layout.ts';
+import { finishDraining, keysOf, peekLayout } from './layout.ts';
 import { DEAD_LETTERS_MS } from './redis-group-log.ts';
 import { trimStream } from './scripts/trim.ts';
 
@@ -29,7 +29,7 @@ export interface TrimDeps {
 export async function trimTopic(deps: TrimDeps, topic: Topic, options: TrimOptions): Promise<number> {
   const { control, keys } = deps;
   await finishDraining(control, keys, topic.name);
-  const { current, draining } = await readLayout(control, keys, topic.name);
+  const { current, draining } = await peekLayout(control, keys, topic.name);
   let total = 0;
   for (const of of [...(draining ? keysOf(keys, topic.name, draining) : []), ...keysOf(keys, topic.name, current)]) total += await trimPartition(deps, topic, of, options);
   deps.metrics.trimmed(topic.name, total);

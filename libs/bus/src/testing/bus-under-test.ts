@@ -8,7 +8,7 @@ export interface BusFeatures {
   readonly scale: 'small' | 'full';
 }
 
-/** A bus and what a test has to see of it. Short waits, please: claimIdleMs about 300, retryBaseMs about 5, 5 deliveries. */
+/** A bus and what a test has to see of it. Short waits, please: claimIdleMs and leaseMs about 300, retryBaseMs about 5 unless the test says otherwise, 5 deliveries. */
 export interface BusUnderTest {
   readonly bus: EventBus;
   readonly unacknowledged: (topic: Topic, group: string) => Promise<number>;
@@ -16,6 +16,9 @@ export interface BusUnderTest {
   readonly deadLetters: (topic: Topic, group: string) => Promise<readonly string[]>;
 }
 
-export type Open = () => Promise<BusUnderTest>;
+export interface OpenOptions {
+  readonly retryBaseMs?: number;
+}
+export type Open = (options?: OpenOptions) => Promise<BusUnderTest>;
 /** The size at TEST_SCALE=full, and the small one. */
 export type Scaled = (full: number, small: number) => number;

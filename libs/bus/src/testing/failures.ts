@@ -3,6 +3,8 @@ import { eventually } from '@millrace/testing';
 import type { BatchHandler } from '../bus.ts';
 import { FinalError, SinkUnavailableError } from '../errors.ts';
 import type { Open } from './bus-under-test.ts';
+import { isolateFailures } from '../middleware.ts';
+import { duplicate, randomFail, shuffle } from './middleware.ts';
 import { createTestTopic, numbersOf, publishAll, sorted, upTo } from './test-topic.ts';
 import type { TestEvent } from './test-topic.ts';
 
@@ -101,5 +103,34 @@ export function describeFailures(open: Open): void {
     await eventually(async () => (await unacknowledged(topic, 'g')) === 0);
     await second.close();
     expect(seen).toHaveLength(20);
+  });
+
+  it('acknowledges the neighbours at once where the handler says which events failed', async () => {
+    const { bus, unacknowledged, deadLetters } = await open();
+    const topic = createTestTopic();
+    const done: number[] = [];
+    await publishAll(bus, topic, 30);
+    const handle = isolateFailures<TestEvent>(async (events) => {
+      if (events.some(({ n }) => n === 4 || n === 11)) throw new Error('not these');
+      done.push(...numbersOf(events));
+    });
+    await bus.subscribe(topic, { group: 'g', batchSize: 10 }, handle);
+    await eventually(async () => (await unacknowledged(topic, 'g')) === 0);
+    expect(done.toSorted((a, b) => a - b)).toEqual(upTo(30).filter((n) => n !== 4 && n !== 11));
+    expect(await deadLetters(topic, 'g')).toEqual(['Error: not these', 'Error: not these']);
+  });
+
+  it('has one effect for each event although handlings fail, repeat and come shuffled', async () => {
+    const { bus, unacknowledged } = await open();
+    const topic = createTestTopic();
+    const effects = new Set<number>();
+    const guarded: BatchHandler<TestEvent> = async (events) => {
+      for (const n of numbersOf(events)) effects.add(n);
+    };
+    await publishAll(bus, topic, 300);
+    for (let consumer = 0; consumer < 3; consumer += 1)
+      await bus.subscribe(topic, { group: 'g', batchSize: 20 }, randomFail(0.1)(duplicate(shuffle()(guarded))));
+    await eventually(async () => (await unacknowledged(topic, 'g')) === 0);
+    expect(sorted(effects)).toEqual(upTo(300));
   });
 }

@@ -17,12 +17,21 @@ export const endDraining = defineScript(`
 if redis.call('HGET', KEYS[1], 'draining') ~= ARGV[1] then return 0 end
 return redis.call('HDEL', KEYS[1], 'draining')`);
 
+/** Value of a partition's mark once nothing may be appended to it any more. */
+export const CLOSED = 'closed';
+
+/** KEYS mark; ARGV layout id. Publishers with this layout may append. One that is closed stays so. */
+export const openPartition = defineScript(`
+local mark = redis.call('GET', KEYS[1])
+if mark ~= '${CLOSED}' and mark ~= ARGV[1] then redis.call('SET', KEYS[1], ARGV[1]) end
+return 1`);
+
 /**
- * KEYS stream, closed; ARGV group ('' = every group). 1 where nothing can come any more and nothing is left to do: the stream is closed and the
+ * KEYS stream, mark; ARGV group ('' = every group). 1 where nothing can come any more and nothing is left to do: the stream is closed and the
  * group has read and acknowledged all of it, or it has been removed.
  */
 export const isDrained = defineScript(`
-if redis.call('EXISTS', KEYS[2]) == 0 then return 0 end
+if redis.call('GET', KEYS[2]) ~= '${CLOSED}' then return 0 end
 if redis.call('EXISTS', KEYS[1]) == 0 then return 1 end
 local found = ARGV[1] == ''
 for _, flat in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do

@@ -1,0 +1,205 @@
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { asFields, asList, closeRedis, connectRedis, createKeys } from '@millrace/redis-kit';
+import type { Redis } from '@millrace/redis-kit';
+import { eventually, testServer } from '@millrace/testing';
+import type { BatchHandler, Delivery } from '../src/index.ts';
+import { createRedisStreamsBus, keysOf, partitionOf, PartitionMismatchError, readLayout, repartition } from '../src/index.ts';
+import type { RedisStreamsBus, RedisStreamsBusOptions } from '../src/index.ts';
+import { createTestTopic, numbersOf, publishAll, sorted, upTo } from '../src/testing.ts';
+import type { TestEvent, TestTopic } from '../src/testing.ts';
+
+const url = testServer('redis');
+const keys = createKeys();
+let redis: Redis;
+let topic: TestTopic;
+const buses: RedisStreamsBus[] = [];
+const openBus = (more: Partial<RedisStreamsBusOptions> = {}): RedisStreamsBus => {
+  const bus = createRedisStreamsBus({ connect: (role) => connectRedis(url, { role, name: 'bus test' }), claimIdleMs: 300, leaseMs: 300, retryBaseMs: 5, partitions: { [topic.name]: 4 }, ...more });
+  buses.push(bus);
+  return bus;
+};
+/** Of whatever number the topic has by now. */
+const openAny = (consumer: string): RedisStreamsBus => openBus({ consumer, partitions: {} });
+/** For `eventually`: true once nothing is thrown. */
+const holds = (check: () => unknown) => async (): Promise<boolean> => {
+  await check();
+  return true;
+};
+const lagOf = async (group = 'g'): Promise<number> => (await (buses[0] ?? openBus()).lag(topic, group)).messages;
+const streams = async (): Promise<string[]> => keysOf(keys, topic.name, (await readLayout(redis, keys, topic.name)).current).map(({ stream }) => stream);
+
+beforeEach(() => {
+  redis = connectRedis(url, { role: 'blocking', name: 'bus test' });
+  topic = createTestTopic();
+});
+afterEach(async () => {
+  await Promise.all(buses.splice(0).map((bus) => bus.close()));
+  const left = await redis.keys(`${topic.name}*`);
+  if (left.length > 0) await redis.unlink(...left);
+  await closeRedis(redis);
+});
+
+/** Which consumer handled an event, from which partition. */
+interface Handling {
+  readonly consumer: string;
+  readonly event: TestEvent;
+  readonly delivery: Delivery | undefined;
+}
+const recording = (into: Handling[], consumer: string): BatchHandler<TestEvent> => async (events, delivery) => void into.push(...events.map((event) => ({ consumer, event, delivery })));
+const expectOrderPerKey = (handlings: readonly Handling[]): void => {
+  const last = new Map<string, number>();
+  for (const { event } of handlings) {
+    expect(event.n).toBeGreaterThan(last.get(event.key) ?? -1);
+    last.set(event.key, event.n);
+  }
+};
+
+describe('partitions', () => {
+  it('spreads a topic over streams of its hash tags, all events of a key in one of them', async () => {
+    await publishAll(openBus(), topic, 320);
+    const names = await streams();
+    expect(names).toEqual(upTo(4).map((p) => `${topic.name}:{${topic.name}:${p}}`));
+    expect(await redis.exists(topic.name)).toBe(0);
+    for (const [index, stream] of names.entries()) {
+      const found = (await redis.xrange(stream, '-', '+')).map(([, fields]) => asFields(fields).get('key'));
+      expect(new Set(found)).toEqual(new Set(upTo(16).map((n) => `k${n}`).filter((key) => partitionOf(key, 4) === index)));
+    }
+  });
+
+  it('gives each partition to one consumer, and shares them anew when one joins, leaves or dies', async () => {
+    const handlings: Handling[] = [];
+    for (const consumer of ['a', 'b']) await openBus({ consumer }).subscribe(topic, { group: 'g' }, recording(handlings, consumer));
+    const holders = async (): Promise<string[]> => Promise.all((await streams()).map(async (stream) => (await redis.get(`${stream}:lease:g`))?.split(' ')[1] ?? 'nobody'));
+    const counts = async (): Promise<Record<string, number>> => (await holders()).reduce<Record<string, number>>((sum, holder) => ({ ...sum, [holder]: (sum[holder] ?? 0) + 1 }), {});
+    await eventually(holds(async () => expect(await counts()).toEqual({ a: 2, b: 2 })));
+    await openBus({ consumer: 'c' }).subscribe(topic, { group: 'g' }, recording(handlings, 'c'));
+    await eventually(holds(async () => expect(await counts()).toEqual({ a: 2, b: 1, c: 1 })));
+    await buses[0]?.close();
+    await eventually(holds(async () => expect(await counts()).toEqual({ b: 2, c: 2 })));
+    await publishAll(openBus(), topic, 200);
+    await eventually(holds(() => expect(handlings).toHaveLength(200)));
+    expectOrderPerKey(handlings);
+    for (const { delivery } of handlings) expect(delivery?.fencingToken).toBeGreaterThan(0);
+  });
+
+  it('takes over the partitions of a consumer that died, with what it held, in order', async () => {
+    const dead = openBus({ consumer: 'dead' });
+    await publishAll(dead, topic, 160);
+    for (const of of keysOf(keys, topic.name, { first: 0, count: 4 })) {
+      await redis.xgroup('CREATE', of.stream, 'g', '0');
+      await redis.set(of.lease('g'), '1 dead', 'PX', 400);
+      await redis.set(of.fence('g'), 1);
+      await redis.xreadgroup('GROUP', 'g', 'dead', 'COUNT', 10, 'STREAMS', of.stream, '>');
+    }
+    const handlings: Handling[] = [];
+    await openBus({ consumer: 'heir' }).subscribe(topic, { group: 'g', ordering: 'key' }, recording(handlings, 'heir'));
+    await eventually(holds(() => expect(handlings).toHaveLength(160)));
+    expectOrderPerKey(handlings);
+    expect(handlings[0]?.delivery?.fencingToken).toBe(2);
+    await eventually(holds(async () => expect(await lagOf()).toBe(0)));
+  });
+
+  it('refuses whatever a consumer does that stood still while its partition went to another', async () => {
+    const release = Promise.withResolvers<undefined>();
+    const seen: string[] = [];
+    let signal: AbortSignal | undefined;
+    const stale = openBus({ consumer: 'stale', partitions: {} });
+    await publishAll(stale, topic, 3);
+    await stale.subscribe(topic, { group: 'g', ordering: 'key' }, async (events, delivery) => {
+      if (seen.push(...events.map(({ n }) => `stale ${n}`)) > 3) return;
+      signal = delivery?.signal;
+      await release.promise;
+    });
+    await eventually(holds(() => expect(seen).toHaveLength(3)));
+    await redis.del(keys.topic(topic.name).lease('g'));
+    await openAny('heir').subscribe(topic, { group: 'g', ordering: 'key' }, async (events) => void seen.push(...events.map(({ n }) => `heir ${n}`)));
+    await eventually(holds(() => expect(seen.slice(3)).toEqual(['heir 0', 'heir 1', 'heir 2'])));
+    await eventually(holds(() => expect(signal?.aborted).toBe(true)));
+    await publishAll(stale, topic, 3, 3);
+    release.resolve(undefined);
+    await eventually(holds(async () => expect(await lagOf()).toBe(0)));
+    expect(seen.filter((line) => line.startsWith('heir'))).toEqual(upTo(6).map((n) => `heir ${n}`));
+    expect(seen).toHaveLength(9);
+  });
+
+  it('reads the export once for all partitions of a new group, before its first event', async () => {
+    const log: string[] = [];
+    await publishAll(openBus(), topic, 64);
+    await openBus({ consumer: 'a' }).subscribe(topic, { group: 'g', onGroupCreated: async () => void log.push('export') }, async (events) => void log.push(...events.map(() => 'event')));
+    await eventually(holds(() => expect(log).toHaveLength(65)));
+    expect(log.indexOf('export')).toBe(0);
+  });
+
+  it('broadcasts every partition to every instance', async () => {
+    const seen: number[][] = [[], []];
+    for (const one of seen) await openBus().subscribe(topic, { mode: 'broadcast' }, async (events) => void one.push(...numbersOf(events)));
+    await publishAll(openBus(), topic, 100);
+    await eventually(() => seen.every((one) => one.length === 100));
+    for (const one of seen) expect(sorted(one)).toEqual(upTo(100));
+  });
+
+  it('refuses to start with another number than the topic has, and says what to do', async () => {
+    await publishAll(openBus(), topic, 1);
+    const other = openBus({ partitions: { [topic.name]: 8 } });
+    const refusal = { name: 'PartitionMismatchError', message: expect.stringContaining(`has 4 partitions and this service is configured for 8: run "millrace streams repartition ${topic.name} 8"`) };
+    await expect(other.subscribe(topic, { group: 'g' }, async () => undefined)).rejects.toMatchObject(refusal);
+    await expect(other.subscribe(topic, { mode: 'broadcast' }, async () => undefined)).rejects.toMatchObject(refusal);
+    await expect(publishAll(other, topic, 1)).rejects.toMatchObject(refusal);
+    expect(await lagOf()).toBe(1);
+  });
+
+  it('counts a stream from before there were partitions as one', async () => {
+    await redis.xadd(topic.name, '*', 'event_type', 'created', 'key', 'k1', 'data', '{"key":"k1","n":1}');
+    await expect(publishAll(openBus(), topic, 1)).rejects.toBeInstanceOf(PartitionMismatchError);
+  });
+});
+
+describe('repartition', () => {
+  it.each([[1, 4], [4, 8], [4, 1], [8, 2]])('moves a topic from %i to %i partitions under load: nothing lost, the order of each key kept', async (from, to) => {
+    const handlings: Handling[] = [];
+    const publisher = openBus({ partitions: { [topic.name]: from } });
+    await publishAll(publisher, topic, 200);
+    for (const consumer of ['a', 'b']) await openAny(consumer).subscribe(topic, { group: 'g', ordering: 'key', batchSize: 10 }, recording(handlings, consumer));
+    const publishing = publishAll(openAny('p'), topic, 2_000, 200);
+    await eventually(holds(() => expect(handlings.length).toBeGreaterThan(20)));
+    await repartition(redis, keys, topic.name, to);
+    await publishing;
+    await publishAll(openAny('q'), topic, 300, 2_200);
+    await eventually(holds(() => expect(handlings).toHaveLength(2_500)), { timeoutMs: 15_000 }).catch(async (error: unknown) => { throw new Error(`${handlings.length} ${new Set(handlings.map((h) => h.event.n)).size} lag ${JSON.stringify(await buses[0]?.lag(topic,'g'))} ${JSON.stringify(await readLayout(redis, keys, topic.name))}`, {cause:error}); });
+    expectOrderPerKey(handlings);
+    expect(await streams()).toHaveLength(to);
+    // The owner's next trim removes the old partitions; a publisher that still believes in them is told.
+    const old = keysOf(keys, topic.name, { first: 0, count: from }).map(({ stream }) => stream);
+    await eventually(holds(async () => expect(await lagOf()).toBe(0)));
+    await publisher.trimAcknowledged(topic, { keep: 0 });
+    expect((await readLayout(redis, keys, topic.name)).draining).toBeUndefined();
+    expect(await redis.exists(...old)).toBe(0);
+    const late = createRedisStreamsBus({ connect: (role) => connectRedis(url, { role, name: 'bus test' }) });
+    buses.push(late);
+    await publishAll(late, topic, 1, 2_500);
+    await eventually(holds(() => expect(handlings.at(-1)?.event.n).toBe(2_500)));
+  });
+
+  it('refuses a second change while the first one drains, and finishes one that was cut short', async () => {
+    await publishAll(openBus(), topic, 10);
+    await redis.xgroup('CREATE', (await streams())[0] ?? '', 'slow', '0');
+    await repartition(redis, keys, topic.name, 2);
+    await expect(repartition(redis, keys, topic.name, 3)).rejects.toThrow('is still draining its 4 old partitions');
+    // As if it had died before it closed them.
+    const old = keysOf(keys, topic.name, { first: 0, count: 4 });
+    for (const { layout } of old) await redis.set(layout, 'open again');
+    await repartition(redis, keys, topic.name, 2);
+    for (const { layout } of old) expect(await redis.get(layout)).toBe('closed');
+  });
+
+  it('sends the events of a publisher with an old view to the new partitions', async () => {
+    const publisher = openBus({ partitions: {} });
+    await publishAll(publisher, topic, 10);
+    await repartition(redis, keys, topic.name, 4);
+    await publishAll(publisher, topic, 100, 10);
+    expect(await redis.xlen(topic.name)).toBe(10);
+    const lengths = await Promise.all((await streams()).map((stream) => redis.xlen(stream)));
+    expect(lengths.reduce((sum, length) => sum + length, 0)).toBe(100);
+    expect(asList(await redis.hmget(`${topic.name}:meta`, 'partitions', 'draining'))).toEqual(['4', '0:1']);
+  });
+});
