@@ -1,6 +1,7 @@
 /**
- * The one place where names of Redis keys are made (ARCHITECTURE, "Redis, three roles, and keys"). On a single instance a
- * topic's stream is its bare name; with `cluster` every name carries the hash tag that keeps the keys of one script together.
+ * The one place where names of Redis keys are made (ARCHITECTURE, "Redis, three roles, and keys"). On a single instance the
+ * stream of a topic with one partition is its bare name; with `cluster`, or with partitions, every name carries the hash tag
+ * that keeps the keys of one script together.
  */
 export interface KeyOptions {
   readonly cluster?: boolean;
@@ -19,6 +20,20 @@ export interface TopicKeys {
   bootstrapped(group: string): string;
   /** Lock of the consumer that is reading the export. */
   bootstrapping(group: string): string;
+  /** Sorted set of entries that are to be tried again: member -> when. */
+  delayed(group: string): string;
+  /** Who may read this partition for the group, and until when. */
+  lease(group: string): string;
+  /** Number that grows with every holder of the lease: a write of an older holder is refused. */
+  fence(group: string): string;
+  /** Members of the group, among whom the partitions are divided. */
+  members(group: string): string;
+  /** How far the groups have come. */
+  readonly progress: string;
+  /** Marker: nothing is appended to this partition any more. */
+  readonly closed: string;
+  /** Ids of the events that were appended last, to drop one that is sent twice. */
+  readonly recentIds: string;
 }
 
 export interface UserKeys {
@@ -28,7 +43,11 @@ export interface UserKeys {
 }
 
 export interface Keys {
-  topic(topic: string, partition?: number): TopicKeys;
+  /**
+   * Keys of one partition. The bare name is only for the one partition of a topic on a single instance: where there are more,
+   * or on Cluster, each one (0 too) is `<topic>:{<topic>:<partition>}`, so a topic that is given partitions begins new streams.
+   */
+  topic(topic: string, partition?: number, partitions?: number): TopicKeys;
   /** Number of partitions; read by itself, never in a script together with the stream. */
   topicMeta(topic: string): string;
   user(id: string): UserKeys;
@@ -45,13 +64,20 @@ const topicKeys = (stream: string): TopicKeys => ({
   attempts: (group) => `${stream}:attempts:${group}`,
   bootstrapped: (group) => `${stream}:bootstrapped:${group}`,
   bootstrapping: (group) => `${stream}:bootstrapping:${group}`,
+  delayed: (group) => `${stream}:delayed:${group}`,
+  lease: (group) => `${stream}:lease:${group}`,
+  fence: (group) => `${stream}:fence:${group}`,
+  members: (group) => `${stream}:members:${group}`,
+  progress: `${stream}:progress`,
+  closed: `${stream}:closed`,
+  recentIds: `${stream}:ids`,
 });
 
 export function createKeys({ cluster = false }: KeyOptions = {}): Keys {
   return {
-    topic(topic, partition = 0) {
-      const stream = cluster || partition > 0 ? `${topic}:{${topic}:${partition}}` : topic;
-      return topicKeys(stream);
+    topic(topic, partition = 0, partitions = 1) {
+      const isTagged = cluster || partition > 0 || partitions > 1;
+      return topicKeys(isTagged ? `${topic}:{${topic}:${partition}}` : topic);
     },
     topicMeta: (topic) => `${topic}:meta`,
     user(id) {
