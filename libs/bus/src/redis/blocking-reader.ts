@@ -1,5 +1,5 @@
 import { closeRedis } from '@millrace/redis-kit';
-import type { Redis } from 'ioredis';
+import type { Redis } from '@millrace/redis-kit';
 
 /** One connection that runs one blocking command at a time, and another that can end it. */
 export interface BlockingReader {

@@ -1,5 +1,5 @@
 import { asEntries, asFields, asList, asText, compareStreamIds, splitStreamId } from '@millrace/redis-kit';
-import type { Redis } from 'ioredis';
+import type { Redis } from '@millrace/redis-kit';
 import { countEntries } from './scripts.ts';
 
 export interface Lag {

@@ -1,6 +1,6 @@
 import { asEntries, asList, asText, asTexts } from '@millrace/redis-kit';
 import type { TopicKeys } from '@millrace/redis-kit';
-import type { Redis } from 'ioredis';
+import type { Redis } from '@millrace/redis-kit';
 import { pause } from '../backoff.ts';
 import { GroupMissingError } from '../errors.ts';
 import type { Claim, GroupLog } from '../group-log.ts';
@@ -43,7 +43,7 @@ export function createRedisGroupLog({ reader, control, keys, group, consumer }: 
       return asList(reply).map((row) => asText(asList(row)[0]));
     },
     claim: async (id, maxAttempts) => toClaim(id, await orGroupMissing(claimEntry(control, [stream, attempts], [group, consumer, id, maxAttempts, Date.now()]))),
-    release: async (id, count) => void (await orGroupMissing(control.xclaim(stream, group, consumer, 0, id, 'RETRYCOUNT', count, 'JUSTID'))),
+    release: async (id, count) => void (await orGroupMissing(control.call('XCLAIM', stream, group, consumer, 0, id, 'RETRYCOUNT', count, 'JUSTID'))),
     async park(id, reason, count) {
       await orGroupMissing(parkEntry(control, [stream, keys.deadLetters(group), attempts], [group, consumer, id, reason, count, Date.now(), MAX_DEAD_LETTERS]));
     },

@@ -1,7 +1,7 @@
 import { hostname } from 'node:os';
 import { closeRedis, createKeys, infoFields } from '@millrace/redis-kit';
 import type { Keys, RedisRole } from '@millrace/redis-kit';
-import type { Redis } from 'ioredis';
+import type { Redis } from '@millrace/redis-kit';
 import type { Registry } from 'prom-client';
 import type { BatchHandler, BroadcastOptions, EventBus, GroupOptions, Subscription } from '../bus.ts';
 import { encodeEvent, eraseHandler } from '../codec.ts';
