@@ -2,6 +2,8 @@ export { connectRedis } from './connect.ts';
 export type { ConnectOptions, RedisRole } from './connect.ts';
 export { closeRedis, whenReady } from './lifecycle.ts';
 export { isClusterUrl } from './url.ts';
+export { createUnblocker } from './unblock.ts';
+export type { Unblocker } from './unblock.ts';
 export { isCluster, masterNodes } from './redis.ts';
 export type { Redis, SingleRedis } from './redis.ts';
 export { createKeys } from './keys.ts';

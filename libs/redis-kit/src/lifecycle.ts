@@ -44,11 +44,16 @@ export function rejectWaiting(redis: Redis, error: Error): void {
   if (typeof flushQueue === 'function') Reflect.apply(flushQueue, redis, [error]);
 }
 
-/** ioredis' disconnect() between two attempts leaves the queued commands pending for ever: an attempt that is cut off rejects them. */
+/**
+ * ioredis' disconnect() between two attempts leaves the queued commands pending for ever. Of a single instance an attempt that is cut
+ * off rejects them; a cluster's client ends with its last connection, so one that has none is ended as one that never began.
+ */
 function abandon(redis: Redis): void {
-  if (redis.status === 'reconnecting') redis.connect().catch(() => undefined);
+  if (isCluster(redis)) {
+    rejectWaiting(redis, new Error('Connection is closed.'));
+    if (redis.nodes().length === 0) redis.status = 'wait';
+  } else if (redis.status === 'reconnecting') redis.connect().catch(() => undefined);
   redis.disconnect();
-  if (isCluster(redis)) rejectWaiting(redis, new Error('Connection is closed.'));
 }
 
 /** Ends a connection politely (QUIT) where it is connected, hard where it is not or where Redis does not answer within `timeoutMs`; commands that wait are rejected. Never rejects. */
