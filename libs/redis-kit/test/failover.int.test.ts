@@ -10,7 +10,7 @@ const { connect, closeAll } = createConnections();
 
 /** The place of the slot's first master among the cluster's three. */
 async function placeOf(redis: Redis, key: string): Promise<number> {
-  return Math.floor((Number(await redis.cluster('KEYSLOT', key)) * 3) / 16_384);
+  return Math.floor(((await redis.cluster('KEYSLOT', key)) * 3) / 16_384);
 }
 
 const portOf = (redis: Redis, slot: number): number => (isCluster(redis) ? Number(redis.slots[slot]?.[0]?.split(':')[1]) : 0);
@@ -35,26 +35,26 @@ describeWith('redis-server', 'on a cluster with replicas', () => {
     const reader = connect(cluster.url, 'blocking');
     await Promise.all([whenReady(redis), whenReady(reader)]);
     const stream = uniqueName();
-    const slot = Number(await redis.cluster('KEYSLOT', stream));
+    const slot = await redis.cluster('KEYSLOT', stream);
     const place = await placeOf(redis, stream);
     const replica = connect(node(3 + place).url, 'background');
 
     const written: (string | null)[] = [];
-    let isDone = false;
+    const stopping = new AbortController();
     const writing = (async () => {
-      while (!isDone) written.push(await redis.xadd(stream, '*', 'at', written.length));
+      while (!stopping.signal.aborted) written.push(await redis.xadd(stream, '*', 'at', written.length));
     })();
     await eventually(() => written.length > 10);
     await replica.cluster('FAILOVER');
     await eventually(async () => (await infoField(replica, 'role')) === 'master');
     const before = written.length;
     await eventually(() => written.length > before + 10 && portOf(redis, slot) === node(3 + place).port);
-    isDone = true;
+    stopping.abort();
     await writing;
     await expect(redis.xlen(stream)).resolves.toBe(written.length);
 
     const waiting = reader.xread('BLOCK', 0, 'STREAMS', stream, '$');
-    await eventually(async () => (await replica.client('LIST')).includes('cmd=xread'));
+    await eventually(async () => String(await replica.client('LIST')).includes('cmd=xread'));
     const id = await redis.xadd(stream, '*', 'at', 'last');
     expect(await waiting).toEqual([[stream, [[id, ['at', 'last']]]]]);
   }, 30_000);

@@ -95,7 +95,7 @@ describeWith('redis-server', 'createUnblocker on a cluster of its own', () => {
     const stream = uniqueName();
     const outcome = block(pair, stream);
     await eventually(() => isBlocked(pair));
-    const slot = Number(await pair.control.cluster('KEYSLOT', stream));
+    const slot = await pair.control.cluster('KEYSLOT', stream);
     await cluster.nodes[Math.floor((slot * 3) / 16_384)]?.kill();
     expect(String(await unblockUntil(pair, outcome))).toMatch(/closed|ended/i);
     await closeAll();
@@ -107,7 +107,7 @@ describeWith('redis-server', 'createUnblocker on a cluster of its own', () => {
     const pair = pairOn(cluster.url);
     await Promise.all([whenReady(pair.blocking), whenReady(pair.control)]);
     const stream = uniqueName();
-    const slot = Number(await pair.control.cluster('KEYSLOT', stream));
+    const slot = await pair.control.cluster('KEYSLOT', stream);
     const [from, to] = slot < 8_192 ? [0, 1] : [1, 0];
     const nodes = cluster.nodes.map(({ port }) => masterNodes(pair.control).find((node) => node.options.port === port));
     const id = String(await nodes[to]?.cluster('MYID'));
