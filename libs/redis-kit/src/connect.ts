@@ -127,5 +127,5 @@ export function connectRedis(url: string, { role: roleName, name, onError = () =
   const watched = { ...options, socketTimeout: silentSocketMs };
   if (target.kind === 'sentinel') return connectBySentinel(target, role, watched).on('error', onError);
   const cluster = connectCluster(target, role, watched).on('error', onError);
-  return cluster.on('node error', (error: Error, node: string) => onError(new Error(`Redis node ${node}: ${error.message}`, { cause: error })));
+  return cluster.on('node error', (error: Error, node: string) => onError(new Error(`Redis node ${node}: ${error.message}`)));
 }

@@ -1,6 +1,6 @@
 export { connectRedis } from './connect.ts';
 export type { ConnectOptions, RedisRole } from './connect.ts';
-export { closeRedis, whenReady } from './lifecycle.ts';
+export { closeRedis, onReconnect, whenReady } from './lifecycle.ts';
 export { isClusterUrl } from './url.ts';
 export { createUnblocker } from './unblock.ts';
 export type { Unblocker } from './unblock.ts';

@@ -36,6 +36,24 @@ export async function whenReady(redis: Redis, timeoutMs = 10_000): Promise<void>
 }
 
 /**
+ * Calls the listener after each loss of a connection that had been there: an answer may have been lost with it, although the client sends
+ * the command again by itself. Of a single instance when it is there again, of a cluster as soon as a connection to a node has ended.
+ */
+export function onReconnect(redis: Redis, listener: () => void): void {
+  if (isCluster(redis)) {
+    redis.on('-node', () => {
+      if (redis.status === 'ready') listener();
+    });
+    return;
+  }
+  let wasReady = redis.status === 'ready';
+  redis.on('ready', () => {
+    if (wasReady) listener();
+    wasReady = true;
+  });
+}
+
+/**
  * Rejects the commands that wait for a connection. ioredis does so by itself after `maxRetriesPerRequest` attempts, but not
  * while it looks for a cluster or asks the sentinels; this is its own private method for it.
  */

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { describeWith, eventually, startRedisCluster, testServer, uniqueName } from '@millrace/testing';
-import { createUnblocker, masterNodes, whenReady } from '../src/index.ts';
+import { createUnblocker, masterNodes, onReconnect, whenReady } from '../src/index.ts';
 import type { Redis, Unblocker } from '../src/index.ts';
 import { createConnections } from './connections.ts';
 
@@ -47,7 +47,8 @@ function describeUnblocker(url: () => string): void {
   it('ends one that was sent before anything was connected', async () => {
     const pair = pairOn(url());
     const outcome = block(pair, uniqueName());
-    expect(await unblockUntil(pair, eventually(() => isBlocked(pair)).then(() => outcome))).toBeNull();
+    await eventually(() => isBlocked(pair));
+    expect(await unblockUntil(pair, outcome)).toBeNull();
   });
 
   it('ends one whose connection was there before the unblocker', async () => {
@@ -60,15 +61,18 @@ function describeUnblocker(url: () => string): void {
     expect(await unblockUntil(pair, outcome)).toBeNull();
   });
 
-  it('knows the new connection after the old one was cut', async () => {
+  it('knows the new connection after the old one was cut, and the loss is told', async () => {
     const pair = pairOn(url());
+    let losses = 0;
+    onReconnect(pair.blocking, () => (losses += 1));
     const outcome = block(pair, uniqueName());
     await eventually(() => isBlocked(pair));
-    await Promise.all(masterNodes(pair.blocking).map(async (node, at) => {
-      const id = await masterNodes(pair.control)[at]?.client('LIST').then((list) => /id=(\d+) [^\n]*name=redis-kit-test [^\n]*flags=b/.exec(String(list))?.[1]);
-      if (id !== undefined) await masterNodes(pair.control)[at]?.client('KILL', 'ID', id);
-      return node;
-    }));
+    expect(losses).toBe(0);
+    for (const node of masterNodes(pair.control)) {
+      const id = /id=(\d+) .*name=redis-kit-test .*flags=b/.exec(String(await node.client('LIST')))?.[1];
+      if (id !== undefined) await node.client('KILL', 'ID', id);
+    }
+    await eventually(() => losses === 1);
     await eventually(() => isBlocked(pair));
     expect(await unblockUntil(pair, outcome)).toBeNull();
   });
