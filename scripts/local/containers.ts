@@ -12,27 +12,30 @@ interface Wanted {
   readonly image: string;
   readonly port: number;
   readonly env: Readonly<Record<string, string>>;
-  /** Path that answers 200 when the server is ready. */
-  readonly healthPath: string;
+  /** Path that answers 200 when the server is ready; a server that does not speak HTTP is ready when its port is open. */
+  readonly healthPath?: string;
 }
 
 const wanted: readonly Wanted[] = [
   { variable: 'TEST_ELASTICSEARCH_URL', image: 'elasticsearch:9.5.3', port: 9200, healthPath: '/_cluster/health', env: { 'discovery.type': 'single-node', 'xpack.security.enabled': 'false', ES_JAVA_OPTS: '-Xms512m -Xmx512m' } },
   { variable: 'TEST_QDRANT_URL', image: 'qdrant/qdrant:v1.19.0', port: 6333, healthPath: '/readyz', env: {} },
+  { variable: 'TEST_REDIS_8_URL', image: 'redis:8.2.3', port: 6379, env: {} },
 ];
 
 const NONE: TestContainers = { env: {}, stop: async () => undefined };
 
 const dockerAnswers = (): boolean => spawnSync('docker', ['info'], { stdio: 'ignore', timeout: 5_000 }).status === 0;
 
-/** Starts Elasticsearch and Qdrant where Docker answers and no TEST_… address is given. What cannot be started is said and left out. */
+/** Starts Elasticsearch, Qdrant and Redis 8 where Docker answers and no TEST_… address is given. What cannot be started is said and left out. */
 export async function startTestContainers(given: Readonly<Record<string, string | undefined>>, say: (text: string) => void): Promise<TestContainers> {
   const missing = wanted.filter(({ variable }) => !given[variable]);
   if (missing.length === 0 || !dockerAnswers()) return NONE;
   const { GenericContainer, Wait } = await import('testcontainers');
   const started = await Promise.allSettled(missing.map(async ({ variable, image, port, env, healthPath }) => {
-    const container = await new GenericContainer(image).withEnvironment({ ...env }).withExposedPorts(port).withWaitStrategy(Wait.forHttp(healthPath, port)).withStartupTimeout(120_000).start();
-    return { variable, url: `http://${container.getHost()}:${container.getMappedPort(port)}`, container };
+    const ready = healthPath === undefined ? Wait.forListeningPorts() : Wait.forHttp(healthPath, port);
+    const container = await new GenericContainer(image).withEnvironment({ ...env }).withExposedPorts(port).withWaitStrategy(ready).withStartupTimeout(120_000).start();
+    const scheme = healthPath === undefined ? 'redis' : 'http';
+    return { variable, url: `${scheme}://${container.getHost()}:${container.getMappedPort(port)}`, container };
   }));
   for (const [at, result] of started.entries()) if (result.status === 'rejected') say(`${missing[at]?.image ?? ''} did not start: ${result.reason instanceof Error ? result.reason.message : 'unknown reason'}`);
   const running = started.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));

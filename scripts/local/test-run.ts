@@ -5,7 +5,8 @@ import { basename, dirname, join } from 'node:path';
 import { startTestContainers } from './containers.ts';
 import { ownedDir, stateDir } from './paths.ts';
 import { findProcess, rememberProcess, stopOrphans } from './processes.ts';
-import { plainRedisServer } from './redis-binary.ts';
+import { findRedis, plainRedisServer } from './redis-binary.ts';
+import { startRedisCluster } from './redis-cluster.ts';
 import { startServers } from './servers.ts';
 
 const RUNNER = 'runner';
@@ -42,29 +43,40 @@ export function newStateDir(name: string): string {
 
 export interface TestServers {
   readonly dir: string;
-  /** TEST_DATABASE_URL, TEST_REDIS_URL, TEST_REDIS_SERVER_BIN, MILLRACE_RUN_DIR; where Docker answers, TEST_ELASTICSEARCH_URL and TEST_QDRANT_URL. */
+  /** TEST_DATABASE_URL, TEST_REDIS_URL, TEST_REDIS_CLUSTER_URL, TEST_REDIS_SERVER_BIN, MILLRACE_RUN_DIR; where Docker answers, TEST_ELASTICSEARCH_URL and TEST_QDRANT_URL. */
   readonly env: Record<string, string>;
   /** Stops everything below the folder and removes it. Safe to call twice. */
   stop(): Promise<void>;
 }
 
-/** PostgreSQL and Redis (bus) on free ports, without fsync. What a killed earlier run left behind is stopped first. */
+/** Waits until all have settled, so that nothing starts behind the sweep; then throws what failed first. */
+async function allSettledOrThrow<T extends readonly unknown[]>(parts: { readonly [K in keyof T]: Promise<T[K]> }): Promise<{ -readonly [K in keyof T]: T[K] }> {
+  await Promise.allSettled(parts);
+  return Promise.all(parts);
+}
+
+/** PostgreSQL, Redis (bus) and a Redis Cluster on free ports, without fsync. What a killed earlier run left behind is stopped first. */
 export async function startTestServers(): Promise<TestServers> {
   await sweepDeadRuns();
   const dir = newRunDir();
   try {
-    const servers = await startServers({ stateDir: dir, ports: { postgres: 'free', bus: 'free' }, durable: false });
-    const containers = await startTestContainers(process.env, (text) => console.error(text));
+    const binary = findRedis(stateDir());
+    const [servers, cluster, containers] = await allSettledOrThrow([
+      startServers({ stateDir: dir, ports: { postgres: 'free', bus: 'free' }, durable: false }),
+      startRedisCluster(dir, binary),
+      startTestContainers(process.env, (text) => console.error(text)),
+    ]);
     const env = {
       ...containers.env,
       TEST_DATABASE_URL: servers.postgres?.url ?? '',
       TEST_REDIS_URL: servers.bus?.url ?? '',
-      TEST_REDIS_SERVER_BIN: servers.redisBinary ? plainRedisServer(stateDir(), servers.redisBinary) : '',
+      TEST_REDIS_CLUSTER_URL: cluster.url,
+      TEST_REDIS_SERVER_BIN: plainRedisServer(stateDir(), binary),
       MILLRACE_RUN_DIR: dir,
     };
     let stopping: Promise<void> | undefined;
     const stop = async (): Promise<void> => {
-      await Promise.all([servers.stop(), containers.stop()]);
+      await Promise.all([servers.stop(), cluster.stop(), containers.stop()]);
       await sweep(dir);
     };
     return { dir, env, stop: () => (stopping ??= stop()) };

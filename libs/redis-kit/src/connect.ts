@@ -1,5 +1,10 @@
-import { Redis } from 'ioredis';
+import { Cluster, Redis as Single } from 'ioredis';
 import type { CommonRedisOptions } from 'ioredis';
+import { rejectWaiting } from './lifecycle.ts';
+import { masterNodes } from './redis.ts';
+import type { Redis, SingleRedis } from './redis.ts';
+import { parseRedisUrl } from './url.ts';
+import type { RedisTarget } from './url.ts';
 
 /**
  * What a connection is for; it decides how the connection behaves while Redis is away.
@@ -15,7 +20,10 @@ export interface ConnectOptions {
   readonly name: string;
   /** Told of every connection error (the client reconnects by itself). Without it errors are swallowed: ioredis floods stderr otherwise. */
   readonly onError?: (error: Error) => void;
-  /** For `blocking` and `background`: a socket that owes an answer for so long is replaced. Must be above BLOCK. Default 10 s. */
+  /**
+   * A socket that owes an answer for so long is replaced. Must be above BLOCK. Default 10 s. For `blocking` and `background`; for `request`
+   * only on a cluster and behind Sentinel, where another server may have taken over.
+   */
   readonly silentSocketMs?: number;
 }
 
@@ -25,67 +33,99 @@ const retryDelayMs = (attempt: number): number => Math.min(2_000, 25 * 2 ** Math
 /** A replica that was master until a moment ago answers READONLY: reconnect (the address may lead to the new master) and send again. */
 const reconnectOnReadonly = (error: Error): false | 2 => (error.message.startsWith('READONLY') ? 2 : false);
 
-type RoleOptions = Omit<CommonRedisOptions, 'replyMapping'> & { disconnectTimeout?: number };
+type RoleOptions = Omit<CommonRedisOptions, 'replyMapping' | 'enableOfflineQueue' | 'retryStrategy'> & { disconnectTimeout?: number };
+interface Role {
+  readonly options: RoleOptions;
+  readonly queues: boolean;
+  /** Attempts to connect after which what waits is rejected; ioredis itself counts them only for a single instance. */
+  readonly attempts: number;
+  /** Times that a cluster sends a command again: after MOVED and ASK, 100 ms after a lost connection, CLUSTERDOWN, TRYAGAIN. */
+  readonly redirections: number;
+}
 
-const roleOptions: Readonly<Record<RedisRole, (silentSocketMs: number) => RoleOptions>> = {
-  request: () => ({ enableOfflineQueue: false, commandTimeout: 500, maxRetriesPerRequest: 1, connectTimeout: 2_000 }),
-  blocking: (silentSocketMs) => ({ maxRetriesPerRequest: null, socketTimeout: silentSocketMs }),
-  background: (silentSocketMs) => ({ maxRetriesPerRequest: 3, socketTimeout: silentSocketMs, connectTimeout: 5_000 }),
+const roles: Readonly<Record<RedisRole, (silentSocketMs: number) => Role>> = {
+  request: () => ({ options: { commandTimeout: 500, maxRetriesPerRequest: 1, connectTimeout: 2_000 }, queues: false, attempts: 1, redirections: 5 }),
+  blocking: (socketTimeout) => ({ options: { maxRetriesPerRequest: null, socketTimeout }, queues: true, attempts: Infinity, redirections: Infinity }),
+  background: (socketTimeout) => ({ options: { maxRetriesPerRequest: 3, socketTimeout, connectTimeout: 5_000 }, queues: true, attempts: 3, redirections: 16 }),
 };
 
+/** The pause after an attempt that reached no node or no sentinel; what has waited long enough is rejected. */
+const retryAndReject = (redis: () => Redis, { attempts }: Role) => (attempt: number): number => {
+  if (attempt % attempts === 0) rejectWaiting(redis(), new Error(`Reached the max retries per request limit (which is ${attempts}): no server could be asked`));
+  return retryDelayMs(attempt);
+};
+
+type Target<K extends RedisTarget['kind']> = Extract<RedisTarget, { kind: K }>;
+
+function connectCluster({ nodes, tls, login }: Target<'cluster'>, role: Role, options: RoleOptions): Cluster {
+  const cluster: Cluster = new Cluster([...nodes], {
+    redisOptions: { ...options, ...login, ...(tls ? { tls: {} } : {}) },
+    enableOfflineQueue: role.queues,
+    maxRedirections: role.redirections,
+    clusterRetryStrategy: retryAndReject(() => cluster, role),
+    scaleReads: 'master',
+    // Without it a client that sends nothing learns of no change, and ids of connections to unblock would grow old.
+    slotsRefreshInterval: 5_000,
+    slotsRefreshTimeout: 1_000,
+    // A slot that wanders about must not be chased without a pause.
+    retryDelayOnMoved: role.redirections === Infinity ? 20 : 0,
+    // Names are looked up for each connection: one that is unknown (a pod that is away) must not stop the others, and certificates are for names.
+    dnsLookup: (host, callback) => callback(null, host),
+  });
+  if (!role.queues) connectAhead(cluster);
+  return cluster;
+}
+
+/** ioredis connects to a node with its first command and refuses the next ones meanwhile, where nothing may queue. */
+function connectAhead(cluster: Cluster): void {
+  const connectTo = (node: SingleRedis): void => {
+    if (node.status === 'wait' && node.options.readOnly !== true) node.connect().catch(() => undefined);
+  };
+  cluster.on('ready', () => masterNodes(cluster).forEach(connectTo));
+  cluster.on('+node', (node: SingleRedis) => {
+    if (cluster.status === 'ready') connectTo(node);
+  });
+}
+
+function connectBySentinel({ sentinels, name, db, tls, login, sentinelLogin }: Target<'sentinel'>, role: Role, options: RoleOptions): SingleRedis {
+  const redis: SingleRedis = new Single({
+    ...options, ...login, db, name, role: 'master',
+    sentinels: [...sentinels],
+    ...(sentinelLogin.username ? { sentinelUsername: sentinelLogin.username } : {}),
+    ...(sentinelLogin.password ? { sentinelPassword: sentinelLogin.password } : {}),
+    ...(tls ? { tls: {}, sentinelTLS: {}, enableTLSForSentinelMode: true } : {}),
+    enableOfflineQueue: role.queues,
+    retryStrategy: retryDelayMs,
+    reconnectOnError: reconnectOnReadonly,
+    sentinelRetryStrategy: retryAndReject(() => redis, role),
+    sentinelCommandTimeout: 2_000,
+  });
+  return redis;
+}
+
 /**
- * Opens a connection that reconnects by itself for ever and never crashes the process by an unheard `error` event.
+ * Opens a connection that reconnects by itself for ever and never crashes the process by an unheard `error` event: to one server,
+ * to a cluster, or to the primary that sentinels name (the forms of the URL: `parseRedisUrl`; a bad one throws here).
  * Returns before it is connected; use `whenReady` where the first command must not fail.
  */
-export function connectRedis(url: string, { role, name, onError = () => undefined, silentSocketMs = 10_000 }: ConnectOptions): Redis {
+export function connectRedis(url: string, { role: roleName, name, onError = () => undefined, silentSocketMs = 10_000 }: ConnectOptions): Redis {
+  const target = parseRedisUrl(url);
+  const role = roles[roleName](silentSocketMs);
   const options: RoleOptions = {
-    ...roleOptions[role](silentSocketMs),
+    ...role.options,
     connectionName: name.replaceAll(/[^\x21-\x7e]/g, '-'),
     // The reply shapes are the same and nothing of RESP3 is used: one round trip less on connecting.
     protocol: 2,
     keepAlive: 10_000,
     // The client's 2 s keep the process alive after a disconnect() between two attempts.
     disconnectTimeout: 100,
-    retryStrategy: retryDelayMs,
-    reconnectOnError: reconnectOnReadonly,
   };
-  const redis = new Redis(url, options);
-  redis.on('error', onError);
-  return redis;
-}
-
-/** Resolves once the connection takes commands. Rejects after `timeoutMs`, or at once where it has been closed. */
-export async function whenReady(redis: Redis, timeoutMs = 10_000): Promise<void> {
-  if (redis.status === 'ready') return;
-  if (redis.status === 'end') throw new Error('the Redis connection is closed');
-  await new Promise<void>((resolve, reject) => {
-    const settle = (error?: Error): void => {
-      clearTimeout(timer);
-      redis.off('ready', onReady).off('end', onEnd);
-      if (error) reject(error);
-      else resolve();
-    };
-    const onReady = (): void => settle();
-    const onEnd = (): void => settle(new Error('the Redis connection is closed'));
-    const timer = setTimeout(() => settle(new Error(`Redis did not answer within ${timeoutMs} ms`)), timeoutMs);
-    redis.on('ready', onReady).on('end', onEnd);
-  });
-}
-
-/** ioredis' disconnect() between two attempts leaves the queued commands pending for ever: an attempt that is cut off rejects them. */
-function abandon(redis: Redis): void {
-  if (redis.status === 'reconnecting') redis.connect().catch(() => undefined);
-  redis.disconnect();
-}
-
-/** Ends a connection politely (QUIT) where it is connected, hard where it is not or where Redis does not answer within `timeoutMs`; commands that wait are rejected. Never rejects. */
-export async function closeRedis(redis: Redis, timeoutMs = 500): Promise<void> {
-  if (redis.status === 'end') return;
-  if (redis.status !== 'ready') {
-    abandon(redis);
-    return;
+  if (target.kind === 'single') {
+    const redis = new Single(target.url, { ...options, enableOfflineQueue: role.queues, retryStrategy: retryDelayMs, reconnectOnError: reconnectOnReadonly });
+    return redis.on('error', onError);
   }
-  const timer = setTimeout(() => abandon(redis), timeoutMs);
-  await redis.quit().catch(() => abandon(redis));
-  clearTimeout(timer);
+  const watched = { ...options, socketTimeout: silentSocketMs };
+  if (target.kind === 'sentinel') return connectBySentinel(target, role, watched).on('error', onError);
+  const cluster = connectCluster(target, role, watched).on('error', onError);
+  return cluster.on('node error', (error: Error, node: string) => onError(new Error(`Redis node ${node}: ${error.message}`)));
 }

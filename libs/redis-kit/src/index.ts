@@ -1,10 +1,15 @@
-export { connectRedis, whenReady, closeRedis } from './connect.ts';
+export { connectRedis } from './connect.ts';
 export type { ConnectOptions, RedisRole } from './connect.ts';
+export { closeRedis, onReconnect, whenReady } from './lifecycle.ts';
+export { isClusterUrl } from './url.ts';
+export { createUnblocker } from './unblock.ts';
+export type { Unblocker } from './unblock.ts';
+export { isCluster, masterNodes } from './redis.ts';
+export type { Redis, SingleRedis } from './redis.ts';
 export { createKeys } from './keys.ts';
 export type { KeyOptions, Keys, TopicKeys, UserKeys } from './keys.ts';
 export { defineScript } from './script.ts';
 export type { RedisScript } from './script.ts';
-export { infoField, infoFields } from './info.ts';
+export { infoField, infoFields, infoOfMasters } from './info.ts';
 export { compareStreamIds, splitStreamId } from './stream-id.ts';
 export { asEntries, asFields, asList, asText, asTexts } from './reply.ts';
-export type { Redis } from 'ioredis';

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
-import type { Redis } from 'ioredis';
+import type { Redis } from './redis.ts';
 
-/** Runs a script atomically on the given connection. The reply is unparsed. */
+/** Runs a script atomically on the given connection; on a cluster where its keys are, so they share a hash tag and there is at least one. The reply is unparsed. */
 export type RedisScript = (redis: Redis, keys: readonly string[], args: readonly (string | number)[]) => Promise<unknown>;
 
 /**

@@ -1,5 +1,9 @@
 import { describe, expect, it } from '@jest/globals';
 import { compareStreamIds, createKeys } from '../src/index.ts';
+import type { TopicKeys } from '../src/index.ts';
+
+/** Every key of a topic, whichever there are: those of a group for the group "writer". */
+const allKeys = (keys: TopicKeys): string[] => Object.values<string | ((group: string) => string)>({ ...keys }).map((key) => (typeof key === 'string' ? key : key('writer')));
 
 describe('createKeys', () => {
   it('names a single instance\'s keys exactly as documented', () => {
@@ -10,12 +14,25 @@ describe('createKeys', () => {
     expect(keys.syncTracker('products')).toBe('sync:products');
   });
 
+  it('gives every key of a topic a name of its own', () => {
+    const keys = allKeys(createKeys().topic('interactions'));
+    expect(new Set(keys).size).toBe(keys.length);
+  });
+
+  it.each([
+    { where: 'one partition on a single instance', cluster: false, partition: 0, partitions: 1, stream: 'orders' },
+    { where: 'the first of several partitions', cluster: false, partition: 0, partitions: 4, stream: 'orders:{orders:0}' },
+    { where: 'a later partition', cluster: false, partition: 3, partitions: 4, stream: 'orders:{orders:3}' },
+    { where: 'a later partition whose number of partitions is not given', cluster: false, partition: 3, partitions: undefined, stream: 'orders:{orders:3}' },
+    { where: 'one partition on Cluster', cluster: true, partition: 0, partitions: 1, stream: 'orders:{orders:0}' },
+  ])('names $where $stream', ({ cluster, partition, partitions, stream }) => {
+    expect(createKeys({ cluster }).topic('orders', partition, partitions).stream).toBe(stream);
+  });
+
   it('keeps a stream and its side keys under one hash tag on Cluster', () => {
     const keys = createKeys({ cluster: true });
     const topic = keys.topic('interactions', 3);
-    for (const key of [topic.stream, topic.epoch, topic.deadLetters('writer'), topic.attempts('writer'), topic.bootstrapped('writer')]) {
-      expect(key.startsWith('interactions:{interactions:3}')).toBe(true);
-    }
+    for (const key of allKeys(topic)) expect(key.startsWith('interactions:{interactions:3}')).toBe(true);
     expect(keys.topic('interactions').stream).toBe('interactions:{interactions:0}');
     expect(keys.user('7').lastActive).toBe('user:{7}:last_active');
   });

@@ -25,40 +25,50 @@ export interface RedisServer {
   stop(): Promise<void>;
 }
 
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  if (address === null || typeof address === 'string') throw new Error('no free port');
-  return address.port;
+/** Different ports of 127.0.0.1 that were free a moment ago. */
+export async function freePorts(count: number): Promise<number[]> {
+  const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));
+  await Promise.all(servers.map((server) => once(server, 'listening')));
+  const addresses = servers.map((server) => server.address());
+  await Promise.all(servers.map((server) => once(server.close(), 'close')));
+  return addresses.map((address) => {
+    if (address === null || typeof address === 'string') throw new Error('no free port');
+    return address.port;
+  });
 }
 
-/** True once it has loaded its data and takes commands. */
-async function answers(port: number): Promise<boolean> {
-  const redis = new Redis({ port, host: '127.0.0.1', lazyConnect: true, retryStrategy: null, connectTimeout: 1_000, disconnectTimeout: 50 });
+export const newRedisDirectory = (): Promise<string> => mkdtemp(join(tmpdir(), 'millrace-redis-'));
+
+/** Asks a server one thing over a connection of its own. Rejects at once where it is not there. */
+export async function askRedis<T>(port: number, ask: (redis: Redis) => Promise<T>): Promise<T> {
+  const redis = new Redis({ port, host: '127.0.0.1', lazyConnect: true, retryStrategy: null, connectTimeout: 1_000, commandTimeout: 1_000, disconnectTimeout: 50 });
   redis.on('error', () => undefined);
   try {
     await redis.connect();
-    return (await redis.ping()) === 'PONG';
-  } catch {
-    return false;
+    return await ask(redis);
   } finally {
     redis.disconnect();
   }
 }
 
-/** A redis-server of the test's own, on a free port, with the given extra arguments (`['--appendonly', 'yes']`). Needs TEST_REDIS_SERVER_BIN. */
-export async function startRedisServer(extraArguments: readonly string[] = []): Promise<RedisServer> {
-  const directory = await mkdtemp(join(tmpdir(), 'millrace-redis-'));
-  const port = await freePort();
+/** True once it has loaded its data and takes commands. */
+const answers = (redis: Redis): Promise<boolean> => redis.ping().then((reply) => reply === 'PONG');
+
+export interface RedisProgram {
+  readonly port: number;
+  readonly directory: string;
+  readonly args: readonly string[];
+  /** Default: it answers PING. */
+  readonly isReady?: (redis: Redis) => Promise<boolean>;
+}
+
+/** Runs the binary of TEST_REDIS_SERVER_BIN; resolves when it is ready. */
+export async function runRedis({ port, directory, args, isReady = answers }: RedisProgram): Promise<RedisServer> {
   let child: ChildProcess | undefined;
 
   const start = async (): Promise<void> => {
-    const args = ['--port', String(port), '--bind', '127.0.0.1', '--dir', directory, '--save', '', '--daemonize', 'no', ...extraArguments];
-    child = spawn(testServer('redis-server'), args, { stdio: 'ignore' });
-    await eventually(() => answers(port));
+    child = spawn(testServer('redis-server'), args, { stdio: 'ignore', cwd: directory });
+    await eventually(() => askRedis(port, isReady));
   };
   const kill = async (): Promise<void> => {
     const running = child;
@@ -69,8 +79,15 @@ export async function startRedisServer(extraArguments: readonly string[] = []): 
     await exited;
   };
   const signal = (name: 'SIGSTOP' | 'SIGCONT') => (): void => void child?.kill(name);
+  const stop = async (): Promise<void> => {
+    await kill();
+    await rm(directory, { recursive: true, force: true });
+  };
 
-  await start();
+  await start().catch(async (error: unknown) => {
+    await stop();
+    throw error;
+  });
   return {
     url: `redis://127.0.0.1:${port}`,
     port,
@@ -82,9 +99,25 @@ export async function startRedisServer(extraArguments: readonly string[] = []): 
     },
     pause: signal('SIGSTOP'),
     resume: signal('SIGCONT'),
-    async stop() {
-      await kill();
-      await rm(directory, { recursive: true, force: true });
-    },
+    stop,
   };
+}
+
+/** Arguments of a server without snapshots in a directory of its own. */
+export const serverArguments = (port: number, directory: string): string[] => ['--port', String(port), '--bind', '127.0.0.1', '--dir', directory, '--save', '', '--daemonize', 'no'];
+
+/** A redis-server of the test's own, on a free port, with the given extra arguments (`['--appendonly', 'yes']`). Needs TEST_REDIS_SERVER_BIN. */
+export async function startRedisServer(extraArguments: readonly string[] = []): Promise<RedisServer> {
+  const [[port = 0], directory] = await Promise.all([freePorts(1), newRedisDirectory()]);
+  return runRedis({ port, directory, args: [...serverArguments(port, directory), ...extraArguments] });
+}
+
+const isInSync = async (redis: Redis): Promise<boolean> => (await redis.info('replication')).includes('master_link_status:up');
+
+/** A replica of that server, in step with it when it resolves (and again after `restart`, which needs the primary). */
+export async function startRedisReplica(of: RedisServer, extraArguments: readonly string[] = []): Promise<RedisServer> {
+  // A primary waits 5 s for more replicas before it sends its data.
+  await askRedis(of.port, (redis) => redis.config('SET', 'repl-diskless-sync-delay', '0'));
+  const [[port = 0], directory] = await Promise.all([freePorts(1), newRedisDirectory()]);
+  return runRedis({ port, directory, args: [...serverArguments(port, directory), '--replicaof', '127.0.0.1', String(of.port), ...extraArguments], isReady: isInSync });
 }

@@ -3,6 +3,8 @@ export const serverVariables = {
   postgres: 'TEST_DATABASE_URL',
   redis: 'TEST_REDIS_URL',
   'redis-server': 'TEST_REDIS_SERVER_BIN',
+  'redis-cluster': 'TEST_REDIS_CLUSTER_URL',
+  'redis-8': 'TEST_REDIS_8_URL',
   elasticsearch: 'TEST_ELASTICSEARCH_URL',
   qdrant: 'TEST_QDRANT_URL',
   shared: 'MILLRACE_SHARED',

@@ -1,7 +1,7 @@
-import { closeRedis } from '@millrace/redis-kit';
-import type { Redis } from 'ioredis';
+import { closeRedis, createUnblocker, onReconnect } from '@millrace/redis-kit';
+import type { Redis } from '@millrace/redis-kit';
 
-/** One connection that runs one blocking command at a time, and another that can end it. */
+/** One connection that runs one blocking command at a time on a stream, and another that can end it. */
 export interface BlockingReader {
   run<T>(command: (redis: Redis) => Promise<T>): Promise<T>;
   /** Ends the blocking command as if its time were up (CLIENT UNBLOCK). Dropping the connection instead would strand what it was just given. */
@@ -11,33 +11,33 @@ export interface BlockingReader {
   close(): Promise<void>;
 }
 
-export function createBlockingReader(redis: Redis, control: Redis): BlockingReader {
-  let clientId: number | undefined;
-  let isConnectedOnce = redis.status === 'ready';
+export interface BlockingReaderOptions {
+  readonly redis: Redis;
+  readonly control: Redis;
+  /** What is read: on a cluster its node is the one that keeps the command waiting. */
+  readonly stream: string;
+}
+
+export function createBlockingReader({ redis, control, stream }: BlockingReaderOptions): BlockingReader {
+  const unblocker = createUnblocker(redis, control);
   let hasReconnected = false;
   let isBusy = false;
-  redis.on('ready', () => {
-    hasReconnected = isConnectedOnce;
-    isConnectedOnce = true;
-    clientId = undefined;
+  onReconnect(redis, () => {
+    hasReconnected = true;
   });
 
   return {
     async run(command) {
       isBusy = true;
       try {
-        // Ids are a connection's: ask again after each reconnect.
-        clientId ??= await redis.client('ID');
+        await unblocker.prepare(stream);
         return await command(redis);
       } finally {
         isBusy = false;
       }
     },
     interrupt() {
-      if (!isBusy) return;
-      // Nothing can have been delivered over a connection that is not there: the waiting command is rejected.
-      if (redis.status !== 'ready') void closeRedis(redis);
-      else if (clientId !== undefined) control.client('UNBLOCK', clientId).catch(() => undefined);
+      if (isBusy) unblocker.unblock();
     },
     takeReconnected() {
       const was = hasReconnected;

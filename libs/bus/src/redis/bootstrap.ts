@@ -1,5 +1,4 @@
-import type { TopicKeys } from '@millrace/redis-kit';
-import type { Redis } from 'ioredis';
+import type { Redis, TopicKeys } from '@millrace/redis-kit';
 import { pause } from '../backoff.ts';
 import { endBootstrap, takeBootstrap } from './scripts/group.ts';
 

@@ -1,5 +1,4 @@
-import type { Keys } from '@millrace/redis-kit';
-import type { Redis } from 'ioredis';
+import type { Keys, Redis } from '@millrace/redis-kit';
 import { backoffMs, pause } from '../backoff.ts';
 import { describeError } from '../errors.ts';
 import type { BlockingReader } from './blocking-reader.ts';
@@ -10,7 +9,7 @@ import { isSetCurrent, keysOf, PartitionMismatchError, readLayout } from './layo
 
 export interface BroadcastSubscriptionDeps extends Omit<BroadcastDeps, 'stream' | 'reader'> {
   readonly control: Redis;
-  readonly openReader: () => BlockingReader;
+  readonly openReader: (stream: string) => BlockingReader;
   readonly keys: Keys;
   readonly partitions: number | undefined;
 }
@@ -39,7 +38,7 @@ async function follow(deps: BroadcastSubscriptionDeps, stop: AbortSignal, firstT
       const layout = await readLayout(control, keys, topic.name, deps.partitions);
       failures = 0;
       const partitions = keysOf(keys, topic.name, layout.current);
-      const started = partitions.map(({ stream }) => startBroadcast({ ...deps, stream, reader: deps.openReader() }));
+      const started = partitions.map(({ stream }) => startBroadcast({ ...deps, stream, reader: deps.openReader(stream) }));
       void Promise.all(started.map(({ registered }) => registered)).then(() => firstTry.resolve());
       await untilMoved(() => isSetCurrent(control, keys, topic.name, layout.current), stop);
       await Promise.all(started.map((one) => one.close()));

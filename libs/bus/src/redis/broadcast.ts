@@ -1,5 +1,5 @@
 import { asEntries, asFields, asList, asText, compareStreamIds } from '@millrace/redis-kit';
-import type { Redis } from 'ioredis';
+import type { Redis } from '@millrace/redis-kit';
 import { backoffMs, pause } from '../backoff.ts';
 import type { BatchHandler } from '../bus.ts';
 import { decodeEntry } from '../codec.ts';

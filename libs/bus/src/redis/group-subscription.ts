@@ -1,5 +1,4 @@
-import type { Keys, TopicKeys } from '@millrace/redis-kit';
-import type { Redis } from 'ioredis';
+import type { Keys, Redis, TopicKeys } from '@millrace/redis-kit';
 import { startAssignment } from '../assignment.ts';
 import type { Lease } from '../assignment.ts';
 import { backoffMs, pause } from '../backoff.ts';
@@ -26,7 +25,7 @@ export interface GroupSubscriptionDeps {
   readonly handle: BatchHandler<AnyEvent>;
   readonly onGroupCreated: (() => Promise<void>) | undefined;
   readonly control: Redis;
-  readonly openReader: () => BlockingReader;
+  readonly openReader: (stream: string) => BlockingReader;
   readonly keys: Keys;
   /** As configured; undefined: whatever the topic has. */
   readonly partitions: number | undefined;
@@ -151,7 +150,7 @@ interface PartitionToStart {
 function startPartition(deps: GroupSubscriptionDeps, { of, partition, bootstrap, lease, lost }: PartitionToStart): Consumer {
   const { topic, group, consumer, control, handle, consumerOptions, logger, metrics } = deps;
   const log = createRedisGroupLog({
-    reader: deps.openReader(), control, keys: of, group, consumer, canBootstrap: bootstrap !== undefined,
+    reader: deps.openReader(of.stream), control, keys: of, group, consumer, canBootstrap: bootstrap !== undefined,
     ...(lease ? { lease: lease.value } : {}),
   });
   return startConsumer({

@@ -1,6 +1,5 @@
 import { asEntries, asFields, asList, asText, compareStreamIds, splitStreamId } from '@millrace/redis-kit';
-import type { Redis } from 'ioredis';
-import type { Keys } from '@millrace/redis-kit';
+import type { Keys, Redis } from '@millrace/redis-kit';
 import { keysOf, peekLayout } from './layout.ts';
 import { countEntries } from './scripts/trim.ts';
 

@@ -1,8 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import { asFields, asText } from '@millrace/redis-kit';
-import type { Keys, TopicKeys } from '@millrace/redis-kit';
-import type { Redis } from 'ioredis';
+import type { Keys, Redis, TopicKeys } from '@millrace/redis-kit';
 import { changeLayout, CLOSED, endDraining, isDrained, openLayout, openPartition } from './scripts/layout.ts';
 
 /**

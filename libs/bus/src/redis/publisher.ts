@@ -1,5 +1,4 @@
-import type { Keys, TopicKeys } from '@millrace/redis-kit';
-import type { Redis } from 'ioredis';
+import type { Keys, Redis, TopicKeys } from '@millrace/redis-kit';
 import { encodeWireEvent, wireNames, wireValues } from '../codec.ts';
 import type { WireEvent } from '../codec.ts';
 import { SinkUnavailableError } from '../errors.ts';

@@ -1,6 +1,5 @@
 import { asEntries, asList, asText, asTexts } from '@millrace/redis-kit';
-import type { RedisScript, TopicKeys } from '@millrace/redis-kit';
-import type { Redis } from 'ioredis';
+import type { Redis, RedisScript, TopicKeys } from '@millrace/redis-kit';
 import type { RawEntry } from '../codec.ts';
 import { GroupMissingError, LeaseLostError } from '../errors.ts';
 import type { Claim, GroupLog } from '../group-log.ts';

@@ -1,6 +1,5 @@
 import { asList, asText, asTexts } from '@millrace/redis-kit';
-import type { TopicKeys } from '@millrace/redis-kit';
-import type { Redis } from 'ioredis';
+import type { Redis, TopicKeys } from '@millrace/redis-kit';
 import type { LeaseTable } from '../assignment.ts';
 import { acquireLease, joinMembers, renewLease } from './scripts/leases.ts';
 

@@ -1,7 +1,7 @@
 import { hostname } from 'node:os';
 import { closeRedis, createKeys } from '@millrace/redis-kit';
 import type { Keys, RedisRole } from '@millrace/redis-kit';
-import type { Redis } from 'ioredis';
+import type { Redis } from '@millrace/redis-kit';
 import type { Registry } from 'prom-client';
 import type { BatchHandler, BroadcastOptions, EventBus, GroupOptions, Subscription } from '../bus.ts';
 import { eraseHandler } from '../codec.ts';
@@ -111,7 +111,7 @@ function consume(control: Redis, options: Options, { topic, subscribeOptions, ha
     topic, group, handle, control, keys, leaseMs, logger, metrics,
     consumer: consumer.name,
     onGroupCreated: subscribeOptions.onGroupCreated && (async () => subscribeOptions.onGroupCreated?.()),
-    openReader: () => createBlockingReader(options.connect('blocking'), control),
+    openReader: (stream) => createBlockingReader({ redis: options.connect('blocking'), control, stream }),
     partitions: options.partitions[topic.name],
     consumerOptions: {
       ordering: subscribeOptions.ordering ?? 'none', batchSize: subscribeOptions.batchSize ?? options.batchSize, blockMs: subscribeOptions.blockMs ?? options.blockMs,
@@ -130,7 +130,7 @@ function consume(control: Redis, options: Options, { topic, subscribeOptions, ha
 function broadcast(control: Redis, options: Options, { topic, subscribeOptions, handle }: Wanted<BroadcastOptions>): Started {
   return startBroadcastSubscription({
     topic, control, handle, keys: options.keys, partitions: options.partitions[topic.name],
-    openReader: () => createBlockingReader(options.connect('blocking'), control),
+    openReader: (stream) => createBlockingReader({ redis: options.connect('blocking'), control, stream }),
     onGap: async () => subscribeOptions.onGap?.(),
     batchSize: subscribeOptions.batchSize ?? options.batchSize,
     blockMs: subscribeOptions.blockMs ?? options.blockMs,

@@ -1,6 +1,5 @@
-import { asFields, asList, asText, asTexts, infoFields } from '@millrace/redis-kit';
-import type { Keys, TopicKeys } from '@millrace/redis-kit';
-import type { Redis } from 'ioredis';
+import { asFields, asList, asText, asTexts, infoOfMasters } from '@millrace/redis-kit';
+import type { Keys, Redis, TopicKeys } from '@millrace/redis-kit';
 import type { BusLogger, BusMetrics } from '../metrics.ts';
 import type { Topic } from '../topic.ts';
 import { finishDraining, keysOf, peekLayout } from './layout.ts';
@@ -67,8 +66,8 @@ async function trimUntilDone({ control, logger, metrics }: TrimDeps, topic: Topi
   }
 }
 
-/** Used memory of maxmemory; 0 where there is no bound. */
+/** Used memory of maxmemory, of the fullest master; 0 where there is no bound. */
 async function memoryShare(redis: Redis): Promise<number> {
-  const [used, bound] = await infoFields(redis, ['used_memory', 'maxmemory']);
-  return Number(bound ?? 0) > 0 ? Number(used ?? 0) / Number(bound) : 0;
+  const masters = await infoOfMasters(redis, ['used_memory', 'maxmemory']);
+  return Math.max(0, ...masters.map(([used, bound]) => (Number(bound ?? 0) > 0 ? Number(used ?? 0) / Number(bound) : 0)));
 }
