@@ -1,5 +1,5 @@
 export { eventually } from './eventually.ts';
-export { testServer } from './servers.ts';
+export { serverVariables, testServer } from './servers.ts';
 export type { TestServer } from './servers.ts';
 export { describeWith } from './describe-with.ts';
 export { uniqueName } from './unique-name.ts';
