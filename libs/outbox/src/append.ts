@@ -9,19 +9,26 @@ export interface StreamState {
   readonly lastId: string;
 }
 
-export type Appended = { readonly kind: 'ok'; readonly lastId: string } | { readonly kind: 'lost'; readonly state: StreamState };
+export type Appended =
+  | { readonly kind: 'ok'; readonly lastId: string }
+  | { readonly kind: 'lost'; readonly state: StreamState }
+  /** The topic has other partitions by now, or Redis was flushed: nothing was appended. */
+  | { readonly kind: 'moved' };
 
 /** What must hold for an append: the epoch is ours, and nothing up to `lastId` has been lost. */
 export interface Fence {
+  /** The partition's mark: the layout that it belongs to. Empty: not looked at. */
+  readonly layoutId: string;
   readonly epoch: string;
   readonly lastId: string;
 }
 
 /**
- * KEYS stream, epoch; ARGV our epoch, last id that must be there, number of fields, their names, then each entry's values ('' = left out).
- * {'ok', id of the last entry} | {'lost', epoch, last id}
+ * KEYS stream, epoch, mark; ARGV layout id ('' = any), our epoch, last id that must be there, number of fields, their names, then each entry's
+ * values ('' = left out). {'ok', id of the last entry} | {'lost', epoch, last id} | {'moved'}
  */
 const append = defineScript(`
+if ARGV[1] ~= '' and redis.call('GET', KEYS[3]) ~= ARGV[1] then return {'moved'} end
 local last = '0-0'
 if redis.call('EXISTS', KEYS[1]) == 1 then
   local info = redis.call('XINFO', 'STREAM', KEYS[1])
@@ -35,18 +42,18 @@ local function split(id)
 end
 local epoch = redis.call('GET', KEYS[2])
 local ms, number = split(last)
-local wantedMs, wantedNumber = split(ARGV[2])
-if epoch ~= ARGV[1] or ms < wantedMs or (ms == wantedMs and number < wantedNumber) then return {'lost', epoch or '', last} end
-local width = tonumber(ARGV[3])
+local wantedMs, wantedNumber = split(ARGV[3])
+if epoch ~= ARGV[2] or ms < wantedMs or (ms == wantedMs and number < wantedNumber) then return {'lost', epoch or '', last} end
+local width = tonumber(ARGV[4])
 if width == 0 then return {'ok', last} end
 local call, values = redis.call, ARGV
 local entry = {'XADD', KEYS[1], '*'}
-for i = 4 + width, #values, width do
+for i = 5 + width, #values, width do
   local n = 3
   for j = 0, width - 1 do
     local value = values[i + j]
     if value ~= '' then
-      entry[n + 1] = values[4 + j]
+      entry[n + 1] = values[5 + j]
       entry[n + 2] = value
       n = n + 2
     end
@@ -66,8 +73,9 @@ export interface Entries {
  * Rejects where Redis does not answer within `timeoutMs`; the entries may have been appended then.
  */
 export async function appendFenced(redis: Redis, keys: TopicKeys, fence: Fence, { names, values, timeoutMs }: Entries & { readonly timeoutMs: number }): Promise<Appended> {
-  const reply = append(redis, [keys.stream, keys.epoch], [fence.epoch, fence.lastId, names.length, ...names, ...values]);
+  const reply = append(redis, [keys.stream, keys.epoch, keys.layout], [fence.layoutId, fence.epoch, fence.lastId, names.length, ...names, ...values]);
   const [kind, first, second] = asList(await within(timeoutMs, reply));
+  if (kind === 'moved') return { kind: 'moved' };
   if (kind === 'ok') return { kind: 'ok', lastId: asText(first) };
   return { kind: 'lost', state: { epoch: asText(first) === '' ? undefined : asText(first), lastId: asText(second) } };
 }
@@ -75,8 +83,8 @@ export async function appendFenced(redis: Redis, keys: TopicKeys, fence: Fence, 
 /** The same look without a fence. */
 export async function readStreamState(redis: Redis, keys: TopicKeys, timeoutMs: number): Promise<StreamState> {
   // No epoch is empty text, so the fence cannot hold.
-  const answer = await appendFenced(redis, keys, { epoch: '', lastId: '0-0' }, { names: [], values: [], timeoutMs });
-  if (answer.kind === 'ok') throw new Error('an empty epoch was accepted');
+  const answer = await appendFenced(redis, keys, { layoutId: '', epoch: '', lastId: '0-0' }, { names: [], values: [], timeoutMs });
+  if (answer.kind !== 'lost') throw new Error('an empty epoch was accepted');
   return answer.state;
 }
 

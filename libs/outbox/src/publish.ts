@@ -23,10 +23,13 @@ export interface PublishDeps {
   isLeading(): boolean;
 }
 
-/** One topic's stream as the active relay sees it. */
+/** One partition of a topic as the active relay sees it. */
 export interface RelayStream {
   readonly topic: Topic;
   readonly keys: TopicKeys;
+  readonly layoutId: string;
+  /** Is the row's event of this partition? Heartbeats are of all. */
+  readonly holds: (row: EventRow) => boolean;
   /** Undefined until the stream is known to hold everything that was published. */
   fence: Fence | undefined;
 }
@@ -36,7 +39,7 @@ export class SupersededError extends Error {
   override readonly name = 'SupersededError';
 }
 
-/** The stream is behind what was committed, or is not ours any more: establish it again. */
+/** The stream is behind what was committed, is not ours any more, or its topic has moved to other partitions: establish the topic again. */
 export class StreamLostError extends Error {
   override readonly name = 'StreamLostError';
   readonly stream: string;
@@ -67,6 +70,8 @@ async function append(deps: PublishDeps, stream: RelayStream, fence: Fence, rows
   throw new StreamLostError(stream.topic.name);
 }
 
+export type Streams = readonly RelayStream[];
+
 /** The fence's check without events. */
 export const checkStream = async (deps: PublishDeps, stream: RelayStream): Promise<void> => {
   if (stream.fence) await append(deps, stream, stream.fence, []);
@@ -77,7 +82,7 @@ export const checkStream = async (deps: PublishDeps, stream: RelayStream): Promi
  * a batch's rows in the outbox (they may be in the stream already: repeated, which is harmless) or published. The next batch is claimed while
  * one is appended, but appended only after that one's commit. Goes on while batches are full and `mayGoOn`; tells whether the last one was full.
  */
-export async function publishBatches(deps: PublishDeps, streams: ReadonlyMap<string, RelayStream>, mayGoOn: () => boolean): Promise<boolean> {
+export async function publishBatches(deps: PublishDeps, streams: Streams, mayGoOn: () => boolean): Promise<boolean> {
   for (let claimed = await claimBatch(deps, streams); ; ) {
     const next = claimed.isFull && mayGoOn() ? claimBatch(deps, streams) : undefined;
     // Looked at below, after this batch.
@@ -103,12 +108,12 @@ interface Claimed {
 
 const charactersOf = (rows: readonly EventRow[]): number => rows.reduce((sum, row) => sum + row[6].length, 0);
 
-async function claimBatch({ pool, statements, batchSize }: PublishDeps, streams: ReadonlyMap<string, RelayStream>): Promise<Claimed> {
+async function claimBatch({ pool, statements, batchSize }: PublishDeps, streams: Streams): Promise<Claimed> {
   const client = await pool.connect();
   try {
     await client.query('begin');
     const limit = batchSize.limit();
-    const { rows } = await client.query({ name: 'outbox claim', text: statements.claim, values: [[...streams.keys()], limit], rowMode: 'array' }).then(asEventRows);
+    const { rows } = await client.query({ name: 'outbox claim', text: statements.claim, values: [[...new Set(streams.map(({ topic }) => topic.name))], limit], rowMode: 'array' }).then(asEventRows);
     batchSize.weighed(rows.length, charactersOf(rows));
     return { client, rows, isFull: rows.length === limit };
   } catch (error) {
@@ -126,7 +131,7 @@ async function giveBack({ client }: Pick<Claimed, 'client'>): Promise<void> {
   client.release(!isUsable);
 }
 
-async function publishClaimed(deps: PublishDeps, streams: ReadonlyMap<string, RelayStream>, claimed: Claimed): Promise<void> {
+async function publishClaimed(deps: PublishDeps, streams: Streams, claimed: Claimed): Promise<void> {
   const { client, rows } = claimed;
   try {
     const fences = rows.length > 0 ? await publishRows(deps, client, streams, rows) : [];
@@ -143,15 +148,16 @@ async function publishClaimed(deps: PublishDeps, streams: ReadonlyMap<string, Re
 /** pg types a row in array mode as unknown[]; the statement's columns are all text. */
 const asEventRows = ({ rows }: { readonly rows: readonly unknown[] }): { readonly rows: readonly EventRow[] } => ({ rows: rows.filter((row): row is EventRow => Array.isArray(row)) });
 
-async function publishRows(deps: PublishDeps, client: PoolClient, streams: ReadonlyMap<string, RelayStream>, rows: readonly EventRow[]): Promise<readonly (readonly [RelayStream, Fence])[]> {
+async function publishRows(deps: PublishDeps, client: PoolClient, streams: Streams, rows: readonly EventRow[]): Promise<readonly (readonly [RelayStream, Fence])[]> {
   const fences: (readonly [RelayStream, Fence])[] = [];
-  for (const [name, stream] of streams) {
-    const own = streams.size === 1 ? rows : rows.filter((row) => row[1] === name);
+  for (const stream of streams) {
+    const own = streams.length === 1 ? rows : rows.filter((row) => row[1] === stream.topic.name && stream.holds(row));
     const [first, last] = [own[0], own.at(-1)];
     if (!first || !last) continue;
+    const name = stream.keys.stream;
     if (!stream.fence) throw new StreamLostError(name);
     const lastId = await append(deps, stream, stream.fence, own);
-    fences.push([stream, { epoch: stream.fence.epoch, lastId }]);
+    fences.push([stream, { ...stream.fence, lastId }]);
     const [ms, number] = splitStreamId(lastId);
     await client.query({ name: 'outbox batch', text: deps.statements.insertBatch, values: [first[0], name, first[9], last[9], ms, number, own.length] });
     deps.metrics.batch(name, own.length);
@@ -166,7 +172,7 @@ async function publishRows(deps: PublishDeps, client: PoolClient, streams: Reado
  */
 export async function establishStream(deps: PublishDeps, stream: RelayStream): Promise<void> {
   const { pool, statements } = deps;
-  const name = stream.topic.name;
+  const name = stream.keys.stream;
   await pool.query(statements.ensureState, [name, randomUUID()]);
   const known = (await pool.query<{ epoch: string; republish_from: string | null }>(statements.readState, [name])).rows[0];
   if (!known) throw new Error('relay_state has no row for the stream');
@@ -181,15 +187,15 @@ export async function establishStream(deps: PublishDeps, stream: RelayStream): P
 
   if (from === null) {
     const last = (await pool.query<{ last_id: string }>(statements.lastBatch, [name])).rows[0];
-    stream.fence = { epoch, lastId: last?.last_id ?? '0-0' };
+    stream.fence = { layoutId: stream.layoutId, epoch, lastId: last?.last_id ?? '0-0' };
     return;
   }
   deps.metrics.lost(name);
   deps.logger.warn({ stream: name, fromBatch: from, lastId: found.lastId }, 'stream has lost entries: publishing them again');
-  stream.fence = await replay(deps, stream, { epoch, lastId: found.lastId }, from);
+  stream.fence = await replay(deps, stream, { layoutId: stream.layoutId, epoch, lastId: found.lastId }, from);
 }
 
-async function firstLostBatch({ pool, statements }: PublishDeps, name: string, { epoch, lastId }: StreamState): Promise<string | null> {
+export async function firstLostBatch({ pool, statements }: PublishDeps, name: string, { epoch, lastId }: StreamState): Promise<string | null> {
   const [ms, number] = epoch === undefined ? [-1, 0] : splitStreamId(lastId);
   return (await pool.query<{ id: string | null }>(statements.firstLost, [name, ms, number])).rows[0]?.id ?? null;
 }
@@ -202,7 +208,7 @@ const earlier = (a: string | null, b: string | null): string | null => {
 /** Appends the batches from `from` on again, in their old order, and records their new places. Returns the fence after the last one. */
 async function replay(deps: PublishDeps, stream: RelayStream, start: Fence, from: string): Promise<Fence> {
   const { pool, statements } = deps;
-  const name = stream.topic.name;
+  const name = stream.keys.stream;
   let fence = start;
   let total = 0;
   for (let next = from; ; ) {
@@ -212,10 +218,11 @@ async function replay(deps: PublishDeps, stream: RelayStream, start: Fence, from
     const chunk = batches.filter((batch, index) => (entries += batch.entries) <= limit || index === 0);
     const [first, last] = [chunk[0], chunk.at(-1)];
     if (!first || !last) break;
-    const { rows } = await pool.query({ text: statements.publishedRows, values: [name, first.id, last.id], rowMode: 'array' }).then(asEventRows);
-    deps.batchSize.weighed(rows.length, charactersOf(rows));
+    const all = (await pool.query({ text: statements.publishedRows, values: [stream.topic.name, first.id, last.id], rowMode: 'array' }).then(asEventRows)).rows;
+    deps.batchSize.weighed(all.length, charactersOf(all));
+    const rows = all.filter(stream.holds);
     if (!deps.isLeading()) throw new SupersededError('the leadership was lost during a replay');
-    fence = { epoch: fence.epoch, lastId: await append(deps, stream, fence, rows) };
+    fence = { ...fence, lastId: await append(deps, stream, fence, rows) };
     const [ms, number] = splitStreamId(fence.lastId);
     const advanced = await pool.query(statements.advanceReplay, [name, first.id, last.id, ms, number, fence.epoch]);
     if (advanced.rowCount === 0) throw new SupersededError('another relay has set a new epoch');

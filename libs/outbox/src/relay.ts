@@ -10,8 +10,10 @@ import type { Leadership } from './leadership.ts';
 import { createRelayMetrics } from './metrics.ts';
 import type { RelayMetrics } from './metrics.ts';
 import { maintainPartitions } from './partitions.ts';
-import { checkStream, establishStream, publishBatches, StreamLostError, SupersededError } from './publish.ts';
-import type { PublishDeps, RelayStream } from './publish.ts';
+import { checkStream, publishBatches, StreamLostError, SupersededError } from './publish.ts';
+import type { PublishDeps } from './publish.ts';
+import { checkDraining, establishTopic } from './relay-topic.ts';
+import type { RelayTopic } from './relay-topic.ts';
 import { createSignal } from './signal.ts';
 import type { Signal } from './signal.ts';
 import { createBatchSize } from './batch-size.ts';
@@ -32,6 +34,8 @@ export interface RelayOptions {
   readonly topics: readonly Topic[];
   readonly channel?: string;
   readonly keys?: Keys;
+  /** Partitions by topic, as configured: with another number in Redis nothing is published. Default: whatever a topic has; one for a new one. */
+  readonly partitions?: Readonly<Record<string, number>>;
   readonly pollMs?: number;
   /** How long a claim's transaction may wait for Redis. */
   readonly appendTimeoutMs?: number;
@@ -55,7 +59,7 @@ interface RelayState {
   readonly statements: Statements;
   readonly stop: AbortSignal;
   readonly wake: Signal;
-  readonly streams: ReadonlyMap<string, RelayStream>;
+  readonly topics: readonly RelayTopic[];
   readonly batchSize: BatchSize;
   leadership: Leadership | undefined;
   redis: Redis | undefined;
@@ -73,7 +77,7 @@ const PARTITIONS_MS = 300_000;
  */
 export function createRelay(given: RelayOptions): Relay {
   const options = {
-    channel: outboxChannel(given.schema), keys: createKeys(), pollMs: 100, appendTimeoutMs: 2_000, checkMs: 1_000, heartbeatMs: 0, logger: silentLogger, ...given,
+    channel: outboxChannel(given.schema), keys: createKeys(), partitions: {}, pollMs: 100, appendTimeoutMs: 2_000, checkMs: 1_000, heartbeatMs: 0, logger: silentLogger, ...given,
   };
   const stopping = new AbortController();
   const state: RelayState = {
@@ -82,7 +86,7 @@ export function createRelay(given: RelayOptions): Relay {
     statements: createStatements(given.schema),
     stop: stopping.signal,
     wake: createSignal(),
-    streams: new Map(given.topics.map((topic) => [topic.name, { topic, keys: options.keys.topic(topic.name), fence: undefined }])),
+    topics: given.topics.map((topic) => ({ topic, partitions: options.partitions[topic.name], streams: [], draining: [] })),
     batchSize: createBatchSize(),
     leadership: undefined,
     redis: undefined,
@@ -125,7 +129,7 @@ async function run(state: RelayState): Promise<void> {
 /** Until the leadership is gone or the relay is closed. */
 async function lead(state: RelayState, leadership: Leadership): Promise<void> {
   const { options, stop, wake } = state;
-  for (const stream of state.streams.values()) stream.fence = undefined;
+  for (const topic of state.topics) topic.streams = [];
   Object.assign(state.due, { check: 0, backlog: 0, partitions: 0, heartbeat: performance.now() + options.heartbeatMs });
   for (let failures = 0; leadership.isHeld() && !stop.aborted; ) {
     try {
@@ -150,7 +154,7 @@ async function lead(state: RelayState, leadership: Leadership): Promise<void> {
 
 /** What is due, then batches for up to `checkMs`. Tells whether more may be waiting. */
 async function round(state: RelayState, leadership: Leadership): Promise<boolean> {
-  const { options, streams, due } = state;
+  const { options, topics, due } = state;
   const deps: PublishDeps = {
     pool: options.pool, redis: await readyRedis(state), statements: state.statements, appendTimeoutMs: options.appendTimeoutMs, batchSize: state.batchSize,
     logger: options.logger, metrics: state.metrics, isLeading: () => leadership.isHeld(),
@@ -160,21 +164,32 @@ async function round(state: RelayState, leadership: Leadership): Promise<boolean
     await maintainPartitions(options.pool, state.statements, { logger: options.logger });
     due.partitions = now + PARTITIONS_MS;
   }
-  for (const stream of streams.values()) if (!stream.fence) await establishStream(deps, stream);
+  for (const topic of topics) if (topic.streams.length === 0 || topic.streams.some(({ fence }) => !fence)) await establishTopic(deps, options.keys, topic);
+  const streams = topics.flatMap((topic) => topic.streams);
   if (now >= due.check) {
-    await Promise.all([leadership.check(), ...[...streams.values()].map((stream) => checkStream(deps, stream))]);
+    await Promise.all([leadership.check(), ...streams.map((stream) => checkStream(deps, stream)), ...topics.map((topic) => loseWith(topic, checkDraining(deps, topic)))]);
     due.check = now + options.checkMs;
   }
   if (options.heartbeatMs > 0 && now >= due.heartbeat) {
-    for (const name of streams.keys()) await options.pool.query(state.statements.heartbeat, [name]);
+    for (const { topic } of topics) await options.pool.query(state.statements.heartbeat, [topic.name]);
     due.heartbeat = now + options.heartbeatMs;
   }
   if (now >= due.backlog) {
-    const backlog = (await options.pool.query<{ events: number; age_seconds: number }>(state.statements.backlog, [[...streams.keys()]])).rows[0];
+    const backlog = (await options.pool.query<{ events: number; age_seconds: number }>(state.statements.backlog, [topics.map(({ topic }) => topic.name)])).rows[0];
     if (backlog) state.metrics.backlog(backlog.events, backlog.age_seconds);
     due.backlog = now + STATS_MS;
   }
   return publishBatches(deps, streams, () => leadership.isHeld() && !state.stop.aborted && performance.now() < due.check);
+}
+
+/** What a draining partition has lost is seen to when its topic is established again. */
+async function loseWith(topic: RelayTopic, check: Promise<void>): Promise<void> {
+  try {
+    await check;
+  } catch (error) {
+    if (error instanceof StreamLostError) topic.streams = [];
+    throw error;
+  }
 }
 
 /** Connected, so that no transaction waits for a connection; after a reconnect the streams are compared at once. */

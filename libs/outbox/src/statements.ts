@@ -31,6 +31,7 @@ export function createStatements(schema: string) {
     /** $1 stream, $2 epoch of a stream that has none yet */
     ensureState: `insert into ${state} (stream, epoch) values ($1, $2) on conflict (stream) do nothing`,
     readState: `select epoch, republish_from::text from ${state} where stream = $1`,
+    ...layoutStatements(batches, state),
     /** $1 stream */
     lastBatch: `select last_ms::text || '-' || last_number::text as last_id from ${batches} as batches where stream = $1 order by batches.id desc limit 1`,
     /** $1 stream, $2 ms, $3 number: the first batch that is not wholly in a stream which ends there */
@@ -65,3 +66,21 @@ export function createStatements(schema: string) {
 
 /** One row of `claim` or `publishedRows`, in `rowMode: 'array'`. */
 export type EventRow = readonly [batchId: string, stream: string, eventId: string, type: string, key: string, version: string, data: string, traceparent: string, timestamp: string, seq: string];
+
+/** For topics whose partitions have changed. */
+const layoutStatements = (batches: string, state: string) => ({
+  /** $1 topic, $2 what its partitions' names begin with */
+  knownStreams: `select stream from ${state} where stream = $1 or starts_with(stream, $2)`,
+  /** $1 name, $2 layout id */
+  rememberLayout: `insert into ${state} (stream, epoch) values ($1, $2) on conflict (stream) do update set epoch = excluded.epoch`,
+  /** $1 streams that are gone, $2 current streams, $3 from batch: the batches count as lost in the current ones, which replay their share. */
+  adoptBatches: `
+    insert into ${batches} (stream, id, first_seq, last_seq, last_ms, last_number, entries)
+    select target, old.id, old.first_seq, old.last_seq, 9007199254740991, 0, old.entries
+    from (select distinct on (id) * from ${batches} where stream = any($1::text[]) and id >= $3 order by id) as old, unnest($2::text[]) as target
+    on conflict (stream, id) do update set last_ms = excluded.last_ms, last_number = 0`,
+  /** $1 streams */
+  forgetBatches: `delete from ${batches} where stream = any($1::text[])`,
+  /** $1 streams */
+  forgetStates: `delete from ${state} where stream = any($1::text[])`,
+});
