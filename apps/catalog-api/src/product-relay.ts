@@ -1,7 +1,7 @@
-import { createRedisStreamsBus } from '@millrace/bus';
+import { createRedisStreamsBus, parsePartitions } from '@millrace/bus';
 import type { Topic } from '@millrace/bus';
 import { createOutboxWaker, createRelay, outboxChannel } from '@millrace/outbox';
-import { connectRedis } from '@millrace/redis-kit';
+import { connectRedis, keysFor } from '@millrace/redis-kit';
 import type { Logger } from '@millrace/service';
 import type { Pool } from 'pg';
 import type { Registry } from 'prom-client';
@@ -30,9 +30,10 @@ const HEARTBEAT_MS = 10_000;
 export function startProductRelay({ config, pool, topic, logger, metrics }: ProductRelayDeps): ProductRelay {
   const connect = () => connectRedis(config.REDIS_URL, { role: 'background', name: 'catalog-api:relay' });
   const directUrl = config.DATABASE_DIRECT_URL ?? config.CATALOG_API_DATABASE_URL;
-  const relay = createRelay({ pool, directUrl, connect, schema: SCHEMA, topics: [topic], pollMs: config.RELAY_POLL_MS, heartbeatMs: HEARTBEAT_MS, logger, metrics });
+  const shared = { keys: keysFor(config.REDIS_URL), partitions: parsePartitions(config.BUS_PARTITIONS), logger, metrics };
+  const relay = createRelay({ ...shared, pool, directUrl, connect, schema: SCHEMA, topics: [topic], pollMs: config.RELAY_POLL_MS, heartbeatMs: HEARTBEAT_MS });
   const waker = createOutboxWaker(pool, { channel: outboxChannel(SCHEMA) });
-  const bus = createRedisStreamsBus({ connect: (role) => connectRedis(config.REDIS_URL, { role, name: 'catalog-api:trim' }), logger });
+  const bus = createRedisStreamsBus({ ...shared, connect: (role) => connectRedis(config.REDIS_URL, { role, name: 'catalog-api:trim' }) });
   const trim = async (): Promise<void> => {
     if (!relay.isLeading()) return;
     const removed = await bus.trimAcknowledged(topic, { keep: config.PRODUCT_STREAM_RETENTION_KEEP });

@@ -1,9 +1,9 @@
-import { createRedisStreamsBus } from '@millrace/bus';
+import { createRedisStreamsBus, parsePartitions } from '@millrace/bus';
 import { indexUpdates, productUpdates } from '@millrace/contracts';
 import { checkSchemaVersion, createKysely, createPool, waitForSchema } from '@millrace/database';
 import { parseModel } from '@millrace/embedding';
 import { createBacklogCheck, createExportReader, runAsLeader } from '@millrace/projection';
-import { connectRedis } from '@millrace/redis-kit';
+import { connectRedis, keysFor } from '@millrace/redis-kit';
 import { openIdentitySigner, runService, untilDone } from '@millrace/service';
 import { createCollections } from './collections.ts';
 import { configSchema } from './config.ts';
@@ -38,6 +38,7 @@ void runService({
     onClose(() => collections.close());
     const bus = createRedisStreamsBus({
       connect: (role) => connectRedis(config.REDIS_URL, { role, name: `embedding-worker:${role}` }), logger, metrics,
+      keys: keysFor(config.REDIS_URL), partitions: parsePartitions(config.BUS_PARTITIONS),
       batchSize: config.PRODUCT_STREAM_BATCH_SIZE, blockMs: config.PRODUCT_STREAM_BLOCK_MS, claimIdleMs: config.PRODUCT_STREAM_CLAIM_IDLE_MS,
       ...(config.PRODUCT_STREAM_CONSUMER !== undefined && { consumer: config.PRODUCT_STREAM_CONSUMER }),
     });

@@ -1,9 +1,9 @@
-import { createRedisStreamsBus } from '@millrace/bus';
+import { createRedisStreamsBus, parsePartitions } from '@millrace/bus';
 import { indexUpdates, productUpdates } from '@millrace/contracts';
 import { checkSchemaVersion, createKysely, createPool, waitForSchema } from '@millrace/database';
 import { authenticate, createHttpApp, startHttpServer } from '@millrace/http';
 import { createBacklogCheck, createExportReader, runAsLeader } from '@millrace/projection';
-import { closeRedis, connectRedis, createKeys } from '@millrace/redis-kit';
+import { closeRedis, connectRedis, keysFor } from '@millrace/redis-kit';
 import type { RedisRole } from '@millrace/redis-kit';
 import { openIdentitySigner, openIdentityVerifier, runService, untilDone } from '@millrace/service';
 import { adminRoutes } from './admin.routes.ts';
@@ -34,6 +34,7 @@ void runService({
     await waitForSchema(db, migrations, logger);
     health.addCheck('database', () => checkSchemaVersion(db, migrations));
     const connect = (role: RedisRole) => connectRedis(config.REDIS_URL, { role, name: `es-sync-worker:${role}` });
+    const keys = keysFor(config.REDIS_URL);
     const redis = connect('background');
     onClose(() => closeRedis(redis));
     const tracker = createSyncTracker(redis);
@@ -43,7 +44,7 @@ void runService({
     const indexes = createIndexes(admin);
     onClose(() => indexes.close());
     const bus = createRedisStreamsBus({
-      connect, logger, metrics, batchSize: config.PRODUCT_STREAM_BATCH_SIZE, blockMs: config.PRODUCT_STREAM_BLOCK_MS, claimIdleMs: config.PRODUCT_STREAM_CLAIM_IDLE_MS,
+      connect, keys, partitions: parsePartitions(config.BUS_PARTITIONS), logger, metrics, batchSize: config.PRODUCT_STREAM_BATCH_SIZE, blockMs: config.PRODUCT_STREAM_BLOCK_MS, claimIdleMs: config.PRODUCT_STREAM_CLAIM_IDLE_MS,
       ...(config.PRODUCT_STREAM_CONSUMER !== undefined && { consumer: config.PRODUCT_STREAM_CONSUMER }),
     });
     onClose(() => bus.close());
@@ -74,7 +75,7 @@ void runService({
     health.addCheck('backlog', backlog.check);
     await bus.subscribe(productUpdates, { group: GROUP, onGroupCreated: async () => void (await bootstrap()) }, followProducts({ tracker, indexes, bus, onHandled: backlog.progressed }));
     const schedule = await startSweepSchedule({
-      connect, logger, prefix: createKeys().jobsPrefix, queue: 'search-sweep', everyMs: config.SYNC_SWEEP_INTERVAL_MS,
+      connect, logger, prefix: keys.jobsPrefix, queue: 'search-sweep', everyMs: config.SYNC_SWEEP_INTERVAL_MS,
       run: createSweepRun({ readExport, tracker, indexes, admin, db, bus, logger, overlapMs: config.SYNC_SWEEP_OVERLAP_MS, asLeader: lead('sweep'), signal: stopping.signal }),
     });
     onClose(() => schedule.close());

@@ -6,7 +6,7 @@ export { createUnblocker } from './unblock.ts';
 export type { Unblocker } from './unblock.ts';
 export { isCluster, masterNodes } from './redis.ts';
 export type { Redis, SingleRedis } from './redis.ts';
-export { createKeys } from './keys.ts';
+export { createKeys, keysFor } from './keys.ts';
 export type { KeyOptions, Keys, TopicKeys, UserKeys } from './keys.ts';
 export { defineScript } from './script.ts';
 export type { RedisScript } from './script.ts';

@@ -1,3 +1,5 @@
+import { isClusterUrl } from './url.ts';
+
 /**
  * The one place where names of Redis keys are made (ARCHITECTURE, "Redis, three roles, and keys"). On a single instance the
  * stream of a topic with one partition is its bare name; with `cluster`, or with partitions, every name carries the hash tag
@@ -88,3 +90,6 @@ export function createKeys({ cluster = false }: KeyOptions = {}): Keys {
     jobsPrefix: cluster ? '{bull}' : 'bull',
   };
 }
+
+/** The keys of the server or cluster that a URL leads to. */
+export const keysFor = (url: string): Keys => createKeys({ cluster: isClusterUrl(url) });

@@ -20,7 +20,8 @@ export const publicHttpVariables = (defaultPort: number) => ({
 
 /** The bus and state Redis. */
 export const redisVariables = {
-  REDIS_URL: z.url({ protocol: /^rediss?$/ }).default('redis://127.0.0.1:6379').describe('Redis of the bus and of state (noeviction); REDIS_HOST/PORT/PASSWORD/DB are accepted too'),
+  REDIS_URL: z.url({ protocol: /^rediss?(-cluster|-sentinel)?$/ }).default('redis://127.0.0.1:6379').describe('Redis of the bus and of state (noeviction): redis://, rediss://, redis-cluster://host:port?node=host:port, redis-sentinel://host:port?node=host:port&sentinelServiceName=name; REDIS_HOST/PORT/PASSWORD/DB are accepted too'),
+  BUS_PARTITIONS: z.string().regex(/^[^=,\s]+=[1-9]\d{0,2}(,[^=,\s]+=[1-9]\d{0,2})*$/, 'must be a list such as product:updates=4,searches=2').optional().describe('Partitions of topics, the same for every service: product:updates=4,searches=2. A topic with another number in Redis refuses this service (millrace streams repartition). Default: whatever a topic has, one for a new one'),
 };
 
 /** Settings of a consumer of `product:updates`. */

@@ -12,6 +12,8 @@ import type { GroupLog } from '../group-log.ts';
 import type { BusLogger, BusMetrics } from '../metrics.ts';
 import type { Topic } from '../topic.ts';
 import type { BlockingReader } from './blocking-reader.ts';
+import { UnsupportedServerError } from './features.ts';
+import type { ServerFeatures } from './features.ts';
 import { isSetDrained, isSetOver, keysOf, PartitionMismatchError, readLayout } from './layout.ts';
 import type { PartitionSet } from './layout.ts';
 import { createRedisGroupLog } from './redis-group-log.ts';
@@ -30,6 +32,8 @@ export interface GroupSubscriptionDeps {
   /** As configured; undefined: whatever the topic has. */
   readonly partitions: number | undefined;
   readonly leaseMs: number;
+  /** Rejects with UnsupportedServerError where the server is too old. */
+  readonly probe: () => Promise<ServerFeatures>;
   readonly consumerOptions: Pick<ConsumerOptions, 'ordering' | 'batchSize' | 'blockMs' | 'claimIdleMs' | 'maxDeliveries' | 'retryBaseMs' | 'forgetConsumersMs'>;
   readonly logger: BusLogger;
   readonly metrics: BusMetrics;
@@ -73,6 +77,7 @@ async function follow(deps: GroupSubscriptionDeps, stop: AbortSignal, firstTry: 
   const { control, keys, topic, group, logger } = deps;
   for (let failures = 0; !stop.aborted; ) {
     try {
+      await deps.probe();
       const layout = await readLayout(control, keys, topic.name, deps.partitions);
       const isBehind = layout.draining !== undefined && !(await isSetDrained(control, keys, topic.name, { set: layout.draining, group }));
       const running = await consumeSet(deps, isBehind && layout.draining ? layout.draining : layout.current);
@@ -83,7 +88,7 @@ async function follow(deps: GroupSubscriptionDeps, stop: AbortSignal, firstTry: 
       await running.close();
     } catch (error) {
       failures += 1;
-      if (error instanceof PartitionMismatchError) firstTry.reject(error);
+      if (error instanceof PartitionMismatchError || error instanceof UnsupportedServerError) firstTry.reject(error);
       firstTry.resolve();
       if (failures === 1 || failures % 20 === 0) logger.warn({ topic: topic.name, group, failures, error: describeError(error) }, 'bus is not available: trying again');
       await pause(backoffMs(failures, deps.consumerOptions.retryBaseMs), stop);

@@ -23,14 +23,15 @@ const COUNTED = 100_000;
  * Lag of a group. Redis' own number is null or wrong after deletions below 8.2; ours is exact up to 100,000 unread entries, and a lower
  * bound beyond where Redis has no number. A group that does not exist lags by the whole stream.
  */
-export async function readLag(redis: Redis, stream: string, group: string): Promise<Lag> {
+export async function readLag(redis: Redis, stream: string, group: string, hasExactLag = false): Promise<Lag> {
   if ((await redis.exists(stream)) === 0) return { messages: 0, oldestAgeMs: 0 };
   const [info, groups, time] = await Promise.all([redis.xinfo('STREAM', stream), redis.xinfo('GROUPS', stream), redis.time()]);
   const streamInfo = asFields(info);
   const groupInfo = asList(groups).map(asFields).find((fields) => fields.get('name') === group);
   const delivered = groupInfo ? asText(groupInfo.get('last-delivered-id')) : '0-0';
   const pending = Number(groupInfo?.get('pending') ?? 0);
-  const unread = await countUnread(redis, stream, { streamInfo, entriesRead: groupInfo?.get('entries-read'), delivered });
+  const own = groupInfo?.get('lag');
+  const unread = hasExactLag && typeof own === 'number' ? own : await countUnread(redis, stream, { streamInfo, entriesRead: groupInfo?.get('entries-read'), delivered });
   const [firstUnread, oldestPending] = await Promise.all([
     unread > 0 ? redis.xrange(stream, `(${delivered}`, '+', 'COUNT', 1).then((entries) => asEntries(entries)[0]?.id) : undefined,
     pending > 0 ? redis.xpending(stream, group).then((summary) => asList(summary)[1]) : undefined,
@@ -40,13 +41,20 @@ export async function readLag(redis: Redis, stream: string, group: string): Prom
   return { messages: pending + unread, oldestAgeMs: oldest === undefined ? 0 : Math.max(0, nowMs - splitStreamId(oldest)[0]) };
 }
 
+export interface LagOf {
+  readonly topic: string;
+  readonly group: string;
+  /** The server's own number is right (features.ts). */
+  readonly hasExactLag?: boolean;
+}
+
 /** Over the partitions that are draining and the current ones. */
-export async function readGroupLag(redis: Redis, keys: Keys, topic: string, group: string): Promise<GroupLag> {
+export async function readGroupLag(redis: Redis, keys: Keys, { topic, group, hasExactLag = false }: LagOf): Promise<GroupLag> {
   const { current, draining } = await peekLayout(redis, keys, topic);
   let total: GroupLag = { messages: 0, oldestAgeMs: 0, deadLetters: 0 };
   for (const set of draining ? [draining, current] : [current]) {
     for (const of of keysOf(keys, topic, set)) {
-      const [lag, parked] = await Promise.all([readLag(redis, of.stream, group), redis.xlen(of.deadLetters(group))]);
+      const [lag, parked] = await Promise.all([readLag(redis, of.stream, group, hasExactLag), redis.xlen(of.deadLetters(group))]);
       total = { messages: total.messages + lag.messages, oldestAgeMs: Math.max(total.oldestAgeMs, lag.oldestAgeMs), deadLetters: total.deadLetters + parked };
     }
   }

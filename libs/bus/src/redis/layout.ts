@@ -34,6 +34,10 @@ export class PartitionMismatchError extends Error {
 /** The partition of a key, from 0: CRC-32 (ISO 3309) of its UTF-8 bytes, modulo the count. The same in every publisher and the outbox relay. */
 export const partitionOf = (key: string, count: number): number => (count === 1 ? 0 : crc32(key) % count);
 
+/** Reads BUS_PARTITIONS: `product:updates=4,searches=2`. Checked where the configuration is parsed. */
+export const parsePartitions = (text: string | undefined): Readonly<Record<string, number>> =>
+  Object.fromEntries((text ?? '').split(',').filter(Boolean).map((one): [string, number] => [one.slice(0, one.lastIndexOf('=')), Number(one.slice(one.lastIndexOf('=') + 1))]));
+
 /** Keys of each partition of a set, in order. */
 export const keysOf = (keys: Keys, topic: string, { first, count }: PartitionSet): readonly TopicKeys[] =>
   Array.from({ length: count }, (_, index) => keys.topic(topic, first + index, count));

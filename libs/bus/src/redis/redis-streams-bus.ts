@@ -14,8 +14,10 @@ import { startBroadcastSubscription } from './broadcast-subscription.ts';
 import { takeConsumerName } from './consumer-name.ts';
 import { startGroupSubscription } from './group-subscription.ts';
 import type { Started } from './group-subscription.ts';
+import { probeOnce } from './features.ts';
+import type { ServerFeatures } from './features.ts';
 import { readGroupLag } from './lag.ts';
-import type { Lag } from './lag.ts';
+import type { GroupLag } from './lag.ts';
 import { reportRegularly } from './lag-reporter.ts';
 import { createPublisher } from './publisher.ts';
 import { trimTopic } from './trim.ts';
@@ -50,7 +52,7 @@ export interface RedisStreamsBusOptions {
 
 export interface RedisStreamsBus extends EventBus {
   /** How far a group is behind, over all partitions. */
-  lag(topic: Topic, group: string): Promise<Lag>;
+  lag(topic: Topic, group: string): Promise<GroupLag>;
   /**
    * Removes entries that every group has acknowledged, oldest first, while more than `keep` are left. Returns how many went. A group that can
    * bootstrap and stands still is passed over (I7): it reads the export again before its next event. Also cuts dead letters to 30 days and
@@ -59,17 +61,18 @@ export interface RedisStreamsBus extends EventBus {
   trimAcknowledged(topic: Topic, options: TrimOptions): Promise<number>;
 }
 
-type Options = Required<Omit<RedisStreamsBusOptions, 'metrics'>> & { readonly metrics: BusMetrics };
+type Options = Required<Omit<RedisStreamsBusOptions, 'metrics'>> & { readonly metrics: BusMetrics; readonly probe: () => Promise<ServerFeatures> };
 
 /** The bus over Redis Streams, 7.0 or later. Its connections are its own and end with `close`. */
 export function createRedisStreamsBus(given: RedisStreamsBusOptions): RedisStreamsBus {
+  const control = given.connect('background');
+  const logger = given.logger ?? silentLogger;
   const options: Options = {
     batchSize: 64, blockMs: 2_000, claimIdleMs: 30_000, maxDeliveries: 5, retryBaseMs: 100, forgetConsumersMs: 3_600_000, leaseMs: 10_000,
     partitions: {}, maxInFlight: 16_777_216, maxWaiting: 67_108_864,
-    consumer: hostname(), keys: createKeys(), logger: silentLogger, ...given, metrics: createBusMetrics(given.metrics),
+    consumer: hostname(), keys: createKeys(), ...given, logger, metrics: createBusMetrics(given.metrics), probe: probeOnce(control, logger),
   };
-  const { keys, logger, metrics } = options;
-  const control = options.connect('background');
+  const { keys, metrics } = options;
   const open = new Set<Subscription>();
   let closing: Promise<void> | undefined;
   const publisher = createPublisher({ control, keys, metrics, maxInFlight: options.maxInFlight, maxWaiting: options.maxWaiting, partitionsOf: (topic) => options.partitions[topic] });
@@ -91,11 +94,15 @@ export function createRedisStreamsBus(given: RedisStreamsBusOptions): RedisStrea
       }
       return subscription;
     },
-    lag: (topic, group) => readGroupLag(control, keys, topic.name, group),
+    lag: (topic, group) => groupLag(control, options, topic.name, group),
     trimAcknowledged: (topic, trimOptions) => trimTopic({ control, keys, logger, metrics }, topic, trimOptions),
     close: () => (closing ??= Promise.all([...open].map((subscription) => subscription.close())).then(() => closeRedis(control))),
   };
 }
+
+/** With the server's own number where that is right. */
+const groupLag = async (control: Redis, { keys, probe }: Options, topic: string, group: string): Promise<GroupLag> =>
+  readGroupLag(control, keys, { topic, group, hasExactLag: (await probe()).hasExactLag });
 
 interface Wanted<O> {
   readonly topic: Topic;
@@ -108,7 +115,7 @@ function consume(control: Redis, options: Options, { topic, subscribeOptions, ha
   const { keys, metrics, logger, claimIdleMs, maxDeliveries, retryBaseMs, forgetConsumersMs, leaseMs } = options;
   const consumer = takeConsumerName(topic.name, group, subscribeOptions.consumer ?? options.consumer);
   const started = startGroupSubscription({
-    topic, group, handle, control, keys, leaseMs, logger, metrics,
+    topic, group, handle, control, keys, leaseMs, logger, metrics, probe: options.probe,
     consumer: consumer.name,
     onGroupCreated: subscribeOptions.onGroupCreated && (async () => subscribeOptions.onGroupCreated?.()),
     openReader: (stream) => createBlockingReader({ redis: options.connect('blocking'), control, stream }),
@@ -118,7 +125,7 @@ function consume(control: Redis, options: Options, { topic, subscribeOptions, ha
       claimIdleMs, maxDeliveries, retryBaseMs, forgetConsumersMs,
     },
   });
-  const reporter = reportRegularly(async () => metrics.lag({ topic: topic.name, group }, await readGroupLag(control, keys, topic.name, group)));
+  const reporter = reportRegularly(async () => metrics.lag({ topic: topic.name, group }, await groupLag(control, options, topic.name, group)));
   return {
     registered: started.registered,
     async close() {
