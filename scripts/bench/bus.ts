@@ -18,7 +18,7 @@ export async function run(): Promise<BenchRow[]> {
       ...(await benchBatches(changes, { name: 'flat events of 380 bytes', pairs: PAIRS, publishAtLeast: 0.9, consumeAtLeast: 0.7 })),
       ...(await benchBatches(products, { name: 'product:updates', pairs: PAIRS })),
       await benchOneByOne(changes),
-      await benchLatency(changes),
+      await benchLatency(),
       ...(await benchJobs(changes)),
       ...(await benchLongRun()),
     ];
