@@ -17,3 +17,6 @@ export { keysOf, parsePartitions, partitionOf, PartitionMismatchError, peekLayou
 export type { Layout, PartitionSet } from './redis/layout.ts';
 export { createMemoryBus } from './memory/memory-bus.ts';
 export type { DeadLetter, MemoryBus, MemoryBusOptions } from './memory/memory-bus.ts';
+export * from './admin/bus-admin.ts';
+export { createRedisBusAdmin } from './admin/redis-bus-admin.ts';
+export type { RedisBusAdminOptions } from './admin/redis-bus-admin.ts';

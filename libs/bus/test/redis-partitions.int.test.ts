@@ -180,6 +180,24 @@ describe('repartition', () => {
     await eventually(holds(() => expect(handlings.at(-1)?.event.n).toBe(2_500)));
   });
 
+  it('takes every group along: one whose consumers are away loses nothing, and none reads the export again', async () => {
+    const log: string[] = [];
+    const options = { group: 'g', onGroupCreated: async () => void log.push('export') };
+    const handle: BatchHandler<TestEvent> = async (events) => void log.push(...events.map(({ n }) => `event ${n}`));
+    const bus = openBus({ partitions: {} });
+    await publishAll(bus, topic, 3);
+    const subscription = await bus.subscribe(topic, options, handle);
+    await eventually(() => log.length === 4);
+    await subscription.close();
+    await repartition(redis, keys, topic.name, 4);
+    await publishAll(bus, topic, 20, 3);
+    for (let round = 0; round < 2; round += 1) await bus.trimAcknowledged(topic, { keep: 0 });
+    expect((await bus.lag(topic, 'g')).messages).toBe(20);
+    await bus.subscribe(topic, options, handle);
+    await eventually(() => log.length === 24);
+    expect(log.filter((line) => line === 'export')).toHaveLength(1);
+  });
+
   it('refuses a second change while the first one drains, and finishes one that was cut short', async () => {
     await publishAll(openBus(), topic, 10);
     await redis.xgroup('CREATE', (await streams())[0] ?? '', 'slow', '0');

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { crc32 } from 'node:zlib';
-import { asFields, asText } from '@millrace/redis-kit';
+import { asFields, asList, asText } from '@millrace/redis-kit';
 import type { Keys, Redis, TopicKeys } from '@millrace/redis-kit';
+import { carryGroup, NEEDS_BOOTSTRAP } from './scripts/group.ts';
 import { changeLayout, CLOSED, endDraining, isDrained, openLayout, openPartition } from './scripts/layout.ts';
 
 /**
@@ -95,11 +96,13 @@ export async function repartition(redis: Redis, keys: Keys, topic: string, count
   const layout = await readLayout(redis, keys, topic);
   if (layout.current.count === count) {
     await closeDraining(redis, keys, topic, layout);
+    if (layout.draining) await carryGroups(redis, keysOf(keys, topic, layout.draining), keysOf(keys, topic, layout.current));
     return layout;
   }
   if (layout.draining) throw new PartitionMismatchError(`the topic ${topic} is still draining its ${layout.draining.count} old partitions: wait until "millrace streams" shows none`);
   const { current } = layout;
   const next = isBare(keys, topic, count) ? { first: 0, count } : { first: layout.next, count };
+  await carryGroups(redis, keysOf(keys, topic, current), keysOf(keys, topic, next));
   // The bare name may have been closed before.
   if (isBare(keys, topic, count)) await redis.unlink(keys.topic(topic).layout);
   const used = isBare(keys, topic, count) ? layout.next : next.first + count;
@@ -107,7 +110,27 @@ export async function repartition(redis: Redis, keys: Keys, topic: string, count
   if (changed !== 1) throw new PartitionMismatchError(`the partitions of ${topic} were changed by somebody else at the same time: look again`);
   const after = { ...layout, current: next, draining: current, next: used };
   await closeDraining(redis, keys, topic, after);
+  // Those that were made meanwhile.
+  await carryGroups(redis, keysOf(keys, topic, current), keysOf(keys, topic, next));
   return after;
+}
+
+/** Every group begins at the start of the new partitions, bootstrapped as far as it is on the old ones: a group whose consumers are away loses nothing. */
+async function carryGroups(redis: Redis, from: readonly TopicKeys[], to: readonly TopicKeys[]): Promise<void> {
+  const marks = new Map<string, string>();
+  for (const of of from) {
+    for (const group of await groupNames(redis, of.stream)) {
+      const mark = (await redis.get(of.bootstrapped(group))) ?? '';
+      if (marks.get(group) !== NEEDS_BOOTSTRAP) marks.set(group, mark);
+    }
+  }
+  for (const of of to) for (const [group, mark] of marks) await carryGroup(redis, [of.stream, of.bootstrapped(group)], [group, mark]);
+}
+
+/** Groups of a stream; none where it is not there. */
+export async function groupNames(redis: Redis, stream: string): Promise<readonly string[]> {
+  if ((await redis.exists(stream)) === 0) return [];
+  return asList(await redis.xinfo('GROUPS', stream)).map((group) => asText(asFields(group).get('name')));
 }
 
 /** Has the group (undefined: has every group) finished these partitions, which are closed? */
@@ -143,8 +166,6 @@ export async function finishDraining(redis: Redis, keys: Keys, topic: string): P
 
 /** The mark that it is closed stays for good: a publisher may still believe in it. */
 async function removeStream(redis: Redis, of: TopicKeys): Promise<void> {
-  const groups = (await redis.exists(of.stream)) === 1 ? await redis.xinfo('GROUPS', of.stream) : [];
-  const names = (Array.isArray(groups) ? groups : []).map((group: unknown) => asText(asFields(group).get('name')));
-  for (const group of names) await redis.unlink(of.attempts(group), of.bootstrapped(group), of.bootstrapping(group), of.delayed(group), of.lease(group), of.fence(group), of.members(group));
+  for (const group of await groupNames(redis, of.stream)) await redis.unlink(of.attempts(group), of.bootstrapped(group), of.bootstrapping(group), of.delayed(group), of.lease(group), of.fence(group), of.members(group));
   await redis.unlink(of.stream, of.epoch, of.progress, of.recentIds);
 }

@@ -1,8 +1,8 @@
-import { asFields, asList, asText, asTexts, infoOfMasters } from '@millrace/redis-kit';
+import { asList, asTexts, infoOfMasters } from '@millrace/redis-kit';
 import type { Keys, Redis, TopicKeys } from '@millrace/redis-kit';
 import type { BusLogger, BusMetrics } from '../metrics.ts';
 import type { Topic } from '../topic.ts';
-import { finishDraining, keysOf, peekLayout } from './layout.ts';
+import { finishDraining, groupNames, keysOf, peekLayout } from './layout.ts';
 import { DEAD_LETTERS_MS } from './redis-group-log.ts';
 import { trimStream } from './scripts/trim.ts';
 
@@ -52,7 +52,7 @@ interface Limits {
 }
 
 async function trimUntilDone({ control, logger, metrics }: TrimDeps, topic: Topic, of: TopicKeys, { keep, stalledMs, backlog }: Limits): Promise<number> {
-  const groups = (await control.exists(of.stream)) === 0 ? [] : asList(await control.xinfo('GROUPS', of.stream)).map((group) => asText(asFields(group).get('name')));
+  const groups = await groupNames(control, of.stream);
   const own = [of.stream, of.progress, ...groups.flatMap((group) => [of.bootstrapped(group), of.bootstrapping(group)])];
   for (const group of groups) await control.xtrim(of.deadLetters(group), 'MINID', '~', Date.now() - DEAD_LETTERS_MS);
   for (let total = 0; ; ) {

@@ -15,6 +15,16 @@ if isNew then redis.call('DEL', KEYS[2], KEYS[3]) end
 if ARGV[2] == '1' then redis.call('SET', KEYS[2], '${NEEDS_BOOTSTRAP}', 'NX') end
 return isNew and 1 or 0`);
 
+/** KEYS stream, marker; ARGV group, mark ('' = none). Creates a group with the mark that it has elsewhere; one that is there stays as it is. */
+export const carryGroup = defineScript(`
+local made = redis.pcall('XGROUP', 'CREATE', KEYS[1], ARGV[1], '0', 'MKSTREAM')
+if type(made) == 'table' and made.err then
+  if string.sub(made.err, 1, 9) == 'BUSYGROUP' then return 0 end
+  return redis.error_reply(made.err)
+end
+if ARGV[2] ~= '' then redis.call('SET', KEYS[2], ARGV[2]) end
+return 1`);
+
 /** KEYS marker, lock; ARGV consumer, lockMs. 'done' | 'mine' (also renews) | 'busy'. */
 export const takeBootstrap = defineScript(`
 local marker = redis.call('GET', KEYS[1])
