@@ -69,8 +69,9 @@ function difference(truth: ReadonlyMap<string, number>, store: ReadonlyMap<strin
   return `${missing.length} missing or old (${missing.slice(0, 3).join(', ')}), ${extra.length} too many (${extra.slice(0, 3).join(', ')})`;
 }
 
-export async function startPlane(env: Record<string, string> = {}): Promise<Plane> {
-  const stack = await startStack({ stateDir: newStateDir('plane'), ports: 'free', durable: false, env: { LOG_LEVEL: 'warn', PRODUCT_STREAM_CLAIM_IDLE_MS: '1000', MODEL_CHECK_INTERVAL_MS: '300', ...env } });
+/** `redisUrl`: instead of a server of its own. */
+export async function startPlane(env: Record<string, string> = {}, redisUrl?: string): Promise<Plane> {
+  const stack = await startStack({ stateDir: newStateDir('plane'), ports: 'free', durable: false, ...(redisUrl !== undefined && { external: { redisUrl } }), env: { LOG_LEVEL: 'warn', PRODUCT_STREAM_CLAIM_IDLE_MS: '1000', MODEL_CHECK_INTERVAL_MS: '300', ...env } });
   const client = createClient({ baseUrl: stack.gatewayUrl, apiKey: stack.apiKey });
   const pool = createPool({ url: stack.env['DATABASE_URL'] ?? '', name: 'e2e', max: 2 });
   const directory = join(stack.env['EMBEDDED_DATA_DIR'] ?? '', 'vectors');

@@ -24,7 +24,7 @@ export interface Publisher {
 }
 
 /** Entries of one script call: a longer one would keep other clients of Redis waiting. */
-const CHUNK = 500;
+const CHUNK = 100;
 
 /**
  * Appends in order, each chunk of a partition in one script. While Redis is slow, a bounded amount is on its way and a bounded amount waits;
