@@ -93,3 +93,39 @@ describe('isUnavailable', () => {
     expect(isUnavailable(error)).toBe(is);
   });
 });
+
+describe('upcasters', () => {
+  const current = defineTopic('t', { priced: z.object({ sku: z.string(), minor: z.int(), currency: z.string() }) }, {
+    schemaVersion: 3,
+    keyOf: (event) => event.sku,
+    upcasters: {
+      1: ({ data, fields }) => ({ type: 'priced', data: { ...z.object({ price: z.number() }).parse(data), sku: fields['key'] } }),
+      2: ({ type, data }) => {
+        const { price, ...rest } = z.looseObject({ price: z.number() }).parse(data);
+        return { type, data: { ...rest, minor: Math.round(price * 100), currency: 'USD' } };
+      },
+    },
+  });
+  const decode = (fields: Record<string, string>) => decodeEntry(current, { id: '1-0', fields: Object.entries({ key: 'a', id: 'e', timestamp: meta.timestamp, ...fields }).flat() });
+
+  it.each([
+    { name: 'one version back', fields: { event_type: 'priced', schema: '2', data: '{"sku":"a","price":1.5}' } },
+    { name: 'two versions back, under an older name', fields: { event_type: 'price_set', schema: '1', data: '{"price":1.5}' } },
+    { name: 'the current version, untouched', fields: { event_type: 'priced', schema: '3', data: '{"sku":"a","minor":150,"currency":"USD"}' } },
+  ])('bring an event of $name to the current schema', ({ fields }) => {
+    expect(decode(fields)).toMatchObject({ kind: 'event', event: { type: 'priced', sku: 'a', minor: 150, currency: 'USD', meta: { id: 'e', schema: Number(fields.schema) } } });
+  });
+
+  it.each([
+    { name: 'what an upcaster fails on', fields: { event_type: 'priced', schema: '2', data: '{"price":"x"}' }, reason: 'unparsable: its upcaster of schema version 2 failed' },
+    { name: 'what does not fit after them', fields: { event_type: 'priced', schema: '2', data: '{"price":1}' }, reason: 'unparsable: payload does not match its schema at sku' },
+    { name: 'a newer version', fields: { event_type: 'priced', schema: '4', data: '{}' }, reason: 'newer schema version 4' },
+  ])('park $name', ({ fields, reason }) => {
+    expect(decode(fields)).toEqual({ kind: 'park', reason });
+  });
+
+  it('skip an event type that nobody knows, also after them', () => {
+    expect(decode({ event_type: 'renamed', schema: '3', data: '{}' })).toEqual({ kind: 'skip', type: 'renamed' });
+    expect(decode({ event_type: 'renamed', schema: '2', data: '{"price":1}' })).toEqual({ kind: 'skip', type: 'renamed' });
+  });
+});

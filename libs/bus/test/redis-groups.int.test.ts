@@ -70,7 +70,7 @@ describe('a group on Redis Streams', () => {
     expect(await metrics.getSingleMetricAsString('bus_consumed_total')).toContain('result="deleted"} 6');
   });
 
-  it('parks an entry that kills its process each time, and only that one', async () => {
+  it('parks only the culprit where a handler exits the process each time', async () => {
     await publishAll(openBus(), topic, 20);
     await redis.xgroup('CREATE', topic.name, 'g', '0', 'MKSTREAM');
     const program = new URL('fatal-consumer.ts', import.meta.url).pathname;
@@ -82,9 +82,19 @@ describe('a group on Redis Streams', () => {
     expect(letters).toHaveLength(1);
     expect(letters[0]?.get('data')).toBe('{"key":"k7","n":7}');
     expect(letters[0]?.get('attempts')).toBe('5');
-    expect(await redis.smembers(`${topic.name}:handled`)).toHaveLength(19);
+    expect(Object.keys(await redis.hgetall(`${topic.name}:effects`))).toHaveLength(19);
     expect(await pendingCount()).toBe(0);
-    await redis.unlink(`${topic.name}:handled`);
+    await redis.unlink(`${topic.name}:ids`, `${topic.name}:effects`, `${topic.name}:handlings`);
+  });
+
+  it('has one effect where a process dies after the effect and before the acknowledgement', async () => {
+    await publishAll(openBus(), topic, 20);
+    const program = new URL('fatal-consumer.ts', import.meta.url).pathname;
+    for (let start = 0; start < 2; start += 1) await once(spawn(process.execPath, [program, url, topic.name, 'after'], { stdio: 'ignore' }), 'exit');
+    expect(await redis.hgetall(`${topic.name}:effects`)).toEqual(Object.fromEntries(upTo(20).map((n) => [String(n), '1'])));
+    expect(Number(await redis.get(`${topic.name}:handlings`))).toBeGreaterThan(1);
+    expect(await pendingCount()).toBe(0);
+    await redis.unlink(`${topic.name}:ids`, `${topic.name}:effects`, `${topic.name}:handlings`, `${topic.name}:deaths`);
   });
 
   it('writes dead letters with their reason, origin, handlings and the payload\'s own fields', async () => {
@@ -147,7 +157,7 @@ describe('a group on Redis Streams', () => {
     expect(log.lastIndexOf('export')).toBe(0);
   });
 
-  it('leaves no consumer behind that grows with restarts', async () => {
+  it('keeps the name of a consumer over restarts', async () => {
     const bus = openBus({ consumer: 'me' });
     for (let restart = 0; restart < 30; restart += 1) await (await bus.subscribe(topic, { group: 'g' }, async () => undefined)).close();
     await (await bus.subscribe(topic, { group: 'g' }, async () => undefined)).close();
