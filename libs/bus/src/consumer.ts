@@ -3,7 +3,7 @@ import { workBatch } from './batch.ts';
 import type { BatchHandler, Delivery } from './bus.ts';
 import type { AnyEvent } from './codec.ts';
 import { describeError, GroupMissingError, LeaseLostError } from './errors.ts';
-import type { GroupLog } from './group-log.ts';
+import type { BootstrapNeed, GroupLog } from './group-log.ts';
 import { createLanes } from './lanes.ts';
 import type { BusLogger, BusMetrics, GroupLabels } from './metrics.ts';
 import type { Retries } from './retries.ts';
@@ -15,7 +15,7 @@ export interface ConsumerOptions {
   readonly labels: GroupLabels;
   readonly log: GroupLog;
   readonly handle: BatchHandler<AnyEvent>;
-  readonly onGroupCreated?: () => Promise<void>;
+  readonly onGroupCreated?: (need: BootstrapNeed) => Promise<void>;
   readonly ordering: 'none' | 'key';
   /** This consumer is the group's only one on its stream. */
   readonly isLeased: boolean;
@@ -82,7 +82,7 @@ export function startConsumer(options: ConsumerOptions): Consumer {
     if (progress.reading) options.log.interrupt();
   };
   const running = run(state, progress, () => stopping.abort()).finally(() => ended.abort());
-  const helpers = [heartbeat(state, ended.signal), watch(state, progress, interrupt)];
+  const helpers = [heartbeat(state, ended.signal), watch(state, progress)];
   let closing: Promise<void> | undefined;
   const close = async (): Promise<void> => {
     stopping.abort();
@@ -108,6 +108,7 @@ function createState(options: ConsumerOptions, stop: AbortSignal): ConsumerState
     },
     async park(id: string, reason: string, attempts: number) {
       const dropped = await log.park(id, reason, attempts);
+      if (dropped === undefined) return;
       metrics.consumed(labels, 'parked', 1);
       metrics.deadLettered(labels, 1, dropped);
       logger.error({ ...labels, streamId: id, attempts, reason }, 'entry parked');
@@ -172,18 +173,18 @@ async function register({ options, stop }: ConsumerState, progress: Progress): P
   progress.onFirstTry();
   if (options.onGroupCreated) {
     const read = options.onGroupCreated;
-    await options.log.bootstrap(async () => {
+    await options.log.bootstrap(async (need) => {
       options.logger.info({ ...options.labels }, 'group is new or was passed over: bootstrapping');
-      await read();
+      await read(need);
       options.logger.info({ ...options.labels }, 'group is bootstrapped');
     }, stop);
   }
   progress.registered = true;
 }
 
-/** Keeps what this consumer holds from being reclaimed while a handler takes longer than `claimIdleMs`. A leased stream has nobody who would. */
+/** Keeps what this consumer holds from being reclaimed while a handler takes longer than `claimIdleMs`. With an order nobody reclaims: a lease says it all. */
 async function heartbeat({ options, inHand, retries }: ConsumerState, ended: AbortSignal): Promise<void> {
-  while (!ended.aborted && !options.isLeased) {
+  while (!ended.aborted && options.ordering === 'none') {
     await pause(options.claimIdleMs / 3, ended);
     const ids = [...inHand, ...retries.ids()];
     // The loop reports what is wrong with the broker.
@@ -192,15 +193,18 @@ async function heartbeat({ options, inHand, retries }: ConsumerState, ended: Abo
 }
 
 /** About every second: takes over what dead consumers hold and what is due, and sees whether the group was passed over. */
-async function watch(state: ConsumerState, progress: Progress, wake: () => void): Promise<void> {
+async function watch(state: ConsumerState, progress: Progress): Promise<void> {
   const { options, stop } = state;
+  const wake = (): void => {
+    if (progress.reading) options.log.wake();
+  };
   const everyMs = Math.min(1_000, Math.max(20, options.claimIdleMs / 2));
   let forgetAt = Date.now() + options.forgetConsumersMs;
   while (!stop.aborted) {
     await pause(everyMs * (0.75 + Math.random() / 4), stop);
     if (stop.aborted || !progress.registered) continue;
     try {
-      if (!options.isLeased && (await reclaim(state)) > 0) wake();
+      if (options.ordering === 'none' && (await reclaim(state)) > 0) wake();
       if (options.onGroupCreated && (await options.log.needsBootstrap())) {
         progress.registered = false;
         wake();

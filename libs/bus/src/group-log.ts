@@ -24,6 +24,13 @@ export interface TakenDue extends Taken {
   readonly waiting: number;
 }
 
+/** By one clock, in microseconds. */
+export interface BootstrapNeed {
+  /** When the group was created, or passed over by trimming. */
+  readonly since: number;
+  readonly now: number;
+}
+
 export interface Page<T> {
   readonly items: readonly T[];
   /** Where to go on; undefined at the end. */
@@ -41,26 +48,28 @@ export interface GroupLog {
    * Runs `read` unless the group's consumers have completed it since the group was created, or was passed over by trimming; one consumer at a
    * time, the others wait. An interrupted one is run again. Rejects with what `read` rejects with.
    */
-  bootstrap(read: () => Promise<void>, signal: AbortSignal): Promise<void>;
+  bootstrap(read: (need: BootstrapNeed) => Promise<void>, signal: AbortSignal): Promise<void>;
   /** Was the group passed over by trimming, so that it has to bootstrap before its next event? */
   needsBootstrap(): Promise<boolean>;
   /** New entries, waiting up to `blockMs` for the first. Throws GroupMissingError where the group is gone. */
   read(count: number, blockMs: number): Promise<readonly RawEntry[]>;
-  /** Ends a waiting read as if its time were up. */
+  /** Ends a waiting read as if its time were up; for good, where the broker is away. */
   interrupt(): void;
+  /** Ends a waiting read as if its time were up, where the broker is there. */
+  wake(): void;
   /** True once after the connection was lost: an answer may have been lost with it, so entries may be pending that nobody handles. */
   takeReconnected(): boolean;
   /** `tracked`: they were claimed singly. */
   ack(ids: readonly string[], tracked: boolean): Promise<void>;
   /** Ids that this consumer holds unacknowledged and has not put off, oldest first, from `from` (undefined = the first) on. */
   pending(from: string | undefined, count: number): Promise<Page<string>>;
-  /** For a leased stream: takes over whatever the group has pending and nobody has put off, oldest first. */
-  adopt(from: string | undefined, count: number): Promise<Page<RawEntry> & { readonly deleted: number }>;
+  /** For a leased stream: takes over whatever the group has pending, oldest first; also what is put off, or not. */
+  adopt(from: string | undefined, count: number, putOff: 'also' | 'not'): Promise<Page<RawEntry> & { readonly deleted: number }>;
   claim(id: string, maxAttempts: number): Promise<Claim>;
   /** Takes back the counting of a claim. */
   release(id: string, attempts: number): Promise<void>;
-  /** Copies the entry to the group's dead letters and acknowledges it, atomically. Returns how many old dead letters had to go for it. */
-  park(id: string, reason: string, attempts: number): Promise<number>;
+  /** Copies the entry to the group's dead letters and acknowledges it, atomically. Returns how many old dead letters had to go for it; undefined where it is not pending any more. */
+  park(id: string, reason: string, attempts: number): Promise<number | undefined>;
   /** Puts an entry off; it stays pending, and comes to whichever consumer of the group first asks for what is due. */
   delay(id: string, delayMs: number): Promise<void>;
   takeDue(count: number): Promise<TakenDue>;

@@ -53,7 +53,7 @@ export function createLanes(state: State): Retries {
     async recover() {
       const done = new Set(state.handled.ids);
       for (let from: string | undefined, isMore = true; isMore; isMore = from !== undefined) {
-        const page = await options.log.adopt(from, PAGE);
+        const page = await options.log.adopt(from, PAGE, 'also');
         if (page.deleted > 0) state.countDeleted(page.deleted);
         for (const entry of page.items) if (!inHand.has(entry.id) && !done.has(entry.id)) await store.hold(keyOf(state, entry), entry.id);
         from = page.next;
@@ -73,7 +73,8 @@ export function createLanes(state: State): Retries {
       for (const { dueAt } of lanes.values()) earliest = Math.min(earliest, dueAt);
       return Math.min(atMost, Math.max(0, earliest - Date.now()));
     },
-    isFull: () => held.size >= MAX_HELD,
+    // While the sink is away a lane must not fill up behind it: nothing in it has failed.
+    isFull: () => held.size >= MAX_HELD || (outages > 0 && held.size > 0),
   };
 }
 

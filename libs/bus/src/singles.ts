@@ -5,6 +5,7 @@ import { handleSingle } from './retries.ts';
 import type { Retries } from './retries.ts';
 
 const PAGE = 1_000;
+const LOOK_EVERY_MS = 1_000;
 /** Entries that a group may have put off before its consumers stop reading new ones. */
 const MAX_PUT_OFF = 10_000;
 
@@ -30,7 +31,8 @@ export function createSingles(state: Omit<ConsumerState, 'retries'>): Retries {
     for (const id of due.ids) waiting.add(id);
     if (due.deleted > 0) state.countDeleted(due.deleted);
     putOff = due.waiting;
-    dueAt = due.nextInMs === undefined ? Infinity : Date.now() + due.nextInMs;
+    // Others put off too, and may be gone when it is due.
+    dueAt = Date.now() + Math.min(LOOK_EVERY_MS, due.nextInMs ?? LOOK_EVERY_MS);
   };
   /** A page of 1,000 at a time: what is put off, handled or in hand is not for us. */
   const recover = async (): Promise<void> => {
@@ -72,7 +74,7 @@ export function createSingles(state: Omit<ConsumerState, 'retries'>): Retries {
 }
 
 async function adoptIds(state: Omit<ConsumerState, 'retries'>, from: string | undefined): Promise<{ items: readonly string[]; next: string | undefined }> {
-  const page = await state.options.log.adopt(from, PAGE);
+  const page = await state.options.log.adopt(from, PAGE, 'not');
   if (page.deleted > 0) state.countDeleted(page.deleted);
   return { items: page.items.map(({ id }) => id), next: page.next };
 }

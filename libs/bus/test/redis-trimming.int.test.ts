@@ -57,7 +57,7 @@ describe('I7: trimming', () => {
     await leaveGroup(bus, 'g', true);
     await publishAll(bus, topic, 50, 10);
     expect(await bus.trimAcknowledged(topic, { keep: 0, stalledMs: 0 })).toBe(60);
-    expect(await marker('g')).toBe('needs-bootstrap');
+    expect(await marker('g')).toMatch(/^needs-bootstrap \d+$/);
     expect(await metrics.getSingleMetricAsString('bus_groups_passed_over_total')).toContain('group="g"} 1');
     await publishAll(bus, topic, 5, 60);
     const log: string[] = [];
@@ -136,7 +136,7 @@ describeWith('redis-server', 'I7 at 70 % of maxmemory', () => {
     await admin.config('SET', 'maxmemory', String(Math.round(used / 0.8)));
     expect(await bus.trimAcknowledged(topic, { keep: 5_000 })).toBe(10);
     expect(await bus.trimAcknowledged(topic, { keep: 1_000 })).toBe(3_000);
-    expect(await admin.get(`${topic.name}:bootstrapped:replayable`)).toBe('needs-bootstrap');
+    expect(await admin.get(`${topic.name}:bootstrapped:replayable`)).toMatch(/^needs-bootstrap \d+$/);
     await publishAll(bus, topic, 10, 4_000);
     await leaveGroup(bus, 'writer', false);
     await publishAll(bus, topic, 3_000, 5_000);

@@ -1,3 +1,4 @@
+import { Command } from 'ioredis';
 import { isCluster, masterNodes } from './redis.ts';
 import type { Redis, SingleRedis } from './redis.ts';
 
@@ -63,10 +64,26 @@ export function rejectWaiting(redis: Redis, error: Error): void {
 }
 
 /**
+ * Of a command that was on its way when its connection broke: ioredis keeps it aside for the next connection, and forgets it where the
+ * client is ended before that one is ready. Its own private queue, because it has no other way to them.
+ */
+function rejectLost(redis: Redis): void {
+  const lost: unknown = Reflect.get(redis, 'prevCommandQueue');
+  if (typeof lost !== 'object' || lost === null || !('toArray' in lost) || typeof lost.toArray !== 'function') return;
+  const items: unknown = Reflect.apply(lost.toArray, lost, []);
+  if ('clear' in lost && typeof lost.clear === 'function') Reflect.apply(lost.clear, lost, []);
+  for (const item of Array.isArray(items) ? items : []) {
+    const command: unknown = Reflect.get(Object(item), 'command');
+    if (command instanceof Command) command.reject(new Error('Connection is closed.'));
+  }
+}
+
+/**
  * ioredis' disconnect() between two attempts leaves the queued commands pending for ever. Of a single instance an attempt that is cut
  * off rejects them; a cluster's client ends with its last connection, so one that has none is ended as one that never began.
  */
 function abandon(redis: Redis): void {
+  rejectLost(redis);
   if (isCluster(redis)) {
     rejectWaiting(redis, new Error('Connection is closed.'));
     if (redis.nodes().length === 0) redis.status = 'wait';

@@ -16,6 +16,8 @@ export interface Unblocker {
    * away, when all servers have said for two seconds that nothing waits. Never throws.
    */
   unblock(): void;
+  /** Only CLIENT UNBLOCK, where the connection is there: for a loop that goes on afterwards. Never throws. */
+  wake(): void;
 }
 
 /** Time for an answer to arrive before the command counts as being with no server. */
@@ -91,6 +93,9 @@ export function createUnblocker(blocking: Redis, control: Redis): Unblocker {
       // Nothing can have been delivered over a connection that is not there: the waiting command is rejected.
       if (blocking.status !== 'ready' || isLost) void closeRedis(blocking);
       else void unblockAll();
+    },
+    wake() {
+      if (blocking.status === 'ready') void unblockAll();
     },
   };
 }

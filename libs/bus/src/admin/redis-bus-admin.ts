@@ -101,7 +101,7 @@ async function readGroup(redis: Redis, of: TopicKeys, group: string): Promise<Gr
     redis.xlen(of.deadLetters(group)), redis.get(of.bootstrapped(group)), redis.exists(of.bootstrapping(group)), redis.get(of.lease(group)),
   ]);
   const pending = Number(asList(summary)[0]);
-  const bootstrap = isReading === 1 ? 'bootstrapping' : marker === null ? 'none' : marker === NEEDS_BOOTSTRAP ? 'needs-bootstrap' : 'done';
+  const bootstrap = isReading === 1 ? 'bootstrapping' : marker === null ? 'none' : marker.startsWith(NEEDS_BOOTSTRAP) ? 'needs-bootstrap' : 'done';
   return {
     group, pending, unread: lag.messages - pending, delayed, deadLetters, oldestAgeMs: lag.oldestAgeMs, bootstrap,
     holder: lease?.slice(lease.indexOf(' ') + 1),

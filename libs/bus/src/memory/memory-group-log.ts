@@ -1,7 +1,7 @@
 import type { Lease, LeaseTable } from '../assignment.ts';
 import { pause } from '../backoff.ts';
 import { LeaseLostError } from '../errors.ts';
-import type { GroupLog } from '../group-log.ts';
+import type { BootstrapNeed, GroupLog } from '../group-log.ts';
 import type { MemoryGroup, MemoryTopic } from './memory-topic.ts';
 
 export function groupOf(topic: MemoryTopic, name: string): MemoryGroup {
@@ -53,6 +53,7 @@ export function createMemoryGroupLog(topic: MemoryTopic, name: string, consumer:
       return batch;
     },
     interrupt: () => waking.abort(),
+    wake: () => waking.abort(),
     takeReconnected: () => false,
     removeIdleConsumers: async () => 0,
     close: async () => undefined,
@@ -82,8 +83,9 @@ function entryMethods(own: Own): Pick<GroupLog, 'ack' | 'claim' | 'release' | 'p
     async park(id, reason, attempts) {
       const entry = topic.find(id);
       const { pending, deadLetters, delayed } = openGroup(own);
-      if (entry && pending.delete(id)) deadLetters.push({ reason, attempts, entry });
       delayed.delete(id);
+      if (!entry || !pending.delete(id)) return undefined;
+      deadLetters.push({ reason, attempts, entry });
       return 0;
     },
     async delay(id, delayMs) {
@@ -116,7 +118,10 @@ function takeMethods(own: Own): Pick<GroupLog, 'pending' | 'adopt' | 'takeDue' |
   };
   return {
     pending: async () => ({ items: waiting('own'), next: undefined }),
-    adopt: async () => ({ items: takeOver(waiting('all')).flatMap((id) => topic.find(id) ?? []), next: undefined, deleted: 0 }),
+    async adopt(_from, _count, putOff) {
+      if (putOff === 'also') openGroup(own).delayed.clear();
+      return { items: takeOver(waiting('all')).flatMap((id) => topic.find(id) ?? []), next: undefined, deleted: 0 };
+    },
     async takeDue(count) {
       const { delayed } = openGroup(own);
       const due = [...delayed].filter(([, at]) => at <= Date.now()).slice(0, count).map(([id]) => id);
@@ -148,12 +153,12 @@ export function createMemoryLeaseTable(topic: MemoryTopic, name: string, member:
 }
 
 /** The same guarantees as the Redis adapter's: one consumer at a time, again after a failure. */
-async function bootstrap(group: MemoryGroup, read: () => Promise<void>, signal: AbortSignal): Promise<void> {
+async function bootstrap(group: MemoryGroup, read: (need: BootstrapNeed) => Promise<void>, signal: AbortSignal): Promise<void> {
   while (group.bootstrap === 'running' && !signal.aborted) await pause(5, signal);
   if (group.bootstrap !== 'needed') return;
   group.bootstrap = 'running';
   try {
-    await read();
+    await read({ since: 0, now: 0 });
     group.bootstrap = 'done';
   } finally {
     if (group.bootstrap === 'running') group.bootstrap = 'needed';

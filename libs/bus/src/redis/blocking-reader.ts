@@ -6,6 +6,8 @@ export interface BlockingReader {
   run<T>(command: (redis: Redis) => Promise<T>): Promise<T>;
   /** Ends the blocking command as if its time were up (CLIENT UNBLOCK). Dropping the connection instead would strand what it was just given. */
   interrupt(): void;
+  /** The same for a reader that goes on: does nothing while its connection is away. */
+  wake(): void;
   /** True once after a reconnect: an answer may have been lost with the old connection. */
   takeReconnected(): boolean;
   close(): Promise<void>;
@@ -38,6 +40,9 @@ export function createBlockingReader({ redis, control, stream }: BlockingReaderO
     },
     interrupt() {
       if (isBusy) unblocker.unblock();
+    },
+    wake() {
+      if (isBusy) unblocker.wake();
     },
     takeReconnected() {
       const was = hasReconnected;

@@ -8,7 +8,6 @@ import type { AnyEvent } from '../codec.ts';
 import { startConsumer } from '../consumer.ts';
 import type { Consumer, ConsumerOptions } from '../consumer.ts';
 import { describeError } from '../errors.ts';
-import type { GroupLog } from '../group-log.ts';
 import type { BusLogger, BusMetrics } from '../metrics.ts';
 import type { Topic } from '../topic.ts';
 import type { BlockingReader } from './blocking-reader.ts';
@@ -108,9 +107,7 @@ async function consumeSet(deps: GroupSubscriptionDeps, set: PartitionSet): Promi
   if (consumerOptions.ordering === 'none' && only && partitions.length === 1) return compete(start(only, 0), isFinished);
 
   // Before any of them is leased: whoever waits for a lease counts as behind, and keeps entries from being trimmed.
-  for (const of of partitions) {
-    if ((await registerGroup(control, [of.stream, of.bootstrapped(group), of.delayed(group)], [group, bootstrap ? 1 : 0])) === 1) bootstrap?.needed();
-  }
+  for (const of of partitions) await registerGroup(control, [of.stream, of.bootstrapped(group), of.delayed(group)], [group, bootstrap ? 1 : 0]);
   const table = createRedisLeaseTable({ control, partitions, group, member: consumer, leaseMs: deps.leaseMs });
   const assignment = startAssignment({
     partitions: partitions.length, table, member: consumer, leaseMs: deps.leaseMs, isFinished,
@@ -161,24 +158,9 @@ function startPartition(deps: GroupSubscriptionDeps, { of, partition, bootstrap,
   return startConsumer({
     ...consumerOptions, topic, handle, logger, metrics,
     labels: { topic: topic.name, group },
-    log: bootstrap ? noticing(log, () => bootstrap.needed()) : log,
+    log,
     isLeased: lease !== undefined,
     delivery: { signal: lost ?? new AbortController().signal, partition, ...(lease ? { fencingToken: lease.fencingToken } : {}) },
-    ...(bootstrap ? { onGroupCreated: () => bootstrap.read() } : {}),
+    ...(bootstrap ? { onGroupCreated: bootstrap } : {}),
   });
 }
-
-/** Tells when a reading of the export from before does not do any more. */
-const noticing = (log: GroupLog, onNeeded: () => void): GroupLog => ({
-  ...log,
-  async register() {
-    const isNew = await log.register();
-    if (isNew) onNeeded();
-    return isNew;
-  },
-  async needsBootstrap() {
-    const isNeeded = await log.needsBootstrap();
-    if (isNeeded) onNeeded();
-    return isNeeded;
-  },
-});

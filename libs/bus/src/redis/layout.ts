@@ -121,7 +121,7 @@ async function carryGroups(redis: Redis, from: readonly TopicKeys[], to: readonl
   for (const of of from) {
     for (const group of await groupNames(redis, of.stream)) {
       const mark = (await redis.get(of.bootstrapped(group))) ?? '';
-      if (marks.get(group) !== NEEDS_BOOTSTRAP) marks.set(group, mark);
+      if (!marks.get(group)?.startsWith(NEEDS_BOOTSTRAP)) marks.set(group, mark);
     }
   }
   for (const of of to) for (const [group, mark] of marks) await carryGroup(redis, [of.stream, of.bootstrapped(group)], [group, mark]);

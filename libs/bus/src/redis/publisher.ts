@@ -1,4 +1,4 @@
-import type { Keys, Redis, TopicKeys } from '@millrace/redis-kit';
+import type { Keys, Redis } from '@millrace/redis-kit';
 import { encodeWireEvent, wireNames, wireValues } from '../codec.ts';
 import type { WireEvent } from '../codec.ts';
 import { SinkUnavailableError } from '../errors.ts';
@@ -31,24 +31,22 @@ const CHUNK = 100;
  * beyond that publishing is refused (`unavailable`), so that a producer that cannot stop does not fill its memory.
  */
 export function createPublisher({ control, keys, partitionsOf, maxInFlight, maxWaiting, metrics }: PublisherDeps): Publisher {
-  const layouts = new Map<string, Layout>();
+  const routes = new Map<string, Route>();
   const room = createRoom(maxInFlight, maxWaiting);
 
-  const layoutOf = async ({ name }: Topic): Promise<Layout> => {
-    const layout = layouts.get(name) ?? (await readLayout(control, keys, name, partitionsOf(name)));
-    layouts.set(name, layout);
-    return layout;
+  const openRoute = async (topic: Topic): Promise<Route> => {
+    const route = createRoute(keys, topic, await readLayout(control, keys, topic.name, partitionsOf(topic.name)));
+    routes.set(topic.name, route);
+    return route;
   };
   /** Where the topic has moved meanwhile, the events go there. */
   const append = async (topic: Topic, events: readonly WireEvent[]): Promise<void> => {
-    for (let attempt = 1; ; attempt += 1) {
-      const layout = await layoutOf(topic);
-      const partitions = keysOf(keys, topic.name, layout.current);
-      const moved = (await Promise.all(partitions.map((of, index) => appendTo(control, { topic, of, layoutId: layout.id }, partitions.length === 1 ? events : events.filter(({ key }) => partitionOf(key, partitions.length) === index))))).flat();
-      if (moved.length === 0) return;
-      if (attempt >= 5) throw new SinkUnavailableError(`the topic ${topic.name} moves to other partitions all the time`);
-      layouts.delete(topic.name);
-      events = moved;
+    let left = events;
+    for (let attempt = 1; left.length > 0; attempt += 1) {
+      if (attempt > MAX_MOVES) throw new SinkUnavailableError(`the topic ${topic.name} moves to other partitions all the time`);
+      const route = routes.get(topic.name) ?? (await openRoute(topic));
+      left = await appendAlong(control, route, topic, left);
+      if (left.length > 0) routes.delete(topic.name);
     }
   };
   return {
@@ -56,7 +54,7 @@ export function createPublisher({ control, keys, partitionsOf, maxInFlight, maxW
       if (events.length === 0) return;
       const encoded = events.map((event) => encodeWireEvent(topic, event));
       const size = encoded.reduce((sum, { data }) => sum + data.length + 200, 0);
-      await room.enter(size);
+      if (!room.tryEnter(size)) await room.enter(size);
       try {
         await append(topic, encoded);
       } finally {
@@ -67,42 +65,71 @@ export function createPublisher({ control, keys, partitionsOf, maxInFlight, maxW
   };
 }
 
-interface Target {
-  readonly topic: Topic;
-  readonly of: TopicKeys;
-  readonly layoutId: string;
+const MAX_MOVES = 5;
+
+/** What is the same for every call of the script, as long as the layout holds. */
+interface Route {
+  /** The script's keys, by partition. */
+  readonly partitions: readonly (readonly string[])[];
+  readonly before: readonly (string | number)[];
+  readonly after: readonly (string | number)[];
+}
+
+function createRoute(keys: Keys, topic: Topic, { id, current }: Layout): Route {
+  const names = wireNames(topic);
+  return {
+    partitions: keysOf(keys, topic.name, current).map((of) => [of.stream, of.layout, of.recentIds]),
+    before: [id, topic.options.maxLength ?? '', topic.options.dedupMs ?? 0],
+    after: [names.indexOf('id'), names.length, ...names],
+  };
 }
 
 /** Returns the events that were not appended because the topic has moved. */
-async function appendTo(control: Redis, { topic, of, layoutId }: Target, events: readonly WireEvent[]): Promise<readonly WireEvent[]> {
-  const names = wireNames(topic);
-  const head = [layoutId, topic.options.maxLength ?? '', topic.options.dedupMs ?? 0, Date.now(), names.indexOf('id'), names.length, ...names];
-  const calls: Promise<unknown>[] = [];
-  const chunks: (readonly WireEvent[])[] = [];
-  for (let start = 0; start < events.length; start += CHUNK) {
-    const chunk = events.slice(start, start + CHUNK);
-    chunks.push(chunk);
-    // Sent without waiting for the one before: one connection keeps their order.
-    calls.push(appendEvents(control, [of.stream, of.layout, of.recentIds], [...head, ...chunk.flatMap((event) => wireValues(topic, event))]));
-  }
-  const replies = await Promise.allSettled(calls);
+async function appendAlong(control: Redis, route: Route, topic: Topic, events: readonly WireEvent[]): Promise<readonly WireEvent[]> {
+  const { partitions } = route;
+  const [only] = partitions;
+  const call = (own: readonly string[], chunk: readonly WireEvent[]): Promise<unknown> => {
+    const args: (string | number)[] = [...route.before, Date.now(), ...route.after];
+    for (const event of chunk) args.push(...wireValues(topic, event));
+    return appendEvents(control, own, args);
+  };
+  // The common case without a detour: it is somebody's latency.
+  if (only && partitions.length === 1 && events.length <= CHUNK) return (await call(only, events)) === 'moved' ? events : [];
+
+  const chunks = partitions.flatMap((own, index) => chunksOf(partitions.length === 1 ? events : events.filter(({ key }) => partitionOf(key, partitions.length) === index)).map((chunk) => ({ own, chunk })));
+  // Sent without waiting for the one before: one connection keeps their order.
+  const replies = await Promise.allSettled(chunks.map(({ own, chunk }) => call(own, chunk)));
   for (const reply of replies) if (reply.status === 'rejected') throw reply.reason;
-  return chunks.filter((_chunk, index) => replies[index]?.status === 'fulfilled' && replies[index].value === 'moved').flat();
+  return chunks.flatMap(({ chunk }, index) => (replies[index]?.status === 'fulfilled' && replies[index].value === 'moved' ? chunk : []));
+}
+
+function chunksOf(events: readonly WireEvent[]): (readonly WireEvent[])[] {
+  const chunks: (readonly WireEvent[])[] = [];
+  for (let start = 0; start < events.length; start += CHUNK) chunks.push(events.slice(start, start + CHUNK));
+  return chunks;
+}
+
+interface Room {
+  /** Without waiting, where that is possible. */
+  tryEnter(size: number): boolean;
+  enter(size: number): Promise<void>;
+  leave(size: number): void;
 }
 
 /** Bounds what is under way, first come, first served. */
-function createRoom(maxInFlight: number, maxWaiting: number): { enter(size: number): Promise<void>; leave(size: number): void } {
+function createRoom(maxInFlight: number, maxWaiting: number): Room {
   let inFlight = 0;
   let waitingSize = 0;
   const waiting: { readonly size: number; readonly enter: () => void }[] = [];
   // One that is larger than all the room goes alone.
   const fits = (size: number): boolean => inFlight === 0 || inFlight + size <= maxInFlight;
   return {
+    tryEnter(size) {
+      const isFree = waiting.length === 0 && fits(size);
+      if (isFree) inFlight += size;
+      return isFree;
+    },
     async enter(size) {
-      if (waiting.length === 0 && fits(size)) {
-        inFlight += size;
-        return;
-      }
       if (waitingSize + size > maxWaiting && waiting.length > 0) throw new SinkUnavailableError('too much is waiting to be published already: Redis is slow or away');
       waitingSize += size;
       await new Promise<void>((resolve) => waiting.push({ size, enter: resolve }));

@@ -25,54 +25,57 @@ export interface RedisGroupLogOptions {
 export const MAX_DEAD_LETTERS = 100_000;
 export const DEAD_LETTERS_MS = 30 * 86_400_000;
 
+/** What Lua's unpack can take is some thousands. */
+const ACK_CHUNK = 1_000;
+const MAX_RECLAIMS = 20;
+
 /** One consumer's view of a group on Redis Streams (7.0 or later). */
 export function createRedisGroupLog({ reader, control, keys, group, consumer, lease, canBootstrap }: RedisGroupLogOptions): GroupLog {
   const { stream } = keys;
   const [attempts, delayed, marker] = [keys.attempts(group), keys.delayed(group), keys.bootstrapped(group)];
   const run = (script: RedisScript, own: readonly string[], args: readonly (string | number)[]): Promise<unknown> =>
     explained(script(control, [...own, keys.lease(group)], [...args, lease ?? '']));
-  const fencedRead = createFencedRead({ reader, stream, read: (count) => run(readEntries, [stream], [group, consumer, count]) });
+  const fenced = createFencedRead({ reader, stream, read: (count, known) => run(readEntries, [stream], [group, consumer, count, known]) });
   let reclaimFrom = '0-0';
   return {
     register: async () => (await registerGroup(control, [stream, marker, delayed], [group, canBootstrap ? 1 : 0])) === 1,
     bootstrap: (read, signal) => bootstrapGroup({ control, keys, group, consumer }, read, signal),
-    needsBootstrap: async () => canBootstrap && (await control.get(marker)) === NEEDS_BOOTSTRAP,
+    needsBootstrap: async () => canBootstrap && ((await control.get(marker)) ?? '').startsWith(NEEDS_BOOTSTRAP),
     async read(count, blockMs) {
-      if (lease !== undefined) return fencedRead(count, blockMs);
+      if (lease !== undefined) return fenced.read(count, blockMs);
       const reply = await explained(reader.run((redis) => redis.xreadgroup('GROUP', group, consumer, 'COUNT', count, 'BLOCK', blockMs, 'STREAMS', stream, '>')));
       return reply === null ? [] : asEntries(asList(asList(reply)[0])[1]);
     },
     interrupt: () => reader.interrupt(),
-    takeReconnected: () => reader.takeReconnected(),
+    wake: () => reader.wake(),
+    takeReconnected: () => [reader.takeReconnected(), fenced.takeMissed()].includes(true),
     async ack(ids, tracked) {
-      const acknowledged = lease === undefined ? control.xack(stream, group, ...ids) : run(ackEntries, [stream], [group, ...ids]);
-      await Promise.all([acknowledged, tracked ? control.hdel(attempts, ...ids) : undefined]);
+      const chunks = lease === undefined ? [] : Array.from({ length: Math.ceil(ids.length / ACK_CHUNK) }, (_, index) => ids.slice(index * ACK_CHUNK, (index + 1) * ACK_CHUNK));
+      const acknowledged = lease === undefined ? [control.xack(stream, group, ...ids)] : chunks.map((chunk) => run(ackEntries, [stream], [group, ...chunk]));
+      await Promise.all([...acknowledged, tracked ? control.hdel(attempts, ...ids) : undefined]);
     },
     async pending(from, count) {
       const [ids, next] = asList(await run(listPending, [stream, delayed], [group, consumer, from ?? '-', count]));
       return { items: asTexts(ids), next: asText(next) || undefined };
     },
-    async adopt(from, count) {
-      const [entries, deleted, next] = asList(await run(adoptEntries, [stream, delayed], [group, consumer, from ?? '-', count]));
+    async adopt(from, count, putOff) {
+      const [entries, deleted, next] = asList(await run(adoptEntries, [stream, delayed, attempts], [group, consumer, from ?? '-', count, putOff === 'also' ? 1 : 0]));
       return { items: asEntries(entries), deleted: Number(deleted), next: asText(next) || undefined };
     },
-    claim: async (id, maxAttempts) => toClaim(id, await run(claimEntry, [stream, attempts], [group, consumer, id, maxAttempts, Date.now()])),
-    release: async (id, count) => void (await run(releaseEntry, [stream], [group, consumer, id, count])),
-    async park(id, reason, count) {
-      const now = Date.now();
-      const reply = await run(parkEntry, [stream, delayed, keys.deadLetters(group), attempts], [group, consumer, id, reason, count, now, MAX_DEAD_LETTERS, now - DEAD_LETTERS_MS]);
-      return Math.max(0, Number(reply) - 1);
-    },
-    delay: async (id, delayMs) => void (await run(delayEntry, [stream, delayed], [group, consumer, id, Math.round(delayMs)])),
+    ...singleMethods({ run, keys, group, consumer }),
     async takeDue(count) {
-      const [ids, deleted, nextInMs, waiting] = asList(await run(takeDueEntries, [stream, delayed], [group, consumer, count]));
+      const [ids, deleted, nextInMs, waiting] = asList(await run(takeDueEntries, [stream, delayed, attempts], [group, consumer, count]));
       return { ids: asTexts(ids), deleted: Number(deleted), nextInMs: Number(nextInMs) < 0 ? undefined : Number(nextInMs), waiting: Number(waiting) };
     },
-    touch: async (ids) => void (await run(touchEntries, [stream], [group, consumer, ...ids])),
     async reclaim(idleMs, count) {
-      const [cursor, ids, deleted] = asList(await run(reclaimEntries, [stream, delayed], [group, consumer, idleMs, reclaimFrom, count]));
-      reclaimFrom = asText(cursor); // one call scans ten times the count: the next goes on behind it, 0-0 at the end
-      return { ids: asTexts(ids), deleted: Number(deleted) };
+      // One call looks at ten times the count: a few of them go on behind it, until something was taken or at the end.
+      for (let call = 0, gone = 0; ; call += 1) {
+        const [cursor, ids, deleted] = asList(await run(reclaimEntries, [stream, delayed, attempts], [group, consumer, idleMs, reclaimFrom, count]));
+        reclaimFrom = asText(cursor);
+        gone += Number(deleted);
+        const taken = asTexts(ids);
+        if (taken.length > 0 || reclaimFrom === '0-0' || call === MAX_RECLAIMS) return { ids: taken, deleted: gone };
+      }
     },
     removeIdleConsumers: async (idleMs) => Number(await explained(removeConsumers(control, [stream], [group, idleMs, '']))),
     async close() {
@@ -83,25 +86,67 @@ export function createRedisGroupLog({ reader, control, keys, group, consumer, le
   };
 }
 
-interface FencedRead {
+interface SingleDeps {
+  readonly run: (script: RedisScript, own: readonly string[], args: readonly (string | number)[]) => Promise<unknown>;
+  readonly keys: TopicKeys;
+  readonly group: string;
+  readonly consumer: string;
+}
+
+/** What becomes of one entry. */
+function singleMethods({ run, keys, group, consumer }: SingleDeps): Pick<GroupLog, 'claim' | 'release' | 'park' | 'delay' | 'touch'> {
+  const { stream } = keys;
+  const [attempts, delayed] = [keys.attempts(group), keys.delayed(group)];
+  return {
+    claim: async (id, maxAttempts) => toClaim(id, await run(claimEntry, [stream, attempts], [group, consumer, id, maxAttempts, Date.now()])),
+    release: async (id, count) => void (await run(releaseEntry, [stream], [group, consumer, id, count])),
+    async park(id, reason, count) {
+      const now = Date.now();
+      const reply = await run(parkEntry, [stream, delayed, keys.deadLetters(group), attempts], [group, consumer, id, reason, count, now, MAX_DEAD_LETTERS, now - DEAD_LETTERS_MS]);
+      return Number(reply) === 0 ? undefined : Number(reply) - 1;
+    },
+    delay: async (id, delayMs) => void (await run(delayEntry, [stream, delayed], [group, consumer, id, Math.round(delayMs)])),
+    touch: async (ids) => void (await run(touchEntries, [stream], [group, consumer, ...ids])),
+  };
+}
+
+interface FencedReadOptions {
   readonly reader: BlockingReader;
   readonly stream: string;
-  readonly read: (count: number) => Promise<unknown>;
+  /** `known`: the last id that this consumer was given. */
+  readonly read: (count: number, known: string) => Promise<unknown>;
+}
+
+interface FencedRead {
+  read(count: number, blockMs: number): Promise<readonly RawEntry[]>;
+  /** True once after the group was given entries of which this consumer knows nothing: an answer was lost, and the client sent the script again. */
+  takeMissed(): boolean;
 }
 
 /**
  * A lease can be looked at only by a script, and a script cannot wait: so the waiting is done by a plain XREAD behind the last entry that
  * the group has been given, which changes nothing, and the reading by a script.
  */
-function createFencedRead({ reader, stream, read }: FencedRead): (count: number, blockMs: number) => Promise<readonly RawEntry[]> {
-  return async (count, blockMs) => {
-    for (const isWaitedFor of [false, true]) {
-      const [list, delivered] = asList(await read(count));
-      const entries = asEntries(list);
-      if (entries.length > 0 || isWaitedFor) return entries;
-      await explained(reader.run((redis) => redis.xread('COUNT', 1, 'BLOCK', blockMs, 'STREAMS', stream, asText(delivered))));
-    }
-    return [];
+function createFencedRead({ reader, stream, read }: FencedReadOptions): FencedRead {
+  let known = '';
+  let hasMissed = false;
+  return {
+    async read(count, blockMs) {
+      for (const isWaitedFor of [false, true]) {
+        const [list, delivered, missed] = asList(await read(count, known));
+        known = asText(delivered);
+        if (missed === 1) hasMissed = true;
+        const entries = asEntries(list);
+        if (entries.length > 0 || isWaitedFor || hasMissed) return entries;
+        await explained(reader.run((redis) => redis.xread('COUNT', 1, 'BLOCK', blockMs, 'STREAMS', stream, known)));
+      }
+      return [];
+    },
+    takeMissed() {
+      const was = hasMissed;
+      hasMissed = false;
+      return was;
+    },
   };
 }
 

@@ -1,15 +1,21 @@
 import { defineFencedScript } from './fenced.ts';
 
-/** KEYS stream; ARGV group, consumer, count. New entries without waiting: {entries, last id delivered to the group}. */
+/**
+ * KEYS stream; ARGV group, consumer, count, last id that the consumer was given ('' = it does not know). New entries without waiting:
+ * {entries, last id delivered to the group, 0}. {{}, last id, 1} where the group was given more than the consumer knows of: an answer was lost.
+ */
 export const readEntries = defineFencedScript(`
-local reply = redis.call('XREADGROUP', 'GROUP', ARGV[1], ARGV[2], 'COUNT', ARGV[3], 'STREAMS', KEYS[1], '>')
-if reply then return {reply[1][2], ''} end
+local delivered
 for _, flat in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
   local group = {}
   for i = 1, #flat, 2 do group[flat[i]] = flat[i + 1] end
-  if group['name'] == ARGV[1] then return {{}, group['last-delivered-id']} end
+  if group['name'] == ARGV[1] then delivered = group['last-delivered-id'] end
 end
-return {{}, '0-0'}`);
+if delivered and ARGV[4] ~= '' and ARGV[4] ~= delivered then return {{}, delivered, 1} end
+local reply = redis.call('XREADGROUP', 'GROUP', ARGV[1], ARGV[2], 'COUNT', ARGV[3], 'STREAMS', KEYS[1], '>')
+if not reply then return {{}, delivered, 0} end
+local entries = reply[1][2]
+return {entries, entries[#entries][1], 0}`);
 
 /** KEYS stream; ARGV group, ids... */
 export const ackEntries = defineFencedScript(`return redis.call('XACK', KEYS[1], unpack(ARGV))`);
@@ -78,8 +84,8 @@ end
 return {ids, #rows == tonumber(ARGV[4]) and '(' .. rows[#rows][1] or ''}`);
 
 /**
- * KEYS stream, delayed; ARGV group, consumer, start, count. For the only consumer of a leased partition: takes over what the group has pending,
- * whoever held it, without counting a handling: {entries (fields nil where it was put off: it comes by itself), deleted, where to go on}.
+ * KEYS stream, delayed, attempts; ARGV group, consumer, start, count, put off (1 = also). For the only consumer of a leased partition: takes over
+ * what the group has pending, whoever held it, without counting a handling: {entries, deleted, where to go on}.
  */
 export const adoptEntries = defineFencedScript(`
 local rows = redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[3], '+', ARGV[4])
@@ -88,10 +94,12 @@ for _, row in ipairs(rows) do
   redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[2], 0, row[1], 'JUSTID')
   local entry = redis.call('XRANGE', KEYS[1], row[1], row[1])[1]
   if entry then
-    if not redis.call('ZSCORE', KEYS[2], row[1]) then entries[#entries + 1] = entry end
+    if ARGV[5] == '1' then redis.call('ZREM', KEYS[2], row[1]) end
+    if ARGV[5] == '1' or not redis.call('ZSCORE', KEYS[2], row[1]) then entries[#entries + 1] = entry end
   else
     redis.call('XACK', KEYS[1], ARGV[1], row[1])
     redis.call('ZREM', KEYS[2], row[1])
+    redis.call('HDEL', KEYS[3], row[1])
     deleted = deleted + 1
   end
 end

@@ -1,7 +1,10 @@
 import { defineScript } from '@millrace/redis-kit';
 
-/** Value of the marker of a group that has to read the export before its next event. */
+/** The marker of a group that has to read the export before its next event: "needs-bootstrap <since, microseconds of Redis' clock>". */
 export const NEEDS_BOOTSTRAP = 'needs-bootstrap';
+
+/** Lua: the present, in microseconds. Below 2^53 until 2255. */
+export const NOW_US = `(function() local t = redis.call('TIME'); return string.format('%.0f', t[1] * 1000000 + t[2]) end)()`;
 
 /**
  * KEYS stream, marker, delayed; ARGV group, canBootstrap (0|1). Creates the group at the start of the stream; a new group is not bootstrapped,
@@ -12,7 +15,7 @@ local made = redis.pcall('XGROUP', 'CREATE', KEYS[1], ARGV[1], '0', 'MKSTREAM')
 local isNew = not (type(made) == 'table' and made.err)
 if not isNew and string.sub(made.err, 1, 9) ~= 'BUSYGROUP' then return redis.error_reply(made.err) end
 if isNew then redis.call('DEL', KEYS[2], KEYS[3]) end
-if ARGV[2] == '1' then redis.call('SET', KEYS[2], '${NEEDS_BOOTSTRAP}', 'NX') end
+if ARGV[2] == '1' then redis.call('SET', KEYS[2], '${NEEDS_BOOTSTRAP} ' .. ${NOW_US}, 'NX') end
 return isNew and 1 or 0`);
 
 /** KEYS stream, marker; ARGV group, mark ('' = none). Creates a group with the mark that it has elsewhere; one that is there stays as it is. */
@@ -25,14 +28,19 @@ end
 if ARGV[2] ~= '' then redis.call('SET', KEYS[2], ARGV[2]) end
 return 1`);
 
-/** KEYS marker, lock; ARGV consumer, lockMs. 'done' | 'mine' (also renews) | 'busy'. */
+/** KEYS marker, lock; ARGV consumer, lockMs. {'done'} | {'mine', needed since, now} (also renews) | {'busy'}. */
 export const takeBootstrap = defineScript(`
 local marker = redis.call('GET', KEYS[1])
-if marker and marker ~= '${NEEDS_BOOTSTRAP}' then return 'done' end
+local since
+if marker then
+  if string.sub(marker, 1, ${NEEDS_BOOTSTRAP.length}) ~= '${NEEDS_BOOTSTRAP}' then return {'done'} end
+  since = string.match(marker, '%d+$')
+end
 local holder = redis.call('GET', KEYS[2])
-if holder and holder ~= ARGV[1] then return 'busy' end
+if holder and holder ~= ARGV[1] then return {'busy'} end
 redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
-return 'mine'`);
+local now = ${NOW_US}
+return {'mine', since or now, now}`);
 
 /** KEYS marker, lock, stream; ARGV consumer, completed (0|1), group, nowMs. Marks the group unless it vanished meanwhile; gives the lock back. */
 export const endBootstrap = defineScript(`

@@ -11,7 +11,7 @@ redis.call('ZADD', KEYS[2], time[1] * 1000 + math.floor(time[2] / 1000) + tonumb
 return 1`);
 
 /**
- * KEYS stream, delayed; ARGV group, consumer, count. Moves what is due from the sorted set to this consumer, without counting a handling:
+ * KEYS stream, delayed, attempts; ARGV group, consumer, count. Moves what is due from the sorted set to this consumer, without counting a handling:
  * {ids, deleted, ms until the next one is due (-1 = none), how many are put off}.
  */
 export const takeDueEntries = defineFencedScript(`
@@ -25,6 +25,7 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now, 'LIMIT', 0
       ids[#ids + 1] = id
     else
       redis.call('XACK', KEYS[1], ARGV[1], id)
+      redis.call('HDEL', KEYS[3], id)
       deleted = deleted + 1
     end
   end
@@ -33,7 +34,7 @@ local first = redis.call('ZRANGE', KEYS[2], 0, 0, 'WITHSCORES')
 return {ids, deleted, first[2] and math.max(0, first[2] - now) or -1, redis.call('ZCARD', KEYS[2])}`);
 
 /**
- * KEYS stream, delayed; ARGV group, consumer, idleMs, cursor, count. Takes over what nobody touched for \`idleMs\`, without counting a
+ * KEYS stream, delayed, attempts; ARGV group, consumer, idleMs, cursor, count. Takes over what nobody touched for \`idleMs\`, without counting a
  * handling; entries that are put off keep waiting: {cursor, ids, deleted}.
  */
 export const reclaimEntries = defineFencedScript(`
@@ -42,5 +43,8 @@ local ids = {}
 for _, id in ipairs(reply[2]) do
   if not redis.call('ZSCORE', KEYS[2], id) then ids[#ids + 1] = id end
 end
-for _, id in ipairs(reply[3] or {}) do redis.call('ZREM', KEYS[2], id) end
+for _, id in ipairs(reply[3] or {}) do
+  redis.call('ZREM', KEYS[2], id)
+  redis.call('HDEL', KEYS[3], id)
+end
 return {reply[1], ids, #(reply[3] or {})}`);

@@ -1,5 +1,5 @@
 import { defineScript } from '@millrace/redis-kit';
-import { NEEDS_BOOTSTRAP } from './group.ts';
+import { NEEDS_BOOTSTRAP, NOW_US } from './group.ts';
 
 /**
  * KEYS stream, progress, then of each known group its marker and its bootstrap lock; ARGV keep, nowMs, stalledMs, backlog (-1 = any), groups...
@@ -46,9 +46,9 @@ for _, flat in ipairs(groups) do
   local stalled = stalledFor(group, isBehind)
   local keys = keysOf[group['name']]
   local marker = keys and redis.call('EXISTS', keys[2]) == 0 and redis.call('GET', keys[1])
-  local isPassedOver = marker == '${NEEDS_BOOTSTRAP}'
+  local isPassedOver = marker and string.sub(marker, 1, ${NEEDS_BOOTSTRAP.length}) == '${NEEDS_BOOTSTRAP}'
   if marker and not isPassedOver and isBehind and (stalled >= stalledMs or (backlog >= 0 and (group['lag'] or 0) + pending > backlog)) then
-    redis.call('SET', keys[1], '${NEEDS_BOOTSTRAP}')
+    redis.call('SET', keys[1], '${NEEDS_BOOTSTRAP} ' .. ${NOW_US})
     passed[#passed + 1] = group['name']
     isPassedOver = true
   end
