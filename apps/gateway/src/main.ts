@@ -31,7 +31,7 @@ void runService({
     const upstreams = { 'catalog-api': createUpstream('catalog-api', config.CATALOG_API_URL), 'es-sync-worker': createUpstream('es-sync-worker', config.ES_SYNC_WORKER_URL) };
     for (const upstream of Object.values(upstreams)) onClose(() => upstream.close());
     const routes = routeTable({
-      operations, upstreams, logger,
+      operations, upstreams, local: {}, logger,
       authenticate: createAuthenticateKey({ findKeyOwner: (hash) => findKeyOwner(db, hash), isProduction: config.NODE_ENV === 'production' }),
       signer: await openIdentitySigner(config.INTERNAL_KEY_FILE),
       audit: (entry) => appendAudit(db, entry),
