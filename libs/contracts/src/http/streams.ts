@@ -133,7 +133,7 @@ export const deadLetterDetailSchema = deadLetterSchema
 export type DeadLetterDetailBody = z.output<typeof deadLetterDetailSchema>;
 
 const letterExample: DeadLetterBody = {
-  id: 'product:updates~bare~es-sync-worker~1793606401200-0', topic: 'product:updates', partition: 0, group: 'es-sync-worker', reason: 'data is not valid: price: expected number',
+  id: 'product:updates~bare~es-sync-worker~1793606401200-0', topic: 'product:updates', partition: 0, group: 'es-sync-worker', reason: 'unparsable: payload does not match its schema at product.price',
   source_id: '1793606400000-0', consumer: 'worker-1', attempts: 5, first_seen: '2026-11-02T08:00:00.000Z', last_seen: '2026-11-02T08:00:01.200Z',
   event_type: 'update', event_id: '5d0a7ab5-5e9d-4a4c-9b54-3f1f4c8f6b1e', key: 'MR-0001',
 };
