@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { Redis } from 'ioredis';
 import { eventually, uniqueName } from '../../libs/testing/src/index.ts';
 import { root } from '../local/paths.ts';
 import type { Plane } from './support/plane.ts';
@@ -56,6 +57,8 @@ describe('millrace import', () => {
     ['an unknown command', ['fly'], "unknown command 'fly'"],
     ['a missing argument', ['import'], "missing required argument 'file'"],
     ['a count that is none', ['sample', '--count', 'many'], '--count'],
+    ['a time that is none', ['dlq', 'list', '--since', 'yesterday'], 'ISO 8601'],
+    ['nothing to replay', ['dlq', 'replay'], 'say which ones'],
   ])('exits 2 with a sentence for %s', async (_what, args, sentence) => {
     const path = await file('p.ndjson', '{}\n');
     const { code, err } = await millrace(args.map((arg) => (arg === '@' ? path : arg)));
@@ -83,4 +86,50 @@ describe('millrace sync and resync', () => {
     await eventually(async () => (JSON.parse((await millrace(['sync', 'stats'])).out) as { index: string }).index !== before.index);
     await plane.agrees();
   });
+});
+
+/** Parks an event that is no product, of a product that is there: mended, it changes nothing. */
+async function park(): Promise<{ sku: string; product: Record<string, unknown> }> {
+  const sku = uniqueName('dead');
+  const product = (await plane.call('POST', '/api/products', { sku, name: 'x' })).body;
+  const redis = new Redis(plane.stack.env['REDIS_URL'] ?? '');
+  await redis.xadd('product:updates', '*', 'event_type', 'update', 'product_id', sku, 'timestamp', '2026-11-02T08:00:00.000Z', 'data', '{"price":"free"}', 'id', uniqueName('event'), 'version', String(product['version']), 'schema', '1');
+  await redis.quit();
+  return { sku, product };
+}
+const idsOf = async (sku: string): Promise<string[]> => (JSON.parse((await millrace(['dlq', 'list', '--json', '--key', sku])).out) as { id: string }[]).map(({ id }) => id);
+
+describe('millrace streams and dlq', () => {
+  it('finds what was parked, mends it, replays it, and discards the rest', async () => {
+    const { sku, product } = await park();
+    const ids = await eventually(async () => {
+      const found = await idsOf(sku);
+      return found.length === 2 && found;
+    });
+    const table = await millrace(['streams']);
+    expect(table.out).toMatch(/^product:updates +0 +\d+ +es-sync-worker +\d+ +\d+ +\d+ +[1-9]/m);
+    const data = await file('data.json', '');
+    expect(await millrace(['dlq', 'show', ids[0] ?? '', '--out', data])).toMatchObject({ code: 0 });
+    expect(await millrace(['dlq', 'edit', ids[0] ?? '', '--data', `@${data}`])).toMatchObject({ code: 2, err: expect.stringContaining('would park it again') });
+    const edited = await millrace(['dlq', 'edit', ids[0] ?? '', '--data', JSON.stringify(product)]);
+    const newId = /it is (\S+) now/.exec(edited.out)?.[1] ?? '';
+    expect(await millrace(['dlq', 'replay', newId])).toMatchObject({ code: 0, out: 'replayed 1 dead letter\n' });
+    expect(await millrace(['dlq', 'replay', newId])).toMatchObject({ code: 1, err: expect.stringContaining('not there') });
+    expect(await millrace(['dlq', 'discard', '--key', sku])).toMatchObject({ code: 2, err: expect.stringContaining('1 dead letter for good: add --yes') });
+    expect(await millrace(['dlq', 'discard', '--key', sku, '--yes'])).toMatchObject({ code: 0 });
+    expect(await idsOf(sku)).toEqual([]);
+    await plane.agrees();
+  });
+  it('exits 1 for a group in use and for one that is not there', async () => {
+    expect(await millrace(['streams', 'groups', 'drop', 'es-sync-worker', '--dry-run'])).toMatchObject({ code: 1, err: expect.stringContaining('in use') });
+    expect(await millrace(['streams', 'groups', 'drop', 'nobody'])).toMatchObject({ code: 1, err: expect.stringContaining('not_found') });
+  });
+  it('exits 1 with the reason while Redis is away, and the gateway stays ready', async () => {
+    await plane.stack.redis.kill();
+    expect(await millrace(['streams'])).toMatchObject({ code: 1, err: expect.stringContaining('(unavailable)') });
+    expect((await plane.call('GET', '/readyz')).body).toEqual({ ready: true });
+    await plane.stack.redis.restart();
+    await eventually(async () => (await millrace(['streams'])).code === 0);
+    await plane.agrees(60_000);
+  }, 120_000);
 });

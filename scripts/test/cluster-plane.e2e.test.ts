@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, expect, it, jest } from '@jest/globals';
 import { describeWith, eventually, startRedisCluster } from '@millrace/testing';
 import type { RedisCluster } from '@millrace/testing';
+import { discardDeadLetters, listDeadLetters, listStreams } from '../../libs/contracts/src/index.ts';
 import { connectRedis, closeRedis } from '../../libs/redis-kit/src/index.ts';
 import { ndjson, startPlane } from './support/plane.ts';
 import type { Plane } from './support/plane.ts';
@@ -32,6 +33,20 @@ describeWith('redis-server', 'the catalogue plane on a cluster', () => {
     const answer = await plane.call('GET', '/api/search?q=lamp%20number%2017');
     expect(answer.status).toBe(200);
     expect(JSON.stringify(answer.body)).toContain('cluster-17');
+  });
+
+  it('shows the partitions and their dead letters through the gateway, wherever they are', async () => {
+    const redis = connectRedis(cluster.url, { role: 'background', name: 'e2e' });
+    for (const p of [0, 1, 2]) await redis.xadd(`product:updates:{product:updates:${p}}`, '*', 'event_type', 'update', 'product_id', 'cluster-dead', 'data', 'no JSON');
+    await closeRedis(redis);
+    const listed = async () => (await plane.client.call(listDeadLetters, { query: { key: 'cluster-dead' } })).body.data;
+    await eventually(async () => (await listed()).length === 6);
+    expect(new Set((await listed()).map(({ partition, group }) => `${group} ${partition}`)).size).toBe(6);
+    const { topics } = (await plane.client.call(listStreams)).body;
+    expect(topics.find(({ topic }) => topic === 'product:updates')?.streams.map(({ groups }) => groups.map((group) => group.dead_letters))).toEqual([[1, 1], [1, 1], [1, 1]]);
+    expect((await plane.client.call(discardDeadLetters, { body: { filter: { key: 'cluster-dead' } } })).body.count).toBe(6);
+    expect(await listed()).toEqual([]);
+    expect((await plane.call('POST', '/api/admin/streams/product:updates/repartition', { partitions: 4 })).body).toMatchObject({ code: 'conflict', detail: expect.stringContaining('BUS_PARTITIONS') });
   });
 
   it('loses nothing when a node is killed in the middle of an import', async () => {

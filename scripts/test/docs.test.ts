@@ -3,6 +3,7 @@ import { existsSync, globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, wri
 import { dirname, join, relative, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, it } from '@jest/globals';
+import type { Command } from 'commander';
 import { z } from 'zod';
 import { operations } from '../../libs/contracts/src/index.ts';
 import { root } from '../local/paths.ts';
@@ -61,6 +62,25 @@ const shellLines = allBlocks
   .filter(({ language }) => language === 'sh')
   .flatMap((block) => block.text.replaceAll('\\\n', ' ').split('\n').map((text) => ({ block, text })));
 
+const cliSchema = z.object({ createProgram: z.custom<(deps: object) => Command>((value) => typeof value === 'function') });
+
+/** Words of a command line up to a comment, a pipe or a redirection; quotes are taken off. */
+const wordsOf = (line: string): string[] => [...(/^[^#|>]*/.exec(line)?.[0] ?? '').matchAll(/'([^']*)'|"([^"]*)"|(\S+)/g)].map(([, single, double, plain]) => single ?? double ?? plain ?? '');
+
+/** What the command line has against such a call; undefined: nothing. */
+function problemOfCall(command: Command, words: readonly string[]): string | undefined {
+  const next = command.commands.find((one) => one.name() === words[0]);
+  if (next) return problemOfCall(next, words.slice(1));
+  const { operands, unknown } = command.parseOptions([...words]);
+  if (unknown.includes('--help')) return undefined;
+  if (unknown.length > 0) return `${command.name()} has no ${unknown[0]}`;
+  const given = command.registeredArguments;
+  const most = given.some(({ variadic }) => variadic) ? Infinity : given.length;
+  if (operands.length > most || operands.length < given.filter(({ required }) => required).length) return `${command.name()} takes no ${operands.length} arguments`;
+  // Of those that have commands of their own, only this one does something by itself.
+  return command.commands.length > 0 && command.name() !== 'streams' ? `${command.name()} needs a command` : undefined;
+}
+
 describe('the documentation', () => {
   it('has only TypeScript snippets that compile against the libraries as they are', async () => {
     const snippets = allBlocks.filter(({ language, info, file }) => language === 'ts' && info !== 'ignore' && /^(README\.md|docs\/|libs\/[^/]+\/README\.md)/.test(file));
@@ -98,6 +118,21 @@ describe('the documentation', () => {
       return wanted === undefined || existsSync(join(root, wanted)) ? [] : [`${place(block)}: ${relative('.', wanted)}`];
     });
     expect(missing).toEqual([]);
+  });
+
+  it('calls only commands, options and arguments that the command line has', async () => {
+    const { createProgram } = cliSchema.parse(await import(join(root, 'apps/cli/src/program.ts')));
+    const calls = shellLines.flatMap(({ block, text }) => {
+      const [, call] = /\b(?:npm run millrace --|compose run --rm (?:-\S+ \S+ )*cli) (.*)$/.exec(text) ?? [];
+      return call === undefined ? [] : [{ block, call }];
+    });
+    const wrong = calls.flatMap(({ block, call }) => {
+      // A program of its own for each: options stay with the command that parsed them.
+      const problem = problemOfCall(createProgram({ config: {}, env: {}, print: () => undefined, printError: () => undefined }), wordsOf(call));
+      return problem === undefined ? [] : [`${place(block)}: ${call}: ${problem}`];
+    });
+    expect(calls.length).toBeGreaterThan(20);
+    expect(wrong).toEqual([]);
   });
 
   it('calls only operations of the route table by curl', () => {

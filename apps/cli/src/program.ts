@@ -9,19 +9,16 @@ import { writeSample } from './commands/sample.ts';
 import { resync, syncClear, syncStats } from './commands/sync.ts';
 import type { Config } from './config.ts';
 import { connect } from './connection.ts';
+import { FailedError } from './failed-error.ts';
 import { loadMigrations } from './load-migrations.ts';
 import { createProgress } from './progress.ts';
+import { addDeadLetters, addStreams } from './streams-program.ts';
 
 export interface ProgramDeps {
   readonly config: Config;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly print: (line: string) => void;
   readonly printError: (line: string) => void;
-}
-
-/** The command failed at its work (not at its usage): exit code 1. */
-export class FailedError extends Error {
-  override readonly name = 'FailedError';
 }
 
 const collect = (value: string, previous: readonly string[]): readonly string[] => [...previous, value];
@@ -95,9 +92,13 @@ export function createProgram(deps: ProgramDeps): Command {
   const program = new Command('millrace').description('Operates a Millrace installation').exitOverride().configureOutput({ writeErr: (text) => deps.printError(text.trimEnd()) });
   addCatalogue(program, deps);
   addSync(program, deps);
+  const { config, print, printError } = deps;
+  const shared = { connect: (timeoutMs?: number) => connect(config, timeoutMs), print, printError };
+  addStreams(program, shared);
+  addDeadLetters(program, shared);
   addOperations(program, deps);
   for (const command of program.commands) command.exitOverride();
   return program;
 }
 
-export { CommanderError };
+export { CommanderError, FailedError };

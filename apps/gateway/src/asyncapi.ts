@@ -94,7 +94,7 @@ function deliveryOf({ topic: { name, options } }: TopicContract): string {
   return [
     `At least once to each consumer group (\`XREADGROUP\`), acknowledged after the effect. ${order} A new group begins at the oldest entry that is left and takes what is older from the service that owns the data.`,
     `An entry that a group cannot read, or that keeps failing, is copied to \`${keys.topic(name).deadLetters('<group>')}\` with the reason and acknowledged.`,
-    'What some group has not acknowledged is not trimmed: remove a group that is no longer read (`XGROUP DESTROY`).',
+    'What some group has not acknowledged is not trimmed: remove a group that is no longer read (`DELETE /api/admin/streams/groups/{group}`).',
   ].join('\n\n');
 }
 

@@ -1,10 +1,11 @@
-import { publicHttpVariables, serviceVariables } from '@millrace/service';
+import { publicHttpVariables, redisVariables, serviceVariables } from '@millrace/service';
 import { z } from 'zod';
 
 export const configSchema = z
   .object({
     ...serviceVariables,
     ...publicHttpVariables(8080),
+    ...redisVariables,
     GATEWAY_DATABASE_URL: z.url().describe('Postgres, as the role of this service'),
     CATALOG_API_URL: z.url().default('http://127.0.0.1:8101').describe('Public-API port of catalog-api'),
     ES_SYNC_WORKER_URL: z.url().default('http://127.0.0.1:8103').describe('Public-API port of es-sync-worker'),

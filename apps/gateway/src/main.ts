@@ -1,11 +1,14 @@
 import { readFile } from 'node:fs/promises';
+import { createRedisBusAdmin, parsePartitions } from '@millrace/bus';
 import { operations, scopes, topics } from '@millrace/contracts';
 import { checkSchemaVersion, createKysely, createPool, waitForSchema } from '@millrace/database';
 import { createHttpApp, startHttpServer } from '@millrace/http';
+import { closeRedis, connectRedis, keysFor } from '@millrace/redis-kit';
 import { openIdentitySigner, runService } from '@millrace/service';
 import { createAsyncApi } from './asyncapi.ts';
 import { appendAudit } from './audit.repository.ts';
 import { createAuthenticateKey } from './authenticate-key.ts';
+import { createBusAccess, pingRedis } from './bus-access.ts';
 import { configSchema } from './config.ts';
 import type { GatewaySchema } from './database.ts';
 import { docsRoutes } from './docs.routes.ts';
@@ -16,6 +19,7 @@ import { createUpstream } from './proxy.ts';
 import { readyRoute } from './ready.routes.ts';
 import { routeTable } from './route-table.ts';
 import { security } from './security.ts';
+import { deadLetterRoutes, streamRoutes } from './streams.routes.ts';
 
 void runService({
   name: 'gateway',
@@ -28,10 +32,16 @@ void runService({
     health.addCheck('database', () => checkSchemaVersion(db, migrations));
     if (config.DEVELOPMENT_KEY_FILE !== undefined) await registerDevelopmentKey(db, (await readFile(config.DEVELOPMENT_KEY_FILE, 'utf8')).trim(), scopes);
 
+    // Not a readiness check: only the operations on streams need Redis.
+    const redis = connectRedis(config.REDIS_URL, { role: 'background', name: 'gateway' });
+    onClose(() => closeRedis(redis));
+    const bus = createBusAccess({ admin: createRedisBusAdmin({ redis, keys: keysFor(config.REDIS_URL), topics: topics.map(({ topic }) => topic) }), ping: () => pingRedis(redis) });
+
     const upstreams = { 'catalog-api': createUpstream('catalog-api', config.CATALOG_API_URL), 'es-sync-worker': createUpstream('es-sync-worker', config.ES_SYNC_WORKER_URL) };
     for (const upstream of Object.values(upstreams)) onClose(() => upstream.close());
     const routes = routeTable({
       operations, upstreams, logger,
+      local: { ...streamRoutes(bus, parsePartitions(config.BUS_PARTITIONS)), ...deadLetterRoutes(bus) },
       authenticate: createAuthenticateKey({ findKeyOwner: (hash) => findKeyOwner(db, hash), isProduction: config.NODE_ENV === 'production' }),
       signer: await openIdentitySigner(config.INTERNAL_KEY_FILE),
       audit: (entry) => appendAudit(db, entry),

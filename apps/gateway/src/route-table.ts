@@ -1,18 +1,21 @@
 import { scopes } from '@millrace/contracts';
 import type { Operation } from '@millrace/contracts';
-import { JSON_LIMIT_BYTES, requestIdOf, toExpressPath, traceparentOf } from '@millrace/http';
+import { JSON_LIMIT_BYTES, requestIdOf, setIdentity, toExpressPath, traceparentOf } from '@millrace/http';
 import { AppError } from '@millrace/service';
 import type { IdentitySigner, Logger } from '@millrace/service';
 import { Router } from 'express';
-import type { RequestHandler } from 'express';
+import type { NextFunction, Request, RequestHandler, Response } from 'express';
 import type { AuditEntry } from './audit.repository.ts';
 import type { AuthenticateKey } from './authenticate-key.ts';
 import type { KeyOwner } from './key.repository.ts';
+import type { LocalRoutes } from './local-route.ts';
 import type { Upstream } from './proxy.ts';
 
 export interface RouteTableDeps {
   readonly operations: readonly Operation[];
   readonly upstreams: Readonly<Record<string, Upstream>>;
+  /** What the gateway answers itself: the operations of the service `gateway`. */
+  readonly local: LocalRoutes;
   readonly authenticate: AuthenticateKey;
   readonly signer: IdentitySigner;
   readonly audit: (entry: AuditEntry) => Promise<void>;
@@ -23,13 +26,40 @@ const DEFAULT_TIMEOUT_MS = 10_000;
 /** As nginx has it: the caller went before there was an answer. */
 const CLIENT_CLOSED = 499;
 
-/** A route that nobody declared a scope for must never be reachable: the gateway does not start with one. */
-function checkDeclared(operation: Operation, upstreams: RouteTableDeps['upstreams']): Upstream {
+/** A call that was let in. */
+interface Admitted {
+  readonly req: Request;
+  readonly res: Response;
+  readonly next: NextFunction;
+  readonly owner: KeyOwner;
+  readonly requestId: string;
+}
+type Answerer = (call: Admitted) => Promise<void>;
+
+const SELF = 'gateway';
+
+/** The service, under a signed identity instead of the key. */
+const passOn = (operation: Operation, upstream: Upstream, signer: IdentitySigner): Answerer => async ({ req, res, owner, requestId }) => {
+  const token = await signer.sign(operation.service, { subject: owner.id, scopes: owner.scopes });
+  const headers = { authorization: `Bearer ${token}`, 'x-request-id': requestId, traceparent: traceparentOf(req) ?? '' };
+  await upstream.forward(req, res, { headers, timeoutMs: operation.timeoutMs ?? DEFAULT_TIMEOUT_MS, isStream: operation.streams !== undefined });
+};
+
+/** This process, under the identity that a service would get. */
+const answerHere = (handler: RequestHandler): Answerer => async ({ req, res, next, owner }) => {
+  setIdentity(req, { issuer: SELF, subject: owner.id, scopes: owner.scopes });
+  await handler(req, res, next);
+};
+
+/** A route that nobody declared a scope for, or that nobody answers, must never be reachable: the gateway does not start with one. */
+function answererOf(operation: Operation, { upstreams, local, signer }: RouteTableDeps): Answerer {
   const known: readonly string[] = scopes;
   if (!known.includes(operation.scope)) throw new Error(`the route ${operation.method} ${operation.path} declares no known scope`);
+  const handler = local[operation.operationId];
+  if (operation.service === SELF && handler) return answerHere(handler);
   const upstream = upstreams[operation.service];
   if (!upstream) throw new Error(`the route ${operation.method} ${operation.path} names the unknown service ${operation.service}`);
-  return upstream;
+  return passOn(operation, upstream, signer);
 }
 
 function checkScope(owner: KeyOwner, operation: Operation): void {
@@ -41,10 +71,11 @@ function checkBodySize(operation: Operation, length: string | undefined): void {
     throw new AppError('body_too_large', `the body is larger than ${JSON_LIMIT_BYTES} bytes`, { details: [{ in: 'body', pointer: '', detail: 'is too large' }] });
 }
 
-/** The fixed route table: key, scope, audit, then the service under a signed identity. Anything else is 404. */
-export function routeTable({ operations, upstreams, authenticate, signer, audit, logger }: RouteTableDeps): Router {
+/** The fixed route table: key, scope, audit, then the service under a signed identity, or this process. Anything else is 404. */
+export function routeTable(deps: RouteTableDeps): Router {
+  const { operations, authenticate, audit, logger } = deps;
   const router = Router({ caseSensitive: true, strict: false });
-  const handle = (operation: Operation, upstream: Upstream): RequestHandler => async (req, res) => {
+  const handle = (operation: Operation, answer: Answerer): RequestHandler => async (req, res, next) => {
     const owner = await authenticate(req.get('x-api-key'));
     const requestId = requestIdOf(req) ?? '';
     if (operation.audited === true)
@@ -54,11 +85,9 @@ export function routeTable({ operations, upstreams, authenticate, signer, audit,
       });
     checkScope(owner, operation);
     checkBodySize(operation, req.get('content-length'));
-    const token = await signer.sign(operation.service, { subject: owner.id, scopes: owner.scopes });
-    const headers = { authorization: `Bearer ${token}`, 'x-request-id': requestId, traceparent: traceparentOf(req) ?? '' };
-    await upstream.forward(req, res, { headers, timeoutMs: operation.timeoutMs ?? DEFAULT_TIMEOUT_MS, isStream: operation.streams !== undefined });
+    await answer({ req, res, next, owner, requestId });
   };
-  for (const operation of operations) router[operation.method](toExpressPath(operation.path), handle(operation, checkDeclared(operation, upstreams)));
+  for (const operation of operations) router[operation.method](toExpressPath(operation.path), handle(operation, answererOf(operation, deps)));
   const methods = new Map<string, string[]>();
   for (const { path, method } of operations) methods.set(path, [...(methods.get(path) ?? []), method.toUpperCase()]);
   for (const [path, allowed] of methods)

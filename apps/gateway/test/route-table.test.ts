@@ -53,7 +53,7 @@ beforeAll(async () => {
 
   const authenticate = createAuthenticateKey({ isProduction: true, findKeyOwner: async (hash) => { lookups += 1; return owners.get(hash); } });
   const logger = createLogger('test', 'silent');
-  const routes = routeTable({ operations, upstreams, authenticate, logger, signer: { sign: async (audience, caller) => `${audience}:${caller.subject}` }, audit: async (entry) => void audited.push(entry) });
+  const routes = routeTable({ operations, upstreams, local: {}, authenticate, logger, signer: { sign: async (audience, caller) => `${audience}:${caller.subject}` }, audit: async (entry) => void audited.push(entry) });
   gateway = await startHttpServer(createHttpApp({ logger, metrics: createMetrics('test'), handlers: [...security(['https://shop.example']), routes] }), { host: '127.0.0.1', port: 0 });
 });
 afterAll(async () => {
@@ -70,9 +70,10 @@ describe('the route table', () => {
     ['without a declared scope', { scope: undefined }],
     ['with an unknown scope', { scope: 'everything' }],
     ['to an unknown service', { service: 'nowhere' }],
+    ['that the gateway should answer itself and does not', { service: 'gateway' }],
   ])('fails at boot for a route %s', (_what, over) => {
     const broken = Object.assign(operation({}), over);
-    const deps = { upstreams: { svc: createUpstream('svc', 'http://127.0.0.1:1') }, authenticate: async () => ({ id: '', scopes: [], isDevelopment: false }), signer: { sign: async () => '' }, audit: async () => undefined, logger: createLogger('test', 'silent') };
+    const deps = { upstreams: { svc: createUpstream('svc', 'http://127.0.0.1:1') }, authenticate: async () => ({ id: '', scopes: [], isDevelopment: false }), signer: { sign: async () => '' }, local: {}, audit: async () => undefined, logger: createLogger('test', 'silent') };
     expect(() => routeTable({ ...deps, operations: [broken] })).toThrow(/\/api\/things/);
   });
   it('passes a call on under a signed identity, without the key, and its answer back', async () => {

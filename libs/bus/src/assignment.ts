@@ -49,8 +49,8 @@ interface Held {
   readonly lease: Lease;
   readonly consumer: Consumer;
   readonly lost: AbortController;
-  /** By performance.now(): after it the lease has certainly run out. */
-  expiresAt: number;
+  /** Tells the handler when the lease has certainly run out, whatever the broker does. */
+  expiry: NodeJS.Timeout;
   /** Its consumer is ending; the lease is renewed until it has, unless it is another's already. */
   leaving: Promise<void> | undefined;
 }
@@ -88,7 +88,6 @@ async function run(options: AssignmentOptions, stop: AbortSignal): Promise<void>
     } catch (error) {
       failures += 1;
       if (failures === 1 || failures % 20 === 0) logger.warn({ ...labels, failures, error: describeError(error) }, 'leases cannot be renewed: trying again');
-      for (const one of held.values()) if (performance.now() > one.expiresAt) one.lost.abort();
     }
     metrics.leases(labels, held.size);
     const waitMs = Math.min(1_000, leaseMs / 4) * (0.75 + Math.random() / 4);
@@ -97,15 +96,21 @@ async function run(options: AssignmentOptions, stop: AbortSignal): Promise<void>
     if (stop.aborted || isFinished) await Promise.race([Promise.all([...held.values()].map(async ({ leaving }) => leaving)), pause(waitMs, new AbortController().signal)]);
     else await pause(waitMs, stop);
   }
+  metrics.leases(labels, 0);
   await table.leave().catch(() => undefined);
 }
 
 async function renewAll(options: AssignmentOptions, held: Map<number, Held>): Promise<void> {
   for (const one of held.values()) {
-    if (one.lost.signal.aborted && one.leaving) continue;
+    if (one.lost.signal.aborted) {
+      // Also where it could be renewed after all: its handler was told that it is over.
+      leave(options, held, one);
+      continue;
+    }
     const askedAt = performance.now();
     if (await options.table.renew(one.lease)) {
-      one.expiresAt = askedAt + options.leaseMs;
+      clearTimeout(one.expiry);
+      one.expiry = expireAt(one.lost, askedAt + options.leaseMs);
     } else {
       options.logger.warn({ ...options.labels, partition: one.lease.partition }, 'lease of the partition was lost');
       one.lost.abort();
@@ -128,12 +133,15 @@ async function rebalance(options: AssignmentOptions, held: Map<number, Held>): P
   }
 }
 
+/** By performance.now(). */
+const expireAt = (lost: AbortController, at: number): NodeJS.Timeout => setTimeout(() => lost.abort(), Math.max(0, at - performance.now()));
+
 async function take(options: AssignmentOptions, held: Map<number, Held>, partition: number): Promise<boolean> {
   const askedAt = performance.now();
   const lease = await options.table.acquire(partition);
   if (!lease) return false;
   const lost = new AbortController();
-  held.set(partition, { lease, lost, consumer: options.consume(lease, lost.signal), expiresAt: askedAt + options.leaseMs, leaving: undefined });
+  held.set(partition, { lease, lost, consumer: options.consume(lease, lost.signal), expiry: expireAt(lost, askedAt + options.leaseMs), leaving: undefined });
   options.logger.info({ ...options.labels, partition, fencingToken: lease.fencingToken }, 'partition taken');
   return true;
 }
@@ -144,6 +152,7 @@ function leave(options: AssignmentOptions, held: Map<number, Held>, one: Held): 
     await one.consumer.close();
     // Where the broker is away it runs out by itself.
     await options.table.release(one.lease).catch(() => undefined);
+    clearTimeout(one.expiry);
     held.delete(one.lease.partition);
     options.logger.info({ ...options.labels, partition: one.lease.partition }, 'partition given back');
   };

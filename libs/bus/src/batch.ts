@@ -44,13 +44,25 @@ async function handleAndSort(state: ConsumerState, received: readonly Received[]
   // Pending under this consumer's name, for its next start.
   if (outcome === 'stopped') return;
   if (outcome === 'rejected') return retries.add(received);
-  const failed = outcome === 'done' ? new Map<string, unknown>() : outcome.failures;
+  const failed = outcome === 'done' ? new Map<string, unknown>() : withLaterOnes(outcome.failures, received, options.ordering);
   const done = received.filter(({ id }) => !failed.has(id));
   for (const { id } of done) handled.ids.push(id);
   options.metrics.consumed(options.labels, 'handled', done.length);
   const last = done.at(-1);
   if (last) options.metrics.fresh(options.labels, last.event.meta.timestamp);
   for (const one of received) if (failed.has(one.id)) await retries.addFailed([one], failed.get(one.id));
+}
+
+/** With an order, what follows a failed event of its key counts as failed too: it is handled again after that one. */
+function withLaterOnes(failures: ReadonlyMap<string, unknown>, received: readonly Received[], ordering: 'none' | 'key'): ReadonlyMap<string, unknown> {
+  if (ordering === 'none') return failures;
+  const errors = new Map<string, unknown>();
+  const all = new Map(failures);
+  for (const { id, key } of received) {
+    if (failures.has(id) && !isFinal(failures.get(id))) errors.set(key, failures.get(id));
+    else if (!failures.has(id) && errors.has(key)) all.set(id, errors.get(key));
+  }
+  return all;
 }
 
 /** As a whole once more, unless that cannot help: then one by one, where each is judged by itself. */

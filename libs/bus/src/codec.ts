@@ -75,7 +75,8 @@ export function encodeWireEvent<T extends Topic>(topic: T, input: NewEventOf<T>)
 
 /**
  * Reads one entry. Entries of older schema versions go through the topic's upcasters. Event types unknown at a known schema version are
- * skipped; what cannot be read, and newer schema versions, are parked. Entries of other languages' producers may lack id, timestamp and schema: the entry's own id, its time and version 1 stand in.
+ * skipped; what cannot be read, and newer schema versions, are parked. Entries of other languages' producers may lack id, timestamp and schema: topic, key and the entry's own id
+ * (unique over partitions), its time and version 1 stand in.
  */
 export function decodeEntry(topic: Topic, entry: RawEntry): Decoded {
   const fields = toRecord(entry.fields);
@@ -98,7 +99,7 @@ export function decodeEntry(topic: Topic, entry: RawEntry): Decoded {
     return { kind: 'park', reason: `unparsable: payload does not match its schema at ${paths.slice(0, 5).join(', ')}` };
   }
   const traceparent = fields['traceparent'];
-  const meta = { id: fields['id'] ?? entry.id, timestamp, schema: schemaVersion, streamId: entry.id, ...(traceparent === undefined ? {} : { traceparent }) };
+  const meta = { id: fields['id'] ?? `${topic.name}/${fields[topic.options.keyField ?? 'key'] ?? ''}/${entry.id}`, timestamp, schema: schemaVersion, streamId: entry.id, ...(traceparent === undefined ? {} : { traceparent }) };
   return { kind: 'event', event: assembleEvent(read.type, parsed.data, meta) };
 }
 

@@ -43,7 +43,7 @@ describe('decodeEntry', () => {
 
   it('reads entries of other producers, which may lack id, timestamp and schema', () => {
     expect(wire({ event_type: 'update', product_id: 'a', data: '{"name":"x"}', version: '4' })).toMatchObject({
-      kind: 'event', event: { meta: { id: '1790000000000-3', timestamp: '2026-09-21T14:13:20.000Z', schema: 1 } },
+      kind: 'event', event: { meta: { id: 'product:updates/a/1790000000000-3', timestamp: '2026-09-21T14:13:20.000Z', schema: 1 } },
     });
   });
 

@@ -1,5 +1,3 @@
-import { connect as connectSocket, createServer } from 'node:net';
-import type { Socket } from 'node:net';
 import { afterEach, beforeEach, expect, it, jest } from '@jest/globals';
 import { closeRedis, connectRedis, infoField } from '@millrace/redis-kit';
 import { describeWith, eventually, startRedisReplica, startRedisSentinel, startRedisServer } from '@millrace/testing';
@@ -7,30 +5,9 @@ import type { RedisServer } from '@millrace/testing';
 import { createRedisStreamsBus } from '../src/index.ts';
 import type { RedisStreamsBus } from '../src/index.ts';
 import { createTestTopic, numbersOf, publishAll, sorted, upTo } from '../src/testing.ts';
+import { startTunnel } from './tunnel.ts';
 
 jest.setTimeout(60_000);
-
-/** Forwards to a port until it is told to swallow everything, with its connections left open. */
-async function startTunnel(port: number) {
-  const sockets = new Set<Socket>();
-  let isBlackHole = false;
-  const server = createServer((client) => {
-    const upstream = connectSocket(port, '127.0.0.1');
-    for (const socket of [client, upstream]) sockets.add(socket.on('error', () => undefined));
-    client.on('data', (data) => isBlackHole || upstream.write(data)).on('close', () => upstream.destroy());
-    upstream.on('data', (data) => isBlackHole || client.write(data)).on('close', () => client.destroy());
-  }).listen(0, '127.0.0.1');
-  const address = await eventually(() => server.address() ?? undefined);
-  return {
-    url: `redis://127.0.0.1:${typeof address === 'object' ? address.port : 0}`,
-    swallow: (on: boolean) => (isBlackHole = on),
-    connections: () => sockets.size,
-    close() {
-      server.close();
-      for (const socket of sockets) socket.destroy();
-    },
-  };
-}
 
 describeWith('redis-server', 'the bus on a Redis that fails', () => {
   let server: RedisServer;
@@ -77,7 +54,7 @@ describeWith('redis-server', 'the bus on a Redis that fails', () => {
   });
 
   it('replaces a black-holed socket', async () => {
-    const tunnel = await startTunnel(server.port);
+    const tunnel = await startTunnel(server.url);
     open(tunnel.url, 400);
     const topic = createTestTopic();
     const seen: number[] = [];
@@ -114,6 +91,58 @@ describeWith('redis-server', 'the bus on a Redis that fails', () => {
     await eventually(() => sorted(seen).length === 200, { timeoutMs: 20_000 });
     expect(sorted(seen)).toEqual(upTo(200));
     await bus.close();
+  });
+
+  it.each([0, 60, 300, 900])('closes %i ms after something between it and the broker has begun to accept and drop its connections', async (afterMs) => {
+    const tunnel = await startTunnel(server.url);
+    open(tunnel.url);
+    await bus.subscribe(createTestTopic(), { group: 'g' }, async () => undefined);
+    tunnel.drop(true);
+    await new Promise((resolve) => setTimeout(resolve, afterMs));
+    await expect(bus.close()).resolves.toBeUndefined();
+    tunnel.close();
+  });
+
+  it('reads on after it reclaimed entries while its reader had no connection', async () => {
+    const tunnel = await startTunnel(server.url);
+    const topic = createTestTopic();
+    const seen: number[] = [];
+    bus = createRedisStreamsBus({ connect: (role) => connectRedis(role === 'blocking' ? tunnel.url : server.url, { role, name: 'bus test' }), consumer: 'me', retryBaseMs: 5, claimIdleMs: 200 });
+    await bus.subscribe(topic, { group: 'g' }, async (events) => void seen.push(...numbersOf(events)));
+    await publishAll(bus, topic, 1);
+    await eventually(() => seen.length === 1);
+    tunnel.drop(true);
+    const redis = connectRedis(server.url, { role: 'background', name: 'test' });
+    await publishAll(bus, topic, 1, 1);
+    await redis.xreadgroup('GROUP', 'g', 'dead', 'COUNT', 1, 'STREAMS', topic.name, '>');
+    await eventually(async () => Number((await redis.xpending(topic.name, 'g', '-', '+', 1, 'me')).length) === 1);
+    tunnel.drop(false);
+    await publishAll(bus, topic, 3, 2);
+    await eventually(() => sorted(seen).length === 5, { timeoutMs: 20_000 });
+    await closeRedis(redis);
+    await bus.close();
+    tunnel.close();
+  });
+
+  it('consumes, parks, leases and trims on a broker without memory left', async () => {
+    open(server.url);
+    const admin = connectRedis(server.url, { role: 'background', name: 'test' });
+    const topic = createTestTopic();
+    const seen: number[] = [];
+    await publishAll(bus, topic, 200);
+    const first = await bus.subscribe(topic, { group: 'g', batchSize: 10 }, async (events) => void seen.push(...numbersOf(events)));
+    await eventually(() => seen.length === 200);
+    await first.close();
+    await publishAll(bus, topic, 5, 200);
+    await admin.config('SET', 'maxmemory', '1');
+    expect(await bus.trimAcknowledged(topic, { keep: 0, stalledMs: 60_000 })).toBe(200);
+    const leased = await bus.subscribe(topic, { group: 'g', ordering: 'key' }, async (events) => void seen.push(...numbersOf(events)));
+    await eventually(() => seen.length === 205);
+    await leased.close();
+    await bus.subscribe(topic, { group: 'other' }, async () => Promise.reject(new Error('never')));
+    await eventually(async () => (await bus.lag(topic, 'other')).messages === 0);
+    expect((await bus.lag(topic, 'other')).deadLetters).toBe(5);
+    await closeRedis(admin);
   });
 
   it('closes while the broker is down', async () => {

@@ -95,7 +95,7 @@ describe('partitions', () => {
     await openBus({ consumer: 'heir' }).subscribe(topic, { group: 'g', ordering: 'key' }, recording(handlings, 'heir'));
     await eventually(holds(() => expect(handlings).toHaveLength(160)));
     expectOrderPerKey(handlings);
-    expect(handlings[0]?.delivery?.fencingToken).toBe(2);
+    expect(handlings[0]?.delivery?.fencingToken).toBeGreaterThan(1);
     await eventually(holds(async () => expect(await lagOf()).toBe(0)));
   });
 
@@ -207,7 +207,7 @@ describe('repartition', () => {
     const old = keysOf(keys, topic.name, { first: 0, count: 4 });
     for (const { layout } of old) await redis.set(layout, 'open again');
     await repartition(redis, keys, topic.name, 2);
-    for (const { layout } of old) expect(await redis.get(layout)).toBe('closed');
+    for (const { layout } of old) expect(await redis.get(layout)).toMatch(/^closed /);
   });
 
   it('sends the events of a publisher with an old view to the new partitions', async () => {

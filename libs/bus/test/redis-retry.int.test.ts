@@ -80,6 +80,21 @@ describe('delayed retry', () => {
     expect(await delayed()).toEqual([]);
   });
 
+  it('is taken up by a consumer that was there all along when the one that put it off has gone', async () => {
+    const seen: string[] = [];
+    await redis.xgroup('CREATE', topic.name, 'g', '0', 'MKSTREAM');
+    const stays = openBus({ consumer: 'stays' });
+    await stays.subscribe(topic, { group: 'g' }, async (events) => void seen.push(...events.map(({ n }) => `stays ${n}`)));
+    await publishAll(stays, topic, 1);
+    await eventually(() => seen.length === 1);
+    // Another consumer reads an entry, puts it off, and dies.
+    await redis.multi().xadd(topic.name, '*', 'event_type', 'created', 'key', 'k', 'data', '{"key":"k","n":7}').xreadgroup('GROUP', 'g', 'gone', 'COUNT', 1, 'STREAMS', topic.name, '>').exec();
+    const [entry] = await redis.xrevrange(topic.name, '+', '-', 'COUNT', 1);
+    await redis.zadd(`${topic.name}:delayed:g`, Date.now() + 200, entry?.[0] ?? '');
+    await eventually(() => seen.includes('stays 7'));
+    expect(await delayed()).toEqual([]);
+  });
+
   it('drops what was deleted while it was put off, and counts it', async () => {
     const bus = openBus();
     await publishAll(bus, topic, 1);

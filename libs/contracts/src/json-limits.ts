@@ -6,6 +6,17 @@ const MAX_CHARACTERS = 65_536;
 export const isStorable = (text: string): boolean => !text.includes('\0') && text.isWellFormed();
 export const NOT_STORABLE = { error: 'holds a character that cannot be stored (NUL, or half of a surrogate pair)' };
 
+/** Is this JSON nested deeper? Without recursion: its depth is the caller's choice. */
+export function isNestedDeeper(root: unknown, maxDepth: number): boolean {
+  const open: { readonly value: unknown; readonly depth: number }[] = [{ value: root, depth: 1 }];
+  for (let next = open.pop(); next; next = open.pop()) {
+    if (typeof next.value !== 'object' || next.value === null) continue;
+    if (next.depth > maxDepth) return true;
+    for (const value of Object.values(next.value)) open.push({ value, depth: next.depth + 1 });
+  }
+  return false;
+}
+
 /** Why this JSON object is refused; undefined: it is not. Without recursion: its depth is the caller's choice. */
 export function problemOfAttributes(root: object): string | undefined {
   let characters = 0;

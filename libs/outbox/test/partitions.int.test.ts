@@ -95,6 +95,23 @@ describe('an outbox of a partitioned topic', () => {
     expect(await outbox.redis.exists(outbox.topic.name)).toBe(1);
   });
 
+  it('publishes nothing again while a drained partition is being removed', async () => {
+    startRelay();
+    const { redis, topic } = outbox;
+    await eventually(hasAll(await outbox.write(300)));
+    await redis.xgroup('CREATE', topic.name, 'g', '$');
+    await repartition(redis, keys, topic.name, 2);
+    const ids = await outbox.write(10, 300);
+    await eventually(hasAll(ids));
+    // As if the owner died between removing the stream and saying so.
+    const { stream, epoch, progress, recentIds } = keys.topic(topic.name);
+    await redis.unlink(stream, epoch, progress, recentIds);
+    const more = await outbox.write(10, 310);
+    await eventually(hasAll(more));
+    const found = await contents();
+    expect(found).toHaveLength(20);
+  });
+
   it('publishes again to the current partitions what a draining one lost', async () => {
     startRelay();
     const old = await outbox.write(100);

@@ -1,6 +1,6 @@
 import { Cluster, Redis as Single } from 'ioredis';
 import type { CommonRedisOptions } from 'ioredis';
-import { rejectWaiting } from './lifecycle.ts';
+import { rejectLost, rejectWaiting } from './lifecycle.ts';
 import { masterNodes } from './redis.ts';
 import type { Redis, SingleRedis } from './redis.ts';
 import { parseRedisUrl } from './url.ts';
@@ -55,6 +55,12 @@ const retryAndReject = (redis: () => Redis, { attempts }: Role) => (attempt: num
   return retryDelayMs(attempt);
 };
 
+/** For what ioredis forgets when it counts the attempts itself: commands that were on their way. */
+const retryAndRejectLost = (redis: () => SingleRedis, { attempts }: Role) => (attempt: number): number => {
+  if (attempt % (attempts + 1) === 0) rejectLost(redis());
+  return retryDelayMs(attempt);
+};
+
 type Target<K extends RedisTarget['kind']> = Extract<RedisTarget, { kind: K }>;
 
 function connectCluster({ nodes, tls, login }: Target<'cluster'>, role: Role, options: RoleOptions): Cluster {
@@ -95,7 +101,7 @@ function connectBySentinel({ sentinels, name, db, tls, login, sentinelLogin }: T
     ...(sentinelLogin.password ? { sentinelPassword: sentinelLogin.password } : {}),
     ...(tls ? { tls: {}, sentinelTLS: {}, enableTLSForSentinelMode: true } : {}),
     enableOfflineQueue: role.queues,
-    retryStrategy: retryDelayMs,
+    retryStrategy: retryAndRejectLost(() => redis, role),
     reconnectOnError: reconnectOnReadonly,
     sentinelRetryStrategy: retryAndReject(() => redis, role),
     sentinelCommandTimeout: 2_000,
@@ -121,7 +127,7 @@ export function connectRedis(url: string, { role: roleName, name, onError = () =
     disconnectTimeout: 100,
   };
   if (target.kind === 'single') {
-    const redis = new Single(target.url, { ...options, enableOfflineQueue: role.queues, retryStrategy: retryDelayMs, reconnectOnError: reconnectOnReadonly });
+    const redis: SingleRedis = new Single(target.url, { ...options, enableOfflineQueue: role.queues, retryStrategy: retryAndRejectLost(() => redis, role), reconnectOnError: reconnectOnReadonly });
     return redis.on('error', onError);
   }
   const watched = { ...options, socketTimeout: silentSocketMs };

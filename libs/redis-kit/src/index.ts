@@ -9,7 +9,7 @@ export type { Redis, SingleRedis } from './redis.ts';
 export { createKeys, keysFor } from './keys.ts';
 export type { KeyOptions, Keys, TopicKeys, UserKeys } from './keys.ts';
 export { defineScript } from './script.ts';
-export type { RedisScript } from './script.ts';
+export type { RedisScript, ScriptOptions } from './script.ts';
 export { infoField, infoFields, infoOfMasters } from './info.ts';
 export { compareStreamIds, splitStreamId } from './stream-id.ts';
 export { asEntries, asFields, asList, asText, asTexts } from './reply.ts';

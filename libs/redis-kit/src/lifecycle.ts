@@ -64,10 +64,10 @@ export function rejectWaiting(redis: Redis, error: Error): void {
 }
 
 /**
- * Of a command that was on its way when its connection broke: ioredis keeps it aside for the next connection, and forgets it where the
- * client is ended before that one is ready. Its own private queue, because it has no other way to them.
+ * Rejects commands that were on their way when their connection broke: ioredis keeps them aside until a connection is ready again, also
+ * beyond `maxRetriesPerRequest`, and forgets them where the client is ended before. Its own private queue: there is no other way to them.
  */
-function rejectLost(redis: Redis): void {
+export function rejectLost(redis: Redis): void {
   const lost: unknown = Reflect.get(redis, 'prevCommandQueue');
   if (typeof lost !== 'object' || lost === null || !('toArray' in lost) || typeof lost.toArray !== 'function') return;
   const items: unknown = Reflect.apply(lost.toArray, lost, []);

@@ -1,5 +1,5 @@
 import { BusAdminError } from './bus-admin.ts';
-import type { PartitionName } from './partition-keys.ts';
+import type { PartitionName } from '../redis/layout.ts';
 
 /** Where a dead letter is. */
 export interface DeadLetterPlace {

@@ -2,7 +2,7 @@ import { asEntries } from '@millrace/redis-kit';
 import type { Keys, Redis, TopicKeys } from '@millrace/redis-kit';
 import { decodeEntry } from '../codec.ts';
 import type { RawEntry } from '../codec.ts';
-import { groupNames, keysOf, partitionOf, peekLayout } from '../redis/layout.ts';
+import { everyPartition, groupNames, keysOf, partitionKeys, partitionOf, peekLayout } from '../redis/layout.ts';
 import type { Layout } from '../redis/layout.ts';
 import { LETTER_FIELDS, replaceLetterData, replayLetter } from '../redis/scripts/dead-letters.ts';
 import type { Topic } from '../topic.ts';
@@ -10,8 +10,6 @@ import { BusAdminError } from './bus-admin.ts';
 import type { BusAdmin, ChangedDeadLetters, DeadLetterChoice, DeadLetterDetail, DeadLetterFilter } from './bus-admin.ts';
 import { formatDeadLetterId, parseDeadLetterId } from './dead-letter-id.ts';
 import type { DeadLetterPlace } from './dead-letter-id.ts';
-import { partitionKeys } from './partition-keys.ts';
-import type { PartitionName } from './partition-keys.ts';
 
 export interface DeadLettersOptions {
   readonly redis: Redis;
@@ -138,9 +136,8 @@ async function boxesOf(options: DeadLettersOptions, definition: Topic, wantedGro
   const { redis, keys } = options;
   const layout = await peekLayout(redis, keys, definition.name);
   const groups = wantedGroup === undefined ? await groupsOf(options, definition, layout) : [wantedGroup];
-  const numbers = Array.from({ length: layout.next }, (_, number): PartitionName => number);
-  const names: PartitionName[] = keys.topic(definition.name).stream === definition.name ? ['bare', ...numbers] : numbers;
-  return groups.flatMap((group) => names.map((partition) => ({ definition, topic: definition.name, group, partition, of: partitionKeys(keys, definition.name, partition) })));
+  const partitions = everyPartition(keys, definition.name, layout);
+  return groups.flatMap((group) => partitions.map(({ name, of }) => ({ definition, topic: definition.name, group, partition: name, of })));
 }
 
 async function groupsOf({ redis, keys }: DeadLettersOptions, { name }: Topic, { current, draining }: Layout): Promise<readonly string[]> {

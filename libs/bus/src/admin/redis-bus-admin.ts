@@ -1,7 +1,6 @@
 import { asFields, asList, asText } from '@millrace/redis-kit';
 import type { Keys, Redis, TopicKeys } from '@millrace/redis-kit';
-import { keysOf, peekLayout, repartition } from '../redis/layout.ts';
-import { PartitionMismatchError } from '../redis/layout.ts';
+import { keysOf, partitionKeys, PartitionMismatchError, peekLayout, repartition } from '../redis/layout.ts';
 import { readLag } from '../redis/lag.ts';
 import { dropGroup } from '../redis/scripts/dead-letters.ts';
 import { NEEDS_BOOTSTRAP } from '../redis/scripts/group.ts';
@@ -9,7 +8,6 @@ import type { Topic } from '../topic.ts';
 import { BusAdminError } from './bus-admin.ts';
 import type { BusAdmin, DroppedGroup, GroupState, StreamState, TopicState } from './bus-admin.ts';
 import { createDeadLetters } from './dead-letters.ts';
-import { partitionKeys } from './partition-keys.ts';
 
 export interface RedisBusAdminOptions {
   /** Role 'background'. */
@@ -90,7 +88,7 @@ async function readStream(redis: Redis, of: TopicKeys, place: { readonly partiti
   const idOf = (entry: unknown): string | undefined => (entry === null || entry === undefined ? undefined : asText(asList(entry)[0]));
   const names = asList(groups).map((group) => asText(asFields(group).get('name')));
   return {
-    ...place, stream: of.stream, length: Number(info.get('length')), bytes: Number(bytes ?? 0), firstId: idOf(info.get('first-entry')), lastId: idOf(info.get('last-entry')),
+    ...place, stream: of.stream, length: Number(info.get('length')), bytes: bytes ?? 0, firstId: idOf(info.get('first-entry')), lastId: idOf(info.get('last-entry')),
     groups: await Promise.all(names.map((group) => readGroup(redis, of, group))),
   };
 }

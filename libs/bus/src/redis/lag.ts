@@ -1,6 +1,6 @@
 import { asEntries, asFields, asList, asText, compareStreamIds, splitStreamId } from '@millrace/redis-kit';
 import type { Keys, Redis } from '@millrace/redis-kit';
-import { keysOf, peekLayout } from './layout.ts';
+import { everyPartition, keysOf, peekLayout } from './layout.ts';
 import { countEntries } from './scripts/trim.ts';
 
 export interface Lag {
@@ -50,15 +50,14 @@ export interface LagOf {
 
 /** Over the partitions that are draining and the current ones. */
 export async function readGroupLag(redis: Redis, keys: Keys, { topic, group, hasExactLag = false }: LagOf): Promise<GroupLag> {
-  const { current, draining } = await peekLayout(redis, keys, topic);
-  let total: GroupLag = { messages: 0, oldestAgeMs: 0, deadLetters: 0 };
-  for (const set of draining ? [draining, current] : [current]) {
-    for (const of of keysOf(keys, topic, set)) {
-      const [lag, parked] = await Promise.all([readLag(redis, of.stream, group, hasExactLag), redis.xlen(of.deadLetters(group))]);
-      total = { messages: total.messages + lag.messages, oldestAgeMs: Math.max(total.oldestAgeMs, lag.oldestAgeMs), deadLetters: total.deadLetters + parked };
-    }
-  }
-  return total;
+  const layout = await peekLayout(redis, keys, topic);
+  const sets = layout.draining ? [layout.draining, layout.current] : [layout.current];
+  const [lags, parked] = await Promise.all([
+    Promise.all(sets.flatMap((set) => keysOf(keys, topic, set)).map((of) => readLag(redis, of.stream, group, hasExactLag))),
+    Promise.all(everyPartition(keys, topic, layout).map(({ of }) => redis.xlen(of.deadLetters(group)))),
+  ]);
+  const sum = (numbers: readonly number[]): number => numbers.reduce((total, number) => total + number, 0);
+  return { messages: sum(lags.map(({ messages }) => messages)), oldestAgeMs: Math.max(0, ...lags.map(({ oldestAgeMs }) => oldestAgeMs)), deadLetters: sum(parked) };
 }
 
 interface Position {

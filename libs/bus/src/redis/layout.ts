@@ -82,9 +82,9 @@ export async function readLayout(redis: Redis, keys: Keys, topic: string, wanted
 const isBare = (keys: Keys, topic: string, count: number): boolean => keys.topic(topic, 0, count).stream === topic;
 
 /** Marks the streams of the draining set: from now on every append to them is refused, and publishers look for the new set. */
-async function closeDraining(redis: Redis, keys: Keys, topic: string, { draining }: Layout): Promise<void> {
+async function closeDraining(redis: Redis, keys: Keys, topic: string, { id, draining }: Layout): Promise<void> {
   if (!draining) return;
-  for (const { layout } of keysOf(keys, topic, draining)) await redis.set(layout, CLOSED);
+  for (const { layout } of keysOf(keys, topic, draining)) await redis.set(layout, `${CLOSED} ${id}`);
 }
 
 /**
@@ -93,6 +93,7 @@ async function closeDraining(redis: Redis, keys: Keys, topic: string, { draining
  * @throws PartitionMismatchError where an earlier change is still draining.
  */
 export async function repartition(redis: Redis, keys: Keys, topic: string, count: number): Promise<Layout> {
+  if (!Number.isInteger(count) || count < 1) throw new RangeError(`a topic has a whole number of partitions, at least one: ${count}`);
   const layout = await readLayout(redis, keys, topic);
   if (layout.current.count === count) {
     await closeDraining(redis, keys, topic, layout);
@@ -154,6 +155,21 @@ export async function isSetCurrent(redis: Redis, keys: Keys, topic: string, set:
   return id === '' || isSame(current, set);
 }
 
+/** Was it drained and removed (rather than lost)? Its mark stays then; a flush takes that too. */
+export const wasRemoved = async (redis: Redis, of: TopicKeys): Promise<boolean> => (await redis.exists(of.stream)) === 0 && ((await redis.get(of.layout)) ?? '').startsWith(CLOSED);
+
+/** Every partition that the topic has or ever had: also those that are gone may have dead letters. */
+export function everyPartition(keys: Keys, topic: string, { next }: Layout): readonly { readonly name: PartitionName; readonly of: TopicKeys }[] {
+  const numbers = Array.from({ length: next }, (_, number): PartitionName => number);
+  const names: PartitionName[] = isBare(keys, topic, 1) ? ['bare', ...numbers] : numbers.length > 0 ? numbers : [0];
+  return names.map((name) => ({ name, of: partitionKeys(keys, topic, name) }));
+}
+
+/** A partition by itself, whatever the topic's number of them is: the stream with the topic's own name, or a numbered one. */
+export type PartitionName = 'bare' | number;
+
+export const partitionKeys = (keys: Keys, topic: string, name: PartitionName): TopicKeys => (name === 'bare' ? keys.topic(topic) : keys.topic(topic, name, 2));
+
 /** Removes the old partitions once every group has finished them; their dead letters stay. Closes them first where a repartitioning was cut short. */
 export async function finishDraining(redis: Redis, keys: Keys, topic: string): Promise<void> {
   const layout = await peekLayout(redis, keys, topic);
@@ -166,6 +182,6 @@ export async function finishDraining(redis: Redis, keys: Keys, topic: string): P
 
 /** The mark that it is closed stays for good: a publisher may still believe in it. */
 async function removeStream(redis: Redis, of: TopicKeys): Promise<void> {
-  for (const group of await groupNames(redis, of.stream)) await redis.unlink(of.attempts(group), of.bootstrapped(group), of.bootstrapping(group), of.delayed(group), of.lease(group), of.fence(group), of.members(group));
+  for (const group of await groupNames(redis, of.stream)) await redis.unlink(of.attempts(group), of.bootstrapped(group), of.bootstrapping(group), of.delayed(group), of.lease(group), of.members(group));
   await redis.unlink(of.stream, of.epoch, of.progress, of.recentIds);
 }

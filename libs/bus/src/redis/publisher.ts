@@ -97,8 +97,11 @@ async function appendAlong(control: Redis, route: Route, topic: Topic, events: r
   if (only && partitions.length === 1 && events.length <= CHUNK) return (await call(only, events)) === 'moved' ? events : [];
 
   const chunks = partitions.flatMap((own, index) => chunksOf(partitions.length === 1 ? events : events.filter(({ key }) => partitionOf(key, partitions.length) === index)).map((chunk) => ({ own, chunk })));
-  // Sent without waiting for the one before: one connection keeps their order.
-  const replies = await Promise.allSettled(chunks.map(({ own, chunk }) => call(own, chunk)));
+  // The first one alone makes sure that the server knows the script; then one connection keeps their order.
+  const [first, ...others] = chunks;
+  if (!first) return [];
+  const replies = await Promise.allSettled([call(first.own, first.chunk)]);
+  if (replies[0]?.status === 'fulfilled') replies.push(...(await Promise.allSettled(others.map(({ own, chunk }) => call(own, chunk)))));
   for (const reply of replies) if (reply.status === 'rejected') throw reply.reason;
   return chunks.flatMap(({ chunk }, index) => (replies[index]?.status === 'fulfilled' && replies[index].value === 'moved' ? chunk : []));
 }

@@ -2,7 +2,7 @@ import { asList, asTexts, infoOfMasters } from '@millrace/redis-kit';
 import type { Keys, Redis, TopicKeys } from '@millrace/redis-kit';
 import type { BusLogger, BusMetrics } from '../metrics.ts';
 import type { Topic } from '../topic.ts';
-import { finishDraining, groupNames, keysOf, peekLayout } from './layout.ts';
+import { everyPartition, finishDraining, groupNames, keysOf, peekLayout } from './layout.ts';
 import { DEAD_LETTERS_MS } from './redis-group-log.ts';
 import { trimStream } from './scripts/trim.ts';
 
@@ -28,9 +28,16 @@ export interface TrimDeps {
 export async function trimTopic(deps: TrimDeps, topic: Topic, options: TrimOptions): Promise<number> {
   const { control, keys } = deps;
   await finishDraining(control, keys, topic.name);
-  const { current, draining } = await peekLayout(control, keys, topic.name);
+  const layout = await peekLayout(control, keys, topic.name);
+  const { current, draining } = layout;
+  const groups = new Set<string>();
   let total = 0;
-  for (const of of [...(draining ? keysOf(keys, topic.name, draining) : []), ...keysOf(keys, topic.name, current)]) total += await trimPartition(deps, topic, of, options);
+  for (const of of [...(draining ? keysOf(keys, topic.name, draining) : []), ...keysOf(keys, topic.name, current)]) {
+    total += await trimPartition(deps, topic, of, options);
+    for (const group of await groupNames(control, of.stream)) groups.add(group);
+  }
+  const oldest = Date.now() - DEAD_LETTERS_MS;
+  for (const { of } of everyPartition(keys, topic.name, layout)) for (const group of groups) await control.xtrim(of.deadLetters(group), 'MINID', '~', oldest);
   deps.metrics.trimmed(topic.name, total);
   return total;
 }
@@ -54,7 +61,6 @@ interface Limits {
 async function trimUntilDone({ control, logger, metrics }: TrimDeps, topic: Topic, of: TopicKeys, { keep, stalledMs, backlog }: Limits): Promise<number> {
   const groups = await groupNames(control, of.stream);
   const own = [of.stream, of.progress, ...groups.flatMap((group) => [of.bootstrapped(group), of.bootstrapping(group)])];
-  for (const group of groups) await control.xtrim(of.deadLetters(group), 'MINID', '~', Date.now() - DEAD_LETTERS_MS);
   for (let total = 0; ; ) {
     const [removed, passed] = asList(await trimStream(control, own, [keep, Date.now(), stalledMs, backlog, ...groups]));
     for (const group of asTexts(passed)) {

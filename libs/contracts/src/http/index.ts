@@ -3,12 +3,14 @@ import { adminOperations } from './admin.ts';
 import { merchantOperations } from './merchants.ts';
 import { productOperations } from './products.ts';
 import { searchOperations } from './search.ts';
+import { deadLetterOperations, streamOperations } from './streams.ts';
 
 export * from './admin.ts';
 export * from './internal.ts';
 export * from './merchants.ts';
 export * from './products.ts';
 export * from './search.ts';
+export * from './streams.ts';
 
 /** Every public operation of Millrace. */
-export const operations: readonly Operation[] = [...productOperations, ...merchantOperations, ...searchOperations, ...adminOperations];
+export const operations: readonly Operation[] = [...productOperations, ...merchantOperations, ...searchOperations, ...adminOperations, ...streamOperations, ...deadLetterOperations];

@@ -51,4 +51,4 @@ if ARGV[3] == '0' then
 end
 redis.call('XGROUP', 'DESTROY', KEYS[1], ARGV[1])
 for i = 2, #KEYS do redis.call('UNLINK', KEYS[i]) end
-return {'dropped'}`);
+return {'dropped'}`, { whenFull: 'run' });

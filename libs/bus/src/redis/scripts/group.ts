@@ -16,7 +16,7 @@ local isNew = not (type(made) == 'table' and made.err)
 if not isNew and string.sub(made.err, 1, 9) ~= 'BUSYGROUP' then return redis.error_reply(made.err) end
 if isNew then redis.call('DEL', KEYS[2], KEYS[3]) end
 if ARGV[2] == '1' then redis.call('SET', KEYS[2], '${NEEDS_BOOTSTRAP} ' .. ${NOW_US}, 'NX') end
-return isNew and 1 or 0`);
+return isNew and 1 or 0`, { whenFull: 'run' });
 
 /** KEYS stream, marker; ARGV group, mark ('' = none). Creates a group with the mark that it has elsewhere; one that is there stays as it is. */
 export const carryGroup = defineScript(`
@@ -26,7 +26,7 @@ if type(made) == 'table' and made.err then
   return redis.error_reply(made.err)
 end
 if ARGV[2] ~= '' then redis.call('SET', KEYS[2], ARGV[2]) end
-return 1`);
+return 1`, { whenFull: 'run' });
 
 /** KEYS marker, lock; ARGV consumer, lockMs. {'done'} | {'mine', needed since, now} (also renews) | {'busy'}. */
 export const takeBootstrap = defineScript(`
@@ -40,7 +40,7 @@ local holder = redis.call('GET', KEYS[2])
 if holder and holder ~= ARGV[1] then return {'busy'} end
 redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
 local now = ${NOW_US}
-return {'mine', since or now, now}`);
+return {'mine', since or now, now}`, { whenFull: 'run' });
 
 /** KEYS marker, lock, stream; ARGV consumer, completed (0|1), group, nowMs. Marks the group unless it vanished meanwhile; gives the lock back. */
 export const endBootstrap = defineScript(`
@@ -53,7 +53,7 @@ for _, group in ipairs(redis.call('XINFO', 'GROUPS', KEYS[3])) do
     return 1
   end
 end
-return 0`);
+return 0`, { whenFull: 'run' });
 
 /**
  * KEYS stream; ARGV group, idleMs, consumer ('' = all). Removes consumers that hold nothing and were not seen for \`idleMs\`: looked at and
@@ -70,4 +70,4 @@ for _, flat in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])) do
     removed = removed + 1
   end
 end
-return removed`);
+return removed`, { whenFull: 'run' });

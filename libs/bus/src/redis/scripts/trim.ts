@@ -71,10 +71,10 @@ for _, entry in ipairs(redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', excess))
 end
 if not last then return {0, passed} end
 local ms, seq = string.match(last, '(%d+)-(%d+)')
-return {redis.call('XTRIM', KEYS[1], 'MINID', '=', ms .. '-' .. string.format('%.0f', tonumber(seq) + 1)), passed}`);
+return {redis.call('XTRIM', KEYS[1], 'MINID', '=', ms .. '-' .. string.format('%.0f', tonumber(seq) + 1)), passed}`, { whenFull: 'run' });
 
 /** KEYS stream; ARGV exclusive start, count. How many entries follow, and the id of the last one counted: their payloads stay in Redis. */
 export const countEntries = defineScript(`
 local entries = redis.call('XRANGE', KEYS[1], '(' .. ARGV[1], '+', 'COUNT', ARGV[2])
 if #entries == 0 then return {0, ARGV[1]} end
-return {#entries, entries[#entries][1]}`);
+return {#entries, entries[#entries][1]}`, { whenFull: 'run' });

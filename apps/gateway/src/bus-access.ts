@@ -1,0 +1,78 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { BusAdminError } from '@millrace/bus';
+import type { BusAdmin } from '@millrace/bus';
+import { whenReady } from '@millrace/redis-kit';
+import type { Redis } from '@millrace/redis-kit';
+import { AppError } from '@millrace/service';
+import type { ErrorCode, ErrorDetail } from '@millrace/service';
+
+export interface BusAccessDeps {
+  readonly admin: BusAdmin;
+  /** Rejects, within about a second, where Redis does not answer. */
+  readonly ping: () => Promise<void>;
+}
+
+export interface BusCall {
+  /** Longest time for the work. */
+  readonly timeoutMs: number;
+  /** The part of the request to blame where the tools do not say which. */
+  readonly place?: Pick<ErrorDetail, 'in' | 'pointer'>;
+}
+
+/**
+ * Does one piece of work with the tools of the bus. Expected failures are AppErrors: unavailable, at once, where Redis is away or cannot do it now;
+ * upstream_timeout where it does not end in time (a change may have happened); not_found, conflict and invalid_request as the tools say.
+ */
+export type BusAccess = <T>(call: BusCall, work: (admin: BusAdmin) => Promise<T>) => Promise<T>;
+
+const PING_MS = 1_000;
+const codes: Readonly<Record<BusAdminError['code'], ErrorCode>> = { not_found: 'not_found', conflict: 'conflict', invalid: 'invalid_request' };
+/** Replies of a server that is there and cannot do its work now. */
+const REFUSES_NOW = /^(OOM|LOADING|READONLY|MASTERDOWN|MISCONF|NOREPLICAS|CLUSTERDOWN|TRYAGAIN|BUSY)\b/;
+
+class LateError extends Error {
+  override readonly name = 'LateError';
+}
+
+async function within<T>(timeoutMs: number, work: Promise<T>): Promise<T> {
+  const done = new AbortController();
+  const late = delay(timeoutMs, undefined, { signal: done.signal }).then(() => {
+    throw new LateError(`nothing within ${timeoutMs} ms`);
+  });
+  return Promise.race([work, late]).finally(() => done.abort());
+}
+
+const unavailable = (cause: unknown, why: string): AppError => new AppError('unavailable', `the bus cannot be asked now: ${why}`, { cause, headers: { 'Retry-After': '1' } });
+
+function toAppError(error: BusAdminError, place: BusCall['place']): AppError {
+  const at = error.pointer === undefined ? place : { in: 'body' as const, pointer: error.pointer };
+  return new AppError(codes[error.code], error.message, { cause: error, details: error.code === 'invalid' && at ? [{ ...at, detail: error.message }] : [] });
+}
+
+export function createBusAccess({ admin, ping }: BusAccessDeps): BusAccess {
+  const checkThere = async (): Promise<void> => {
+    await within(2 * PING_MS, ping()).catch((error: unknown) => {
+      throw unavailable(error, 'Redis does not answer');
+    });
+  };
+  return async ({ timeoutMs, place }, work) => {
+    await checkThere();
+    try {
+      return await within(timeoutMs, work(admin));
+    } catch (error) {
+      if (error instanceof BusAdminError) throw toAppError(error, place);
+      const [, refusal] = REFUSES_NOW.exec(error instanceof Error ? error.message : '') ?? [];
+      if (refusal !== undefined) throw unavailable(error, `Redis answers ${refusal}`);
+      // What failed because Redis went away meanwhile is not a bug.
+      await checkThere();
+      if (error instanceof LateError) throw new AppError('upstream_timeout', `Redis did not finish within ${timeoutMs / 1_000} s; what was asked for may have happened in part`, { cause: error, headers: { 'Retry-After': '1' } });
+      throw error;
+    }
+  };
+}
+
+/** Resolves where Redis answers now. */
+export async function pingRedis(redis: Redis): Promise<void> {
+  await whenReady(redis, PING_MS);
+  await within(PING_MS, redis.ping());
+}
