@@ -1,4 +1,4 @@
-import { HEARTBEAT, keysOf, partitionOf, readLayout, wasRemoved } from '@millrace/bus';
+import { HEARTBEAT, keysOf, partitionOf, readLayout } from '@millrace/bus';
 import type { Layout, Topic } from '@millrace/bus';
 import type { Keys, TopicKeys } from '@millrace/redis-kit';
 import { readStreamState } from './append.ts';
@@ -57,7 +57,6 @@ async function reconcile(deps: PublishDeps, { topic, draining }: RelayTopic, lay
     deps.logger.info({ topic: topic.name, streams: gone.length, published: isSame ? 'drained' : 'again' }, 'partitions are gone');
   }
   for (const of of draining) {
-    if (await wasRemoved(deps.redis, of)) continue;
     const from = await firstLostBatch(deps, of.stream, await readStreamState(deps.redis, of, deps.appendTimeoutMs));
     if (from === null) continue;
     deps.logger.warn({ topic: topic.name, stream: of.stream, fromBatch: from }, 'a draining partition has lost entries: publishing them again to the current ones');
@@ -70,5 +69,5 @@ async function reconcile(deps: PublishDeps, { topic, draining }: RelayTopic, lay
 /** Throws StreamLostError where a draining partition has lost entries; the current ones are looked at by their fences. */
 export async function checkDraining(deps: PublishDeps, { topic, draining }: RelayTopic): Promise<void> {
   for (const of of draining)
-    if (!(await wasRemoved(deps.redis, of)) && (await firstLostBatch(deps, of.stream, await readStreamState(deps.redis, of, deps.appendTimeoutMs))) !== null) throw new StreamLostError(topic.name);
+    if ((await firstLostBatch(deps, of.stream, await readStreamState(deps.redis, of, deps.appendTimeoutMs))) !== null) throw new StreamLostError(topic.name);
 }

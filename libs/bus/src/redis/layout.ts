@@ -22,6 +22,8 @@ export interface Layout {
   readonly current: PartitionSet;
   /** Consumed to its end before the current one. */
   readonly draining: PartitionSet | undefined;
+  /** Finished by every group, and being removed. */
+  readonly drained: PartitionSet | undefined;
   /** The first number that no partition of this topic ever had. */
   readonly next: number;
 }
@@ -45,12 +47,17 @@ export const keysOf = (keys: Keys, topic: string, { first, count }: PartitionSet
 
 const describeSet = ({ first, count }: PartitionSet): string => `${first}:${count}`;
 
+const parseSet = (text: unknown): PartitionSet | undefined => {
+  const [first, count] = asText(text ?? '').split(':').map(Number);
+  return first !== undefined && count !== undefined ? { first, count } : undefined;
+};
+
 const parseLayout = (fields: ReadonlyMap<string, unknown>): Layout => {
-  const [first, count] = asText(fields.get('draining') ?? '').split(':').map(Number);
   return {
     id: asText(fields.get('id')),
     current: { first: Number(fields.get('first')), count: Number(fields.get('partitions')) },
-    draining: first !== undefined && count !== undefined ? { first, count } : undefined,
+    draining: parseSet(fields.get('draining')),
+    drained: parseSet(fields.get('drained')),
     next: Number(fields.get('next')),
   };
 };
@@ -58,7 +65,7 @@ const parseLayout = (fields: ReadonlyMap<string, unknown>): Layout => {
 /** The layout of a topic; one partition where nobody has published or subscribed yet. */
 export async function peekLayout(redis: Redis, keys: Keys, topic: string): Promise<Layout> {
   const fields = new Map(Object.entries(await redis.hgetall(keys.topicMeta(topic))));
-  return fields.size > 0 ? parseLayout(fields) : { id: '', current: { first: 0, count: 1 }, draining: undefined, next: 0 };
+  return fields.size > 0 ? parseLayout(fields) : { id: '', current: { first: 0, count: 1 }, draining: undefined, drained: undefined, next: 0 };
 }
 
 /**
@@ -101,6 +108,7 @@ export async function repartition(redis: Redis, keys: Keys, topic: string, count
     return layout;
   }
   if (layout.draining) throw new PartitionMismatchError(`the topic ${topic} is still draining its ${layout.draining.count} old partitions: wait until "millrace streams" shows none`);
+  if (layout.drained) await removeDrained(redis, keys, topic, layout.drained);
   const { current } = layout;
   const next = isBare(keys, topic, count) ? { first: 0, count } : { first: layout.next, count };
   await carryGroups(redis, keysOf(keys, topic, current), keysOf(keys, topic, next));
@@ -109,7 +117,7 @@ export async function repartition(redis: Redis, keys: Keys, topic: string, count
   const used = isBare(keys, topic, count) ? layout.next : next.first + count;
   const changed = await changeLayout(redis, [keys.topicMeta(topic)], [layout.id, current.first, current.count, next.first, next.count, used]);
   if (changed !== 1) throw new PartitionMismatchError(`the partitions of ${topic} were changed by somebody else at the same time: look again`);
-  const after = { ...layout, current: next, draining: current, next: used };
+  const after = { ...layout, drained: undefined, current: next, draining: current, next: used };
   await closeDraining(redis, keys, topic, after);
   // Those that were made meanwhile.
   await carryGroups(redis, keysOf(keys, topic, current), keysOf(keys, topic, next));
@@ -155,9 +163,6 @@ export async function isSetCurrent(redis: Redis, keys: Keys, topic: string, set:
   return id === '' || isSame(current, set);
 }
 
-/** Was it drained and removed (rather than lost)? Its mark stays then; a flush takes that too. */
-export const wasRemoved = async (redis: Redis, of: TopicKeys): Promise<boolean> => (await redis.exists(of.stream)) === 0 && ((await redis.get(of.layout)) ?? '').startsWith(CLOSED);
-
 /** Every partition that the topic has or ever had: also those that are gone may have dead letters. */
 export function everyPartition(keys: Keys, topic: string, { next }: Layout): readonly { readonly name: PartitionName; readonly of: TopicKeys }[] {
   const numbers = Array.from({ length: next }, (_, number): PartitionName => number);
@@ -170,14 +175,23 @@ export type PartitionName = 'bare' | number;
 
 export const partitionKeys = (keys: Keys, topic: string, name: PartitionName): TopicKeys => (name === 'bare' ? keys.topic(topic) : keys.topic(topic, name, 2));
 
-/** Removes the old partitions once every group has finished them; their dead letters stay. Closes them first where a repartitioning was cut short. */
+/**
+ * Removes the old partitions once every group has finished them; their dead letters stay. Closes them first where a repartitioning was cut short.
+ * What is to be removed is written down before: a stream that is missing while the layout calls it draining was lost, and the relay sees to it.
+ */
 export async function finishDraining(redis: Redis, keys: Keys, topic: string): Promise<void> {
   const layout = await peekLayout(redis, keys, topic);
+  if (layout.drained) await removeDrained(redis, keys, topic, layout.drained);
   if (!layout.draining) return;
   await closeDraining(redis, keys, topic, layout);
   if (!(await isSetDrained(redis, keys, topic, { set: layout.draining }))) return;
-  for (const of of keysOf(keys, topic, layout.draining)) await removeStream(redis, of);
   await endDraining(redis, [keys.topicMeta(topic)], [describeSet(layout.draining)]);
+  await removeDrained(redis, keys, topic, layout.draining);
+}
+
+async function removeDrained(redis: Redis, keys: Keys, topic: string, set: PartitionSet): Promise<void> {
+  for (const of of keysOf(keys, topic, set)) await removeStream(redis, of);
+  await redis.hdel(keys.topicMeta(topic), 'drained');
 }
 
 /** The mark that it is closed stays for good: a publisher may still believe in it. */

@@ -12,9 +12,10 @@ if id ~= ARGV[1] or first ~= ARGV[2] or partitions ~= ARGV[3] or draining then r
 redis.call('HSET', KEYS[1], 'first', ARGV[4], 'partitions', ARGV[5], 'next', ARGV[6], 'draining', ARGV[2] .. ':' .. ARGV[3])
 return 1`, { whenFull: 'run' });
 
-/** KEYS meta; ARGV draining ("first:partitions"). */
+/** KEYS meta; ARGV draining ("first:partitions"). Every group has finished it: from now on it is being removed. */
 export const endDraining = defineScript(`
 if redis.call('HGET', KEYS[1], 'draining') ~= ARGV[1] then return 0 end
+redis.call('HSET', KEYS[1], 'drained', ARGV[1])
 return redis.call('HDEL', KEYS[1], 'draining')`, { whenFull: 'run' });
 
 /** A partition's mark once nothing may be appended to it any more: "closed <layout id>". */
