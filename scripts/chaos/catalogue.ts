@@ -5,20 +5,10 @@ import { eventually } from '@millrace/testing/eventually';
 import { median, percentile, row } from '../bench/support/measure.ts';
 import type { BenchRow } from '../bench/support/measure.ts';
 import { ndjson, startPlane } from '../test/support/plane.ts';
+import { createRandom, pick } from './support/random.ts';
 
 const victims = ['gateway', 'catalog-api', 'embedding-worker', 'es-sync-worker', 'redis'] as const;
 const PRODUCTS = 2_000;
-
-/** mulberry32 (Tommy Ettinger, public domain): small and good enough to choose victims. */
-function createRandom(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d_2b_79_f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
-  };
-}
 
 export async function run(args: readonly string[]): Promise<BenchRow[]> {
   const { values, positionals } = parseArgs({ args: [...args], options: { seed: { type: 'string' } }, allowPositionals: true });
@@ -31,7 +21,7 @@ export async function run(args: readonly string[]): Promise<BenchRow[]> {
   const recovery: number[] = [];
   try {
     for (let round = 0; round < rounds; round += 1) {
-      const victim = victims[Math.floor(random() * victims.length)] ?? 'catalog-api';
+      const victim = pick(random, victims) ?? 'catalog-api';
       const before = (await plane.truth()).size;
       const products = Array.from({ length: PRODUCTS }, (_, n) => ({ sku: `chaos-${round % 3}-${n}`, name: `Round ${round} product ${n}`, category: `c${n % 9}`, price: 1 + round }));
       const importing = plane.import(ndjson(products)).catch((error: unknown) => error);
