@@ -3,6 +3,8 @@ import { z } from 'zod';
 import { points } from './plan.ts';
 
 export const GROUP = 'chaos';
+/** How often a consumer tidies up its group; an hour by default. */
+export const FORGET_MS = 5_000;
 
 /** Change number `n`, in commit order for each account. */
 export const changesTopic = (name: string) =>

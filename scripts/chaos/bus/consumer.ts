@@ -7,7 +7,7 @@ import { onceByEventId } from '@millrace/outbox';
 import { connectRedis } from '@millrace/redis-kit';
 import { Kysely, PostgresDialect, sql } from 'kysely';
 import { Pool } from 'pg';
-import { changesTopic, GROUP, orderSchema, settingsSchema } from './consumer-settings.ts';
+import { changesTopic, FORGET_MS, GROUP, orderSchema, settingsSchema } from './consumer-settings.ts';
 import type { Point } from './plan.ts';
 
 const settings = settingsSchema.parse(JSON.parse(process.argv[2] ?? ''));
@@ -47,7 +47,7 @@ const handle: BatchHandler<EventOf<typeof topic>> = async (events) => {
 
 const bus = createRedisStreamsBus({
   connect: (role) => connectRedis(settings.redisUrl, { role, name: consumer }),
-  consumer, logger, claimIdleMs: settings.claimIdleMs, leaseMs: settings.leaseMs,
+  consumer, logger, claimIdleMs: settings.claimIdleMs, leaseMs: settings.leaseMs, forgetConsumersMs: FORGET_MS,
   partitions: { [topic.name]: settings.partitions },
 });
 await bus.subscribe(topic, { group: GROUP, ordering: settings.ordering }, handle);
