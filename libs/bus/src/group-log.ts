@@ -77,7 +77,7 @@ export interface GroupLog {
   touch(ids: readonly string[]): Promise<void>;
   /** Takes over entries that nobody touched for `idleMs` and nobody has put off, without counting a handling. */
   reclaim(idleMs: number, count: number): Promise<Taken>;
-  /** Forgets the group's other consumers that hold nothing and were not seen for so long. Returns how many. */
+  /** Forgets the group's other consumers that hold nothing and were not seen for so long, and what is left of entries that nobody holds. Returns how many consumers. */
   removeIdleConsumers(idleMs: number): Promise<number>;
   /** Forgets this consumer where it holds nothing, and closes. */
   close(): Promise<void>;

@@ -157,6 +157,18 @@ describe('a group on Redis Streams', () => {
     expect(log.lastIndexOf('export')).toBe(0);
   });
 
+  it('leaves no notes behind of entries that were acknowledged elsewhere while their consumer died', async () => {
+    await redis.xgroup('CREATE', topic.name, 'g', '0', 'MKSTREAM');
+    const notes = `${topic.name}:attempts:g`;
+    await publishAll(openBus(), topic, 1);
+    await readAndDie('dead', 1);
+    const [held] = asEntries(await redis.xrange(topic.name, '-', '+'));
+    await redis.hset(notes, '1-1', '0', held?.id ?? '', '0');
+    await openBus({ consumer: 'me', claimIdleMs: 20_000, forgetConsumersMs: 100 }).subscribe(topic, { group: 'g' }, async () => undefined);
+    await eventually(async () => (await redis.hlen(notes)) === 1);
+    expect(await redis.hkeys(notes)).toEqual([held?.id]);
+  });
+
   it('keeps the name of a consumer over restarts', async () => {
     const bus = openBus({ consumer: 'me' });
     for (let restart = 0; restart < 30; restart += 1) await (await bus.subscribe(topic, { group: 'g' }, async () => undefined)).close();

@@ -6,7 +6,7 @@ import type { Claim, GroupLog } from '../group-log.ts';
 import type { BlockingReader } from './blocking-reader.ts';
 import { bootstrapGroup } from './bootstrap.ts';
 import { ackEntries, adoptEntries, claimEntry, listPending, parkEntry, readEntries, releaseEntry, touchEntries } from './scripts/entries.ts';
-import { NEEDS_BOOTSTRAP, registerGroup, removeConsumers } from './scripts/group.ts';
+import { dropNotes, NEEDS_BOOTSTRAP, registerGroup, removeConsumers } from './scripts/group.ts';
 import { delayEntry, reclaimEntries, takeDueEntries } from './scripts/retry.ts';
 
 export interface RedisGroupLogOptions {
@@ -77,7 +77,10 @@ export function createRedisGroupLog({ reader, control, keys, group, consumer, le
         if (taken.length > 0 || reclaimFrom === '0-0' || call === MAX_RECLAIMS) return { ids: taken, deleted: gone };
       }
     },
-    removeIdleConsumers: async (idleMs) => Number(await explained(removeConsumers(control, [stream], [group, idleMs, '']))),
+    async removeIdleConsumers(idleMs) {
+      await explained(dropAllNotes(control, [stream, attempts], group));
+      return Number(await explained(removeConsumers(control, [stream], [group, idleMs, ''])));
+    },
     async close() {
       // Where the broker or the group is away there is nothing to tidy up.
       if (control.status === 'ready') await removeConsumers(control, [stream], [group, 0, consumer]).catch(() => undefined);
@@ -148,6 +151,12 @@ function createFencedRead({ reader, stream, read }: FencedReadOptions): FencedRe
       return was;
     },
   };
+}
+
+async function dropAllNotes(control: Redis, own: readonly string[], group: string): Promise<void> {
+  let cursor = '0';
+  do cursor = asText(asList(await dropNotes(control, own, [group, cursor]))[0]);
+  while (cursor !== '0');
 }
 
 /** NOGROUP: group or stream are gone. UNBLOCKED: the stream went while a read was waiting (before 7.2). FENCED: see defineFencedScript. */

@@ -71,3 +71,17 @@ for _, flat in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])) do
   end
 end
 return removed`, { whenFull: 'run' });
+
+/**
+ * KEYS stream, attempts; ARGV group, cursor. Drops what was noted of entries that are not pending any more: one that was handled singly while
+ * another consumer acknowledged it, by a consumer that died then. {where to go on ('0' = at the end), dropped}
+ */
+export const dropNotes = defineScript(`
+if redis.call('EXISTS', KEYS[1]) == 0 then return {'0', 0} end
+local reply = redis.call('HSCAN', KEYS[2], ARGV[2], 'COUNT', 500)
+local dropped = 0
+for i = 1, #reply[2], 2 do
+  local id = reply[2][i]
+  if #redis.call('XPENDING', KEYS[1], ARGV[1], id, id, 1) == 0 then dropped = dropped + redis.call('HDEL', KEYS[2], id) end
+end
+return {reply[1], dropped}`, { whenFull: 'run' });
