@@ -115,7 +115,7 @@ describeWith('redis-server', 'the bus on a Redis that fails', () => {
     const redis = connectRedis(server.url, { role: 'background', name: 'test' });
     await publishAll(bus, topic, 1, 1);
     await redis.xreadgroup('GROUP', 'g', 'dead', 'COUNT', 1, 'STREAMS', topic.name, '>');
-    await eventually(async () => Number((await redis.xpending(topic.name, 'g', '-', '+', 1, 'me')).length) === 1);
+    await eventually(async () => (await redis.xpending(topic.name, 'g', '-', '+', 1, 'me')).length === 1);
     tunnel.drop(false);
     await publishAll(bus, topic, 3, 2);
     await eventually(() => sorted(seen).length === 5, { timeoutMs: 20_000 });
