@@ -36,7 +36,7 @@ void runService({
     await waitForSchema(db, migrations, logger);
     health.addCheck('database', () => checkSchemaVersion(readDb, migrations));
 
-    const relay = startProductRelay({ config, pool: relayPool, topic: productUpdates, logger, metrics });
+    const relay = await startProductRelay({ config, pool: relayPool, topic: productUpdates, logger, metrics });
     onClose(() => relay.close());
     onClose(startHousekeeping(db, logger));
     const search = await openSearch(config);

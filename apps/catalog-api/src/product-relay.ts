@@ -1,7 +1,7 @@
-import { createRedisStreamsBus, parsePartitions } from '@millrace/bus';
+import { checkPartitions, createRedisStreamsBus, parsePartitions } from '@millrace/bus';
 import type { Topic } from '@millrace/bus';
 import { createOutboxWaker, createRelay, outboxChannel } from '@millrace/outbox';
-import { connectRedis, keysFor } from '@millrace/redis-kit';
+import { closeRedis, connectRedis, keysFor } from '@millrace/redis-kit';
 import type { Logger } from '@millrace/service';
 import type { Pool } from 'pg';
 import type { Registry } from 'prom-client';
@@ -26,11 +26,16 @@ const TRIM_EVERY_MS = 10_000;
 /** So that consumers' freshness says something while nothing is written. */
 const HEARTBEAT_MS = 10_000;
 
-/** The outbox of the catalogue: its relay to `product:updates`, and the trimming of what every group has acknowledged. */
-export function startProductRelay({ config, pool, topic, logger, metrics }: ProductRelayDeps): ProductRelay {
+/**
+ * The outbox of the catalogue: its relay to `product:updates`, and the trimming of what every group has acknowledged. Needs no Redis to start.
+ * @throws PartitionMismatchError where BUS_PARTITIONS contradicts the topic
+ */
+export async function startProductRelay({ config, pool, topic, logger, metrics }: ProductRelayDeps): Promise<ProductRelay> {
   const connect = () => connectRedis(config.REDIS_URL, { role: 'background', name: 'catalog-api:relay' });
   const directUrl = config.DATABASE_DIRECT_URL ?? config.CATALOG_API_DATABASE_URL;
   const shared = { keys: keysFor(config.REDIS_URL), partitions: parsePartitions(config.BUS_PARTITIONS), logger, metrics };
+  const probe = connect();
+  await checkPartitions(probe, shared.keys, shared.partitions).finally(() => void closeRedis(probe));
   const relay = createRelay({ ...shared, pool, directUrl, connect, schema: SCHEMA, topics: [topic], pollMs: config.RELAY_POLL_MS, heartbeatMs: HEARTBEAT_MS });
   const waker = createOutboxWaker(pool, { channel: outboxChannel(SCHEMA) });
   const bus = createRedisStreamsBus({ ...shared, connect: (role) => connectRedis(config.REDIS_URL, { role, name: 'catalog-api:trim' }) });

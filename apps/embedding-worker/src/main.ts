@@ -1,4 +1,4 @@
-import { createRedisStreamsBus, parsePartitions } from '@millrace/bus';
+import { createRedisStreamsBus, parsePartitions, withMetrics, withTracing } from '@millrace/bus';
 import { indexUpdates, productUpdates } from '@millrace/contracts';
 import { checkSchemaVersion, createKysely, createPool, waitForSchema } from '@millrace/database';
 import { parseModel } from '@millrace/embedding';
@@ -61,7 +61,9 @@ void runService({
     const lag = () => bus.lag(productUpdates, GROUP);
     const backlog = createBacklogCheck(lag);
     health.addCheck('backlog', backlog.check);
-    await bus.subscribe(productUpdates, { group: GROUP, onGroupCreated: async () => void (await bootstrap()) }, followProducts({ collections, bus, onHandled: backlog.progressed }));
+    const labels = { topic: productUpdates.name, group: GROUP };
+    const handle = withTracing(labels)(withMetrics({ registry: metrics, ...labels })(followProducts({ collections, bus, onHandled: backlog.progressed })));
+    await bus.subscribe(productUpdates, { group: GROUP, onGroupCreated: async () => void (await bootstrap()) }, handle);
     const liveModel = async () => {
       const live = await admin.liveCollection();
       return live === undefined ? undefined : parseModel((await admin.modelOf(live)).document);

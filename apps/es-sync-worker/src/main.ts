@@ -1,4 +1,4 @@
-import { createRedisStreamsBus, parsePartitions } from '@millrace/bus';
+import { createRedisStreamsBus, parsePartitions, withMetrics, withTracing } from '@millrace/bus';
 import { indexUpdates, productUpdates } from '@millrace/contracts';
 import { checkSchemaVersion, createKysely, createPool, waitForSchema } from '@millrace/database';
 import { authenticate, createHttpApp, startHttpServer } from '@millrace/http';
@@ -73,7 +73,9 @@ void runService({
 
     const backlog = createBacklogCheck(() => bus.lag(productUpdates, GROUP));
     health.addCheck('backlog', backlog.check);
-    await bus.subscribe(productUpdates, { group: GROUP, onGroupCreated: async () => void (await bootstrap()) }, followProducts({ tracker, indexes, bus, onHandled: backlog.progressed }));
+    const labels = { topic: productUpdates.name, group: GROUP };
+    const handle = withTracing(labels)(withMetrics({ registry: metrics, ...labels })(followProducts({ tracker, indexes, bus, onHandled: backlog.progressed })));
+    await bus.subscribe(productUpdates, { group: GROUP, onGroupCreated: async () => void (await bootstrap()) }, handle);
     const schedule = await startSweepSchedule({
       connect, logger, prefix: keys.jobsPrefix, queue: 'search-sweep', everyMs: config.SYNC_SWEEP_INTERVAL_MS,
       run: createSweepRun({ readExport, tracker, indexes, admin, db, bus, logger, overlapMs: config.SYNC_SWEEP_OVERLAP_MS, asLeader: lead('sweep'), signal: stopping.signal }),

@@ -185,6 +185,9 @@ describe('dead letters', () => {
     });
     await subscription.close();
     expect(letter).toMatchObject({ key: '***', reason: 'FinalError', eventType: 'seen' });
+    expect((await tools.listDeadLetters({ key: '+84912345678' }, page)).items).toEqual([]);
+    expect((await tools.listDeadLetters({ reason: '84912345678' }, page)).items).toEqual([]);
+    expect((await tools.listDeadLetters({ reason: 'finalerror' }, page)).items).toHaveLength(1);
     expect(JSON.stringify([letter, await tools.getDeadLetter(letter?.id ?? '')])).not.toContain('84912345678');
     await redis.unlink(...(await redis.keys(`${personal.name}*`)));
   });

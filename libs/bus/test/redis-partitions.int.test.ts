@@ -3,7 +3,7 @@ import { asFields, asList, closeRedis, connectRedis, createKeys } from '@millrac
 import type { Redis } from '@millrace/redis-kit';
 import { eventually, testServer } from '@millrace/testing';
 import type { BatchHandler, Delivery } from '../src/index.ts';
-import { createRedisStreamsBus, keysOf, partitionOf, PartitionMismatchError, readLayout, repartition } from '../src/index.ts';
+import { checkPartitions, createRedisStreamsBus, keysOf, partitionOf, PartitionMismatchError, readLayout, repartition } from '../src/index.ts';
 import type { RedisStreamsBus, RedisStreamsBusOptions } from '../src/index.ts';
 import { createTestTopic, numbersOf, publishAll, sorted, upTo } from '../src/testing.ts';
 import type { TestEvent, TestTopic } from '../src/testing.ts';
@@ -145,6 +145,8 @@ describe('partitions', () => {
     await expect(other.subscribe(topic, { group: 'g' }, async () => undefined)).rejects.toMatchObject(refusal);
     await expect(other.subscribe(topic, { mode: 'broadcast' }, async () => undefined)).rejects.toMatchObject(refusal);
     await expect(publishAll(other, topic, 1)).rejects.toMatchObject(refusal);
+    await expect(checkPartitions(redis, keys, { [topic.name]: 8 })).rejects.toMatchObject(refusal);
+    await expect(checkPartitions(redis, keys, { [topic.name]: 4, nothing: 3 })).resolves.toBeUndefined();
     expect(await lagOf()).toBe(1);
   });
 

@@ -73,7 +73,7 @@ export interface DeadLetterFilter {
   readonly group?: string;
   /** Part of the reason, whatever its case. */
   readonly reason?: string;
-  /** The ordering key, whole. */
+  /** The ordering key, whole. Finds nothing on personal topics, whose keys are masked. */
   readonly key?: string;
   /** When it was parked, ISO 8601: from here on, and before. */
   readonly since?: string;

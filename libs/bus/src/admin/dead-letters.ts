@@ -113,6 +113,8 @@ const recordOf = (flat: readonly string[]): Record<string, string> =>
 const keyOf = (topic: Topic, entry: RawEntry): string | undefined => recordOf(own(entry))[topic.options.keyField ?? 'key'];
 
 /** Reasons may quote the payload's key; a personal topic's are cut to their kind. */
+const shownReason = (topic: Topic, reason = ''): string => (topic.options.isPersonal === true ? (reason.split(':')[0] ?? '') : reason);
+
 function describe({ box, entry }: Letter): DeadLetterDetail {
   const ours = recordOf(entry.fields.slice(0, 2 * LETTER_FIELDS));
   const fields = recordOf(own(entry));
@@ -124,7 +126,7 @@ function describe({ box, entry }: Letter): DeadLetterDetail {
   return {
     id: formatDeadLetterId({ ...box, entryId: entry.id }),
     topic: box.topic, partition: box.partition === 'bare' ? 0 : box.partition, group: box.group,
-    reason: isPersonal ? (ours['reason'] ?? '').split(':')[0] ?? '' : (ours['reason'] ?? ''),
+    reason: shownReason(box.definition, ours['reason']),
     sourceId: ours['source_id'] ?? '', consumer: ours['consumer'] ?? '', attempts: Number(ours['attempts'] ?? 0),
     firstSeen: time(ours['first_seen']), lastSeen: time(ours['last_seen']),
     eventType: fields['event_type'], eventId: fields['id'], key: mask(fields[keyField]), fields: masked,
@@ -170,7 +172,9 @@ async function* matching(options: DeadLettersOptions, filter: DeadLetterFilter, 
   }
 }
 
+/** What is masked cannot be searched for either: who guesses must not be told that a guess is right. */
 function fits(topic: Topic, entry: RawEntry, { reason, key }: DeadLetterFilter): boolean {
-  const because = recordOf(entry.fields.slice(0, 2 * LETTER_FIELDS))['reason'] ?? '';
+  const because = shownReason(topic, recordOf(entry.fields.slice(0, 2 * LETTER_FIELDS))['reason']);
+  if (topic.options.isPersonal === true && key !== undefined) return false;
   return (reason === undefined || because.toLowerCase().includes(reason.toLowerCase())) && (key === undefined || keyOf(topic, entry) === key);
 }

@@ -78,11 +78,26 @@ export async function readLayout(redis: Redis, keys: Keys, topic: string, wanted
   const isNew = wanted !== undefined && wanted > 1 && (await redis.exists(meta)) === 0 && (await redis.exists(keys.topic(topic).stream)) === 0;
   const made = isNew ? wanted : 1;
   const layout = parseLayout(asFields(await openLayout(redis, [meta], [randomUUID(), made, isBare(keys, topic, made) ? 0 : made])));
-  const { count } = layout.current;
-  if (wanted !== undefined && wanted !== count)
-    throw new PartitionMismatchError(`the topic ${topic} has ${count} partitions and this service is configured for ${wanted}: run "millrace streams repartition ${topic} ${wanted}", or correct BUS_PARTITIONS`);
+  if (wanted !== undefined) requireCount(topic, layout, wanted);
   for (const of of keysOf(keys, topic, layout.current)) await openPartition(redis, [of.layout], [layout.id]);
   return layout;
+}
+
+/**
+ * For a service that only publishes, at its start: refuses what the topics contradict. Where Redis is away nothing can be said; the publisher
+ * looks again then.
+ * @throws PartitionMismatchError
+ */
+export async function checkPartitions(redis: Redis, keys: Keys, wanted: Readonly<Record<string, number>>): Promise<void> {
+  for (const [topic, count] of Object.entries(wanted)) {
+    const layout = await peekLayout(redis, keys, topic).catch(() => undefined);
+    if (layout && layout.id !== '') requireCount(topic, layout, count);
+  }
+}
+
+function requireCount(topic: string, { current }: Layout, wanted: number): void {
+  if (wanted !== current.count)
+    throw new PartitionMismatchError(`the topic ${topic} has ${current.count} partitions and this service is configured for ${wanted}: run "millrace streams repartition ${topic} ${wanted}", or correct BUS_PARTITIONS`);
 }
 
 /** One partition on a single instance: the stream has the topic's own name. */

@@ -104,6 +104,9 @@ export function createRedisStreamsBus(given: RedisStreamsBusOptions): RedisStrea
 const groupLag = async (control: Redis, { keys, probe }: Options, topic: string, group: string): Promise<GroupLag> =>
   readGroupLag(control, keys, { topic, group, hasExactLag: (await probe()).hasExactLag });
 
+/** Of the 100,000 that a group and partition may have. */
+const DEAD_LETTER_ALARM = 80_000;
+
 interface Wanted<O> {
   readonly topic: Topic;
   readonly subscribeOptions: O;
@@ -125,7 +128,15 @@ function consume(control: Redis, options: Options, { topic, subscribeOptions, ha
       claimIdleMs, maxDeliveries, retryBaseMs, forgetConsumersMs,
     },
   });
-  const reporter = reportRegularly(async () => metrics.lag({ topic: topic.name, group }, await groupLag(control, options, topic.name, group)));
+  const labels = { topic: topic.name, group };
+  let isAlarmed = false;
+  const reporter = reportRegularly(async () => {
+    const lag = await groupLag(control, options, topic.name, group);
+    metrics.lag(labels, lag);
+    const isTooMany = lag.deadLetters >= DEAD_LETTER_ALARM;
+    if (isTooMany && !isAlarmed) logger.error({ ...labels, deadLetters: lag.deadLetters }, 'dead letters are nearly full: replay or discard them before the oldest are dropped');
+    isAlarmed = isTooMany;
+  });
   return {
     registered: started.registered,
     async close() {
