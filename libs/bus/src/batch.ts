@@ -5,10 +5,9 @@ import type { ConsumerState } from './consumer.ts';
 import { describeError, isFinal, isUnavailable, PartialFailureError } from './errors.ts';
 import type { Received } from './retries.ts';
 
-/** Handles one batch of new entries, acknowledges what is done, and leaves the rest to the retries. */
+/** Handles one batch of new entries (which are in hand), acknowledges what is done, and leaves the rest to the retries. */
 export async function workBatch(state: ConsumerState, entries: readonly RawEntry[]): Promise<void> {
   const { inHand, retries } = state;
-  for (const { id } of entries) inHand.add(id);
   try {
     const received = await retries.admit(await receive(state, entries));
     if (received.length > 0) await handleAndSort(state, received);

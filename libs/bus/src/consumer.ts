@@ -1,7 +1,7 @@
 import { backoffMs, pause } from './backoff.ts';
 import { workBatch } from './batch.ts';
 import type { BatchHandler, Delivery } from './bus.ts';
-import type { AnyEvent } from './codec.ts';
+import type { AnyEvent, RawEntry } from './codec.ts';
 import { describeError, GroupMissingError, LeaseLostError } from './errors.ts';
 import type { BootstrapNeed, GroupLog } from './group-log.ts';
 import { createLanes } from './lanes.ts';
@@ -62,6 +62,8 @@ interface Progress {
   recover: boolean;
   /** A read may be waiting. */
   reading: boolean;
+  /** The next batch, asked for while this one is handled. */
+  ahead: Promise<readonly RawEntry[]> | undefined;
   /** The group exists, or the first try to make it has failed. */
   onFirstTry(): void;
 }
@@ -76,7 +78,7 @@ export function startConsumer(options: ConsumerOptions): Consumer {
   const ended = new AbortController();
   const state = createState(options, stopping.signal);
   const firstTry = Promise.withResolvers<undefined>();
-  const progress: Progress = { registered: false, recover: true, reading: false, onFirstTry: () => firstTry.resolve(undefined) };
+  const progress: Progress = { registered: false, recover: true, reading: false, ahead: undefined, onFirstTry: () => firstTry.resolve(undefined) };
 
   const interrupt = (): void => {
     if (progress.reading) options.log.interrupt();
@@ -130,6 +132,7 @@ async function run(state: ConsumerState, progress: Progress, giveUp: () => void)
       failures = 0;
     } catch (error) {
       progress.onFirstTry();
+      await leaveAhead(state, progress);
       if (error instanceof LeaseLostError) {
         giveUp();
         return;
@@ -142,6 +145,8 @@ async function run(state: ConsumerState, progress: Progress, giveUp: () => void)
     }
   }
   progress.onFirstTry();
+  // What was read ahead is not left to the next start.
+  if (progress.ahead) await takeAhead(state, progress).catch(() => undefined);
   // Where the broker is away these are handled again after the next start.
   await state.acknowledge().catch(() => undefined);
 }
@@ -152,20 +157,60 @@ async function step(state: ConsumerState, progress: Progress): Promise<void> {
   if (!progress.registered) await register(state, progress);
   if (stop.aborted) return;
   if (options.log.takeReconnected()) progress.recover = true;
-  if (progress.recover) await retries.recover();
+  if (progress.recover) {
+    await leaveAhead(state, progress);
+    await retries.recover();
+  }
   progress.recover = false;
   await retries.work();
   if (stop.aborted) return;
+  if (progress.ahead) return takeAhead(state, progress);
   const waitMs = retries.untilDueMs(options.blockMs);
   if (retries.isFull()) {
     // What is due may be nobody's to wait for: look again soon.
     await pause(Math.max(waitMs, 5), stop);
     return;
   }
+  await handleBatch(state, progress, await readBatch(state, progress, waitMs));
+}
+
+/** What is read is in hand at once: nobody else may think that it is forgotten. */
+async function readBatch({ options, inHand }: ConsumerState, progress: Progress, waitMs: number): Promise<readonly RawEntry[]> {
   progress.reading = true;
-  // BLOCK 0 would wait for ever.
-  const entries = await options.log.read(options.batchSize, Math.max(1, Math.ceil(waitMs))).finally(() => (progress.reading = false));
-  if (entries.length > 0) await workBatch(state, entries);
+  try {
+    // BLOCK 0 would wait for ever.
+    const entries = await options.log.read(options.batchSize, Math.max(1, Math.ceil(waitMs)));
+    for (const { id } of entries) inHand.add(id);
+    return entries;
+  } finally {
+    progress.reading = false;
+  }
+}
+
+/** A full batch has another one behind it: while nothing waits for a retry, that is on its way while this one is handled. */
+async function handleBatch(state: ConsumerState, progress: Progress, entries: readonly RawEntry[]): Promise<void> {
+  const { options, stop, retries } = state;
+  if (entries.length === 0) return;
+  if (entries.length === options.batchSize && !stop.aborted && retries.isIdle()) {
+    // It does not wait: where nothing is there, the next step does, for as long as it may.
+    progress.ahead = readBatch(state, progress, 1);
+    // Looked at in the next step.
+    progress.ahead.catch(() => undefined);
+  }
+  await workBatch(state, entries);
+}
+
+async function takeAhead(state: ConsumerState, progress: Progress): Promise<void> {
+  const ahead = progress.ahead;
+  progress.ahead = undefined;
+  await handleBatch(state, progress, (await ahead) ?? []);
+}
+
+/** After a failure everything that is pending is handled in its order, from the pending list: also what was read ahead. */
+async function leaveAhead({ inHand }: ConsumerState, progress: Progress): Promise<void> {
+  const entries = await progress.ahead?.catch(() => []);
+  progress.ahead = undefined;
+  for (const { id } of entries ?? []) inHand.delete(id);
 }
 
 async function register({ options, stop }: ConsumerState, progress: Progress): Promise<void> {

@@ -73,6 +73,7 @@ export function createLanes(state: State): Retries {
       for (const { dueAt } of lanes.values()) earliest = Math.min(earliest, dueAt);
       return Math.min(atMost, Math.max(0, earliest - Date.now()));
     },
+    isIdle: () => held.size === 0,
     // While the sink is away a lane must not fill up behind it: nothing in it has failed.
     isFull: () => held.size >= MAX_HELD || (outages > 0 && held.size > 0),
   };

@@ -30,6 +30,8 @@ export interface Retries {
   /** What this consumer holds for it. */
   ids(): Iterable<string>;
   untilDueMs(atMost: number): number;
+  /** Nothing is held. */
+  isIdle(): boolean;
   /** No new batches until some are done: bounds the memory and the pending list. */
   isFull(): boolean;
 }

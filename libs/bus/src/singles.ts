@@ -69,6 +69,7 @@ export function createSingles(state: Omit<ConsumerState, 'retries'>): Retries {
     },
     ids: () => waiting,
     untilDueMs: (atMost) => (waiting.size > 0 ? 0 : Math.min(atMost, Math.max(0, dueAt - Date.now()))),
+    isIdle: () => waiting.size === 0 && putOff === 0,
     isFull: () => waiting.size >= options.batchSize * 4 || putOff >= MAX_PUT_OFF,
   };
 }

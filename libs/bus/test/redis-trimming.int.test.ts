@@ -77,7 +77,7 @@ describe('I7: trimming', () => {
       await release.promise;
       log.push(...events.map(({ n }) => `event ${n}`));
     });
-    await eventually(async () => Number((await redis.xpending(topic.name, 'g'))[0]) === 1);
+    await eventually(async () => Number((await redis.xpending(topic.name, 'g'))[0]) >= 1);
     await bus.trimAcknowledged(topic, { keep: 0, stalledMs: 0 });
     expect(await redis.xlen(topic.name)).toBe(0);
     release.resolve(undefined);

@@ -10,7 +10,11 @@ export function asText(reply: unknown): string {
   throw new TypeError(`expected text from Redis, got ${reply === null ? 'nil' : typeof reply}`);
 }
 
-export const asTexts = (reply: unknown): readonly string[] => asList(reply).map(asText);
+export function asTexts(reply: unknown): readonly string[] {
+  const list = asList(reply);
+  // The usual case, and a hot one: nothing to convert, nothing to copy.
+  return list.every((item): item is string => typeof item === 'string') ? list : list.map(asText);
+}
 
 /** A flat list name, value, name, value (HGETALL, XINFO, stream fields). */
 export function asFields(reply: unknown): ReadonlyMap<string, unknown> {

@@ -1,3 +1,4 @@
+import { onReconnect } from '@millrace/redis-kit';
 import type { Keys, Redis } from '@millrace/redis-kit';
 import { encodeWireEvent, wireNames, wireValues } from '../codec.ts';
 import type { WireEvent } from '../codec.ts';
@@ -32,6 +33,9 @@ const CHUNK = 100;
  */
 export function createPublisher({ control, keys, partitionsOf, maxInFlight, maxWaiting, metrics }: PublisherDeps): Publisher {
   const routes = new Map<string, Route>();
+  onReconnect(control, () => {
+    for (const route of routes.values()) route.isWarm = false;
+  });
   const room = createRoom(maxInFlight, maxWaiting);
 
   const openRoute = async (topic: Topic): Promise<Route> => {
@@ -73,6 +77,8 @@ interface Route {
   readonly partitions: readonly (readonly string[])[];
   readonly before: readonly (string | number)[];
   readonly after: readonly (string | number)[];
+  /** The servers know the script: chunks may follow each other without waiting. */
+  isWarm: boolean;
 }
 
 function createRoute(keys: Keys, topic: Topic, { id, current }: Layout): Route {
@@ -81,6 +87,7 @@ function createRoute(keys: Keys, topic: Topic, { id, current }: Layout): Route {
     partitions: keysOf(keys, topic.name, current).map((of) => [of.stream, of.layout, of.recentIds]),
     before: [id, topic.options.maxLength ?? '', topic.options.dedupMs ?? 0],
     after: [names.indexOf('id'), names.length, ...names],
+    isWarm: false,
   };
 }
 
@@ -97,12 +104,13 @@ async function appendAlong(control: Redis, route: Route, topic: Topic, events: r
   if (only && partitions.length === 1 && events.length <= CHUNK) return (await call(only, events)) === 'moved' ? events : [];
 
   const chunks = partitions.flatMap((own, index) => chunksOf(partitions.length === 1 ? events : events.filter(({ key }) => partitionOf(key, partitions.length) === index)).map((chunk) => ({ own, chunk })));
-  // The first one alone makes sure that the server knows the script; then one connection keeps their order.
-  const [first, ...others] = chunks;
-  if (!first) return [];
-  const replies = await Promise.allSettled([call(first.own, first.chunk)]);
-  if (replies[0]?.status === 'fulfilled') replies.push(...(await Promise.allSettled(others.map(({ own, chunk }) => call(own, chunk)))));
+  const replies: PromiseSettledResult<unknown>[] = [];
+  // A server that does not know the script would be sent it behind the next chunk: once, each chunk is waited for.
+  if (!route.isWarm) for (const { own, chunk } of chunks) replies.push({ status: 'fulfilled', value: await call(own, chunk) });
+  // After that one connection keeps their order.
+  else replies.push(...(await Promise.allSettled(chunks.map(({ own, chunk }) => call(own, chunk)))));
   for (const reply of replies) if (reply.status === 'rejected') throw reply.reason;
+  route.isWarm = true;
   return chunks.flatMap(({ chunk }, index) => (replies[index]?.status === 'fulfilled' && replies[index].value === 'moved' ? chunk : []));
 }
 
