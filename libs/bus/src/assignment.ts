@@ -141,7 +141,10 @@ async function take(options: AssignmentOptions, held: Map<number, Held>, partiti
   const lease = await options.table.acquire(partition);
   if (!lease) return false;
   const lost = new AbortController();
-  held.set(partition, { lease, lost, consumer: options.consume(lease, lost.signal), expiry: expireAt(lost, askedAt + options.leaseMs), leaving: undefined });
+  const one: Held = { lease, lost, consumer: options.consume(lease, lost.signal), expiry: expireAt(lost, askedAt + options.leaseMs), leaving: undefined };
+  held.set(partition, one);
+  // One that ends by itself was refused: whatever the table says, nobody reads any more.
+  void one.consumer.ended.then(() => leave(options, held, one));
   options.logger.info({ ...options.labels, partition, fencingToken: lease.fencingToken }, 'partition taken');
   return true;
 }

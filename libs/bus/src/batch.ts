@@ -2,7 +2,7 @@ import { backoffMs, pause } from './backoff.ts';
 import { decodeEntry } from './codec.ts';
 import type { RawEntry } from './codec.ts';
 import type { ConsumerState } from './consumer.ts';
-import { describeError, isFinal, isUnavailable, PartialFailureError } from './errors.ts';
+import { describeError, isFinal, isUnavailable, PartialFailureError, shownReason } from './errors.ts';
 import type { Received } from './retries.ts';
 
 /** Handles one batch of new entries (which are in hand), acknowledges what is done, and leaves the rest to the retries. */
@@ -64,6 +64,12 @@ function withLaterOnes(failures: ReadonlyMap<string, unknown>, received: readonl
   return all;
 }
 
+/** One that names nothing of the batch says nothing about it: it is a rejection like any other. */
+const namesSome = ({ failures }: PartialFailureError, received: readonly Received[]): boolean => {
+  const ids = new Set(received.map(({ id }) => id));
+  return failures.size > 0 && [...failures.keys()].every((id) => ids.has(id));
+};
+
 /** As a whole once more, unless that cannot help: then one by one, where each is judged by itself. */
 async function handleWhole({ options, stop }: ConsumerState, received: readonly Received[]): Promise<'done' | 'rejected' | 'stopped' | PartialFailureError> {
   const events = received.map(({ event }) => event);
@@ -76,9 +82,9 @@ async function handleWhole({ options, stop }: ConsumerState, received: readonly 
       if (!unavailable) rejections += 1;
       options.metrics.failed(options.labels, unavailable ? 'unavailable' : 'rejected');
       if (attempt === 1 || attempt % 20 === 0) {
-        options.logger.warn({ ...options.labels, events: events.length, attempt, error: describeError(error) }, unavailable ? 'sink is unavailable: waiting' : 'batch rejected');
+        options.logger.warn({ ...options.labels, events: events.length, attempt, error: shownReason(options.topic, describeError(error)) }, unavailable ? 'sink is unavailable: waiting' : 'batch rejected');
       }
-      if (error instanceof PartialFailureError) return error;
+      if (error instanceof PartialFailureError && namesSome(error, received)) return error;
       if (rejections >= 2 || (rejections === 1 && (events.length === 1 || isFinal(error)))) return 'rejected';
       await pause(backoffMs(attempt, options.retryBaseMs), stop);
       if (stop.aborted) return 'stopped';

@@ -13,7 +13,7 @@ export interface Delivery {
 export type BatchHandler<E> = (events: readonly E[], delivery?: Delivery) => Promise<void>;
 
 export interface EventPublisher {
-  /** Appends the events in order, in one round trip. Resolves once the broker has all of them; rejects when it may have fewer. */
+  /** Appends the events in order. Resolves once the broker has all of them; rejects when it may have fewer. */
   publish<T extends Topic>(topic: T, events: readonly NewEventOf<T>[]): Promise<void>;
 }
 
@@ -29,6 +29,8 @@ export interface GroupOptions {
    * an event that fails holds back the later ones of its key. Default none.
    */
   readonly ordering?: 'none' | 'key';
+  /** Ends the subscription as `close` does. */
+  readonly signal?: AbortSignal;
   readonly batchSize?: number;
   readonly blockMs?: number;
   /** Awaited before the first event whenever the group had to be created (also after a flush of Redis): the place to read the export (I5). */
@@ -37,6 +39,8 @@ export interface GroupOptions {
 
 export interface BroadcastOptions {
   readonly mode: 'broadcast';
+  /** Ends the subscription as `close` does. */
+  readonly signal?: AbortSignal;
   readonly batchSize?: number;
   readonly blockMs?: number;
   /** Events may have been missed (trimmed, flushed, or the first connection): flush what was derived from them. */
@@ -46,6 +50,13 @@ export interface BroadcastOptions {
 export interface Subscription {
   /** Finishes the batch in hand, acknowledges it, and strands nothing. */
   close(): Promise<void>;
+}
+
+/** For the adapters. */
+export function closeOnAbort(subscription: Subscription, signal: AbortSignal | undefined): void {
+  const close = (): void => void subscription.close();
+  if (signal?.aborted === true) close();
+  else signal?.addEventListener('abort', close, { once: true });
 }
 
 export interface EventSubscriber {

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { activeTraceparent } from './tracing.ts';
 import type { BatchHandler } from './bus.ts';
+import type { z } from 'zod';
 import type { EventMeta, EventOf, NewEventOf, Topic, WireFields } from './topic.ts';
 
 /** An event whose topic is not known to the compiler: the inside of the bus. */
@@ -93,14 +94,33 @@ export function decodeEntry(topic: Topic, entry: RawEntry): Decoded {
   if ('reason' in read) return { kind: 'park', reason: read.reason };
   const schema = Object.hasOwn(topic.payloads, read.type) ? topic.payloads[read.type] : undefined;
   if (!schema) return { kind: 'skip', type };
-  const parsed = schema.safeParse(read.payload);
+  const parsed = parse(schema, read.payload);
+  if (!parsed) return { kind: 'park', reason: 'unparsable: its schema failed on it' };
   if (!parsed.success) {
     const paths = parsed.error.issues.map((issue) => issue.path.join('.') || '(root)');
     return { kind: 'park', reason: `unparsable: payload does not match its schema at ${paths.slice(0, 5).join(', ')}` };
   }
   const traceparent = fields['traceparent'];
   const meta = { id: fields['id'] ?? `${topic.name}/${fields[topic.options.keyField ?? 'key'] ?? ''}/${entry.id}`, timestamp, schema: schemaVersion, streamId: entry.id, ...(traceparent === undefined ? {} : { traceparent }) };
-  return { kind: 'event', event: assembleEvent(read.type, parsed.data, meta) };
+  const event = assembleEvent(read.type, parsed.data, meta);
+  return hasKey(topic, event) ? { kind: 'event', event } : { kind: 'park', reason: 'unparsable: its key cannot be read' };
+}
+
+/** A schema may have transformations that throw. */
+function parse(schema: z.ZodType, payload: unknown): z.ZodSafeParseResult<unknown> | undefined {
+  try {
+    return schema.safeParse(payload);
+  } catch {
+    return undefined;
+  }
+}
+
+function hasKey(topic: Topic, event: AnyEvent): boolean {
+  try {
+    return typeof topic.options.keyOf(event) === 'string';
+  } catch {
+    return false;
+  }
 }
 
 /** Ids chosen by hand may lie beyond what a Date can hold. */

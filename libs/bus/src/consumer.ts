@@ -2,7 +2,7 @@ import { backoffMs, pause } from './backoff.ts';
 import { workBatch } from './batch.ts';
 import type { BatchHandler, Delivery } from './bus.ts';
 import type { AnyEvent, RawEntry } from './codec.ts';
-import { describeError, GroupMissingError, LeaseLostError } from './errors.ts';
+import { describeError, GroupMissingError, LeaseLostError, shownReason } from './errors.ts';
 import type { BootstrapNeed, GroupLog } from './group-log.ts';
 import { createLanes } from './lanes.ts';
 import type { BusLogger, BusMetrics, GroupLabels } from './metrics.ts';
@@ -113,7 +113,7 @@ function createState(options: ConsumerOptions, stop: AbortSignal): ConsumerState
       if (dropped === undefined) return;
       metrics.consumed(labels, 'parked', 1);
       metrics.deadLettered(labels, 1, dropped);
-      logger.error({ ...labels, streamId: id, attempts, reason }, 'entry parked');
+      logger.error({ ...labels, streamId: id, attempts, reason: shownReason(options.topic, reason) }, 'entry parked');
       if (dropped > 0) logger.error({ ...labels, dropped }, 'dead letters are full: the oldest were dropped');
     },
     countDeleted(count: number) {
@@ -266,13 +266,17 @@ async function watch(state: ConsumerState, progress: Progress): Promise<void> {
 
 async function reclaim(state: ConsumerState): Promise<number> {
   const { options, inHand, retries } = state;
-  if (retries.isFull()) return 0;
-  const { ids, deleted } = await options.log.reclaim(options.claimIdleMs, options.batchSize);
-  if (deleted > 0) state.countDeleted(deleted);
-  const taken = ids.filter((id) => !inHand.has(id));
-  if (taken.length === 0) return 0;
-  retries.addTaken(taken);
-  options.metrics.reclaimed(options.labels, taken.length);
-  options.logger.info({ ...options.labels, entries: taken.length }, 'entries reclaimed');
-  return taken.length;
+  let total = 0;
+  for (let isMore = true; isMore && !retries.isFull(); ) {
+    const { ids, deleted } = await options.log.reclaim(options.claimIdleMs, options.batchSize);
+    if (deleted > 0) state.countDeleted(deleted);
+    const taken = ids.filter((id) => !inHand.has(id));
+    isMore = taken.length > 0;
+    retries.addTaken(taken);
+    total += taken.length;
+  }
+  if (total === 0) return 0;
+  options.metrics.reclaimed(options.labels, total);
+  options.logger.info({ ...options.labels, entries: total }, 'entries reclaimed');
+  return total;
 }

@@ -64,5 +64,8 @@ export const isUnavailable = (error: unknown): boolean => isAny(error, (one) => 
 /** Declared final, by a FinalError or `code: 'final'`. */
 export const isFinal = (error: unknown): boolean => isAny(error, (one) => 'code' in one && one.code === 'final');
 
+/** What may be shown of a reason: handlers quote what they were given, so of a personal topic only its kind (I11). */
+export const shownReason = ({ options }: { readonly options: { readonly isPersonal?: boolean } }, reason = ''): string => (options.isPersonal === true ? (reason.split(':')[0] ?? '') : reason);
+
 /** Short text for logs and dead letters. */
 export const describeError = (error: unknown): string => (error instanceof Error ? `${error.name}: ${error.message}` : String(error)).slice(0, 500);

@@ -1,11 +1,12 @@
 export * from './topic.ts';
-export * from './bus.ts';
+export type * from './bus.ts';
 export { encodeEvent, decodeEntry, wireFields, wireNames, wireValues, HEARTBEAT } from './codec.ts';
 export type { AnyEvent, Decoded, RawEntry, WireEvent } from './codec.ts';
 export { FinalError, PartialFailureError, SinkUnavailableError, isFinal, isUnavailable, describeError } from './errors.ts';
 export { HandlerTimeoutError, isolateFailures, withMetrics, withRetry, withTimeout } from './middleware.ts';
 export { withTracing } from './tracing.ts';
 export { backoffMs, pause } from './backoff.ts';
+export { UnsupportedServerError } from './redis/features.ts';
 export { latestByKey } from './latest-by-key.ts';
 export type { BusLogger } from './metrics.ts';
 export { silentLogger } from './metrics.ts';

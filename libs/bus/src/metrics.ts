@@ -60,6 +60,7 @@ export function createBusMetrics(registry: Registry | undefined): BusMetrics {
   const failed = counter(registry, 'bus_failed_total', 'Handlings that rejected', [...group, 'kind']);
   const redelivered = counter(registry, 'bus_redelivered_total', 'Entries handled singly after a failure or a takeover', group);
   const reclaimed = counter(registry, 'bus_reclaimed_total', 'Entries taken over from consumers that are gone', group);
+  const newest = new Map<string, number>();
   const fresh = gauge(registry, 'bus_fresh_timestamp_seconds', 'Commit time of the newest entry dealt with', group);
   const gap = counter(registry, 'bus_broadcast_gaps_total', 'Times that a broadcast subscription may have missed events', ['topic']);
   const deadLettered = counter(registry, 'bus_dead_lettered_total', 'Entries moved to the dead letters', group);
@@ -90,7 +91,11 @@ export function createBusMetrics(registry: Registry | undefined): BusMetrics {
     reclaimed: (labels, count) => reclaimed.inc({ ...labels }, count),
     fresh: (labels, timestamp) => {
       const seconds = Date.parse(timestamp) / 1_000;
-      if (Number.isFinite(seconds)) fresh.set({ ...labels }, seconds);
+      const key = `${labels.topic} ${labels.group}`;
+      // Retries are older than what went on meanwhile.
+      if (!Number.isFinite(seconds) || seconds < (newest.get(key) ?? 0)) return;
+      newest.set(key, seconds);
+      fresh.set({ ...labels }, seconds);
     },
     gap: (topic) => gap.inc({ topic }),
   };

@@ -1,7 +1,7 @@
 import { decodeEntry } from './codec.ts';
 import type { AnyEvent } from './codec.ts';
 import type { ConsumerState } from './consumer.ts';
-import { describeError, isFinal, isUnavailable } from './errors.ts';
+import { describeError, isFinal, isUnavailable, PartialFailureError, shownReason } from './errors.ts';
 
 /** An event of the topic, with what the policy needs of its entry. */
 export interface Received {
@@ -64,7 +64,8 @@ export async function handleSingle(state: Omit<ConsumerState, 'retries'>, id: st
   if (decoded.kind === 'event') {
     try {
       await options.handle([decoded.event], options.delivery);
-    } catch (error) {
+    } catch (thrown) {
+      const error = thrown instanceof PartialFailureError ? (thrown.failures.get(id) ?? thrown) : thrown;
       const unavailable = isUnavailable(error);
       metrics.failed(labels, unavailable ? 'unavailable' : 'rejected');
       if (unavailable) {
@@ -72,11 +73,18 @@ export async function handleSingle(state: Omit<ConsumerState, 'retries'>, id: st
         return { kind: 'unavailable' };
       }
       if (claim.attempts >= maxDeliveries || isFinal(error)) return park(describeError(error));
-      logger.warn({ ...labels, streamId: id, attempts: claim.attempts, error: describeError(error) }, 'entry rejected');
+      logger.warn({ ...labels, streamId: id, attempts: claim.attempts, error: shownReason(options.topic, describeError(error)) }, 'entry rejected');
       return { kind: 'failed', attempts: claim.attempts, error };
     }
   }
-  await log.ack([id], true);
+  try {
+    await log.ack([id], true);
+  } catch {
+    // Its effect is made: only the acknowledgement is tried again, and that does not count.
+    state.handled.ids.push(id);
+  }
+  if (decoded.kind === 'event') metrics.fresh(labels, decoded.event.meta.timestamp);
+  if (decoded.kind === 'heartbeat') metrics.fresh(labels, decoded.timestamp);
   metrics.consumed(labels, decoded.kind === 'event' ? 'handled' : decoded.kind === 'heartbeat' ? 'heartbeat' : 'skipped', 1);
   return { kind: 'settled' };
 }

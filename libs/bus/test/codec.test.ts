@@ -94,6 +94,19 @@ describe('isUnavailable', () => {
   });
 });
 
+describe('what throws while it is read', () => {
+  const thrower = (): never => {
+    throw new Error('a bug in a schema');
+  };
+  it.each([
+    { name: 'a schema', topic: defineTopic('t', { made: z.string().transform(thrower) }, { schemaVersion: 1, keyOf: () => 'k' }), reason: 'unparsable: its schema failed on it' },
+    { name: 'keyOf', topic: defineTopic('t', { made: z.looseObject({}) }, { schemaVersion: 1, keyOf: thrower }), reason: 'unparsable: its key cannot be read' },
+  ])('$name: the entry is parked, and its partition goes on', ({ topic: broken, reason }) => {
+    const data = broken.payloads['made'] instanceof z.ZodObject ? '{}' : '"text"';
+    expect(decodeEntry(broken, { id: '1-0', fields: ['event_type', 'made', 'data', data] })).toEqual({ kind: 'park', reason });
+  });
+});
+
 describe('upcasters', () => {
   const current = defineTopic('t', { priced: z.object({ sku: z.string(), minor: z.int(), currency: z.string() }) }, {
     schemaVersion: 3,

@@ -169,6 +169,20 @@ describe('a group on Redis Streams', () => {
     expect(await redis.hkeys(notes)).toEqual([held?.id]);
   });
 
+  it('stop strands nothing: what was read is handled and acknowledged, however often a consumer is stopped while it waits', async () => {
+    const bus = openBus({ claimIdleMs: 600_000, blockMs: 60_000 });
+    const stops = process.env['TEST_SCALE'] === 'full' ? 300 : 60;
+    const seen: number[] = [];
+    for (let stop = 0; stop < stops; stop += 1) {
+      const subscription = await bus.subscribe(topic, { group: 'g', batchSize: 3 }, async (events) => void seen.push(...numbersOf(events)));
+      await Promise.all([publishAll(bus, topic, 7, stop * 7), subscription.close()]);
+      expect(await pendingCount()).toBe(0);
+    }
+    await bus.subscribe(topic, { group: 'g' }, async (events) => void seen.push(...numbersOf(events)));
+    await eventually(() => seen.length === stops * 7);
+    expect(seen.toSorted((a, b) => a - b)).toEqual(upTo(stops * 7));
+  });
+
   it('keeps the name of a consumer over restarts', async () => {
     const bus = openBus({ consumer: 'me' });
     for (let restart = 0; restart < 30; restart += 1) await (await bus.subscribe(topic, { group: 'g' }, async () => undefined)).close();

@@ -37,8 +37,8 @@ export async function onceByEventId<S, E extends { readonly meta: Pick<EventMeta
   return events.filter(({ meta }) => fresh.delete(meta.id));
 }
 
-/** Forgets what was handled longer ago than any redelivery or replay can be; returns how many. For a schedule of the service. */
-export async function forgetHandledEvents<S>(db: Kysely<S>, { schema, olderThanDays = 30 }: { readonly schema: string; readonly olderThanDays?: number }): Promise<number> {
+/** Forgets what was handled longer ago than a replay can be (a dead letter lives 30 days from when it was parked); returns how many. For a schedule of the service. */
+export async function forgetHandledEvents<S>(db: Kysely<S>, { schema, olderThanDays = 60 }: { readonly schema: string; readonly olderThanDays?: number }): Promise<number> {
   const { numAffectedRows } = await sql`delete from ${sql.id(schema, 'handled_events')} where handled_at < now() - make_interval(days => ${olderThanDays})`.execute(db);
   return Number(numAffectedRows ?? 0);
 }

@@ -9,7 +9,7 @@ import type { PublishDeps, RelayStream } from './publish.ts';
 export interface RelayTopic {
   readonly topic: Topic;
   /** As configured; undefined: whatever the topic has. */
-  readonly partitions: number | undefined;
+  partitions: number | undefined;
   streams: readonly RelayStream[];
   /** Partitions that consumers have not finished: nothing is appended, but Redis may still lose what is in them. */
   draining: readonly TopicKeys[];
@@ -25,6 +25,8 @@ const ALL = '0';
 export async function establishTopic(deps: PublishDeps, keys: Keys, relayTopic: RelayTopic): Promise<void> {
   const { topic } = relayTopic;
   const layout = await readLayout(deps.redis, keys, topic.name, relayTopic.partitions);
+  // Looked at when the service starts: a running relay goes along with a repartitioning.
+  relayTopic.partitions = undefined;
   const { count } = layout.current;
   const streams = keysOf(keys, topic.name, layout.current).map((of, index): RelayStream => ({
     topic, keys: of, layoutId: layout.id, fence: undefined,

@@ -2,6 +2,7 @@ import { asEntries } from '@millrace/redis-kit';
 import type { Keys, Redis, TopicKeys } from '@millrace/redis-kit';
 import { decodeEntry } from '../codec.ts';
 import type { RawEntry } from '../codec.ts';
+import { shownReason } from '../errors.ts';
 import { everyPartition, groupNames, keysOf, partitionKeys, partitionOf, peekLayout } from '../redis/layout.ts';
 import type { Layout } from '../redis/layout.ts';
 import { LETTER_FIELDS, replaceLetterData, replayLetter } from '../redis/scripts/dead-letters.ts';
@@ -111,9 +112,6 @@ const recordOf = (flat: readonly string[]): Record<string, string> =>
   Object.fromEntries(flat.flatMap((name, index): [string, string][] => (index % 2 === 0 ? [[name, flat[index + 1] ?? '']] : [])));
 
 const keyOf = (topic: Topic, entry: RawEntry): string | undefined => recordOf(own(entry))[topic.options.keyField ?? 'key'];
-
-/** Reasons may quote the payload's key; a personal topic's are cut to their kind. */
-const shownReason = (topic: Topic, reason = ''): string => (topic.options.isPersonal === true ? (reason.split(':')[0] ?? '') : reason);
 
 function describe({ box, entry }: Letter): DeadLetterDetail {
   const ours = recordOf(entry.fields.slice(0, 2 * LETTER_FIELDS));

@@ -1,6 +1,6 @@
 import { asFields, asList, asText } from '@millrace/redis-kit';
 import type { Keys, Redis, TopicKeys } from '@millrace/redis-kit';
-import { keysOf, partitionKeys, PartitionMismatchError, peekLayout, repartition } from '../redis/layout.ts';
+import { everyPartition, keysOf, partitionKeys, PartitionMismatchError, peekLayout, repartition } from '../redis/layout.ts';
 import { readLag } from '../redis/lag.ts';
 import { dropGroup } from '../redis/scripts/dead-letters.ts';
 import { NEEDS_BOOTSTRAP } from '../redis/scripts/group.ts';
@@ -28,19 +28,20 @@ export function createRedisBusAdmin(options: RedisBusAdminOptions): BusAdmin {
     if (!found) throw new BusAdminError('not_found', `there is no topic ${name}: the topics are ${topics.map((topic) => topic.name).join(', ')}`);
     return found;
   };
-  const letters = createDeadLetters({ ...options, topicOf });
   return {
-    ...letters,
+    ...createDeadLetters({ ...options, topicOf }),
     topics: () => Promise.all(topics.map((topic) => readTopic(options, topic))),
     async dropGroup(group, { topic, force = false, dryRun = false } = {}) {
       const states = await Promise.all((topic === undefined ? topics : [topicOf(topic)]).map((one) => readTopic(options, one)));
       const found = states.flatMap((state) => state.streams.flatMap((stream) => stream.groups.filter((one) => one.group === group).map((one) => ({ state, stream, one }))));
       if (found.length === 0) throw new BusAdminError('not_found', `there is no group ${group}${topic === undefined ? '' : ` on ${topic}`}`);
-      const parked = found.reduce((sum, { one }) => sum + one.deadLetters, 0);
+      const boxes = await lettersOf(options, new Set(found.map(({ state }) => state.topic)), group);
+      const parked = boxes.reduce((sum, { letters }) => sum + letters, 0);
       if (parked > 0 && !force) throw new BusAdminError('conflict', `the group ${group} has ${parked} dead letters: replay or discard them first, or drop it with force`);
       const used = found.flatMap(({ one }) => one.consumers).find(({ idleMs }) => idleMs < SEEN_MS);
       if (used && !force) throw new BusAdminError('conflict', `the group ${group} is in use: its consumer ${used.consumer} was seen ${Math.round(used.idleMs / 1_000)} s ago; stop it first, or drop the group with force`);
       if (!dryRun) for (const { state, stream } of found) await drop(redis, partitionKeys(keys, state.topic, stream.stream === state.topic ? 'bare' : stream.partition), { group, force });
+      if (!dryRun) for (const { key } of boxes) await redis.unlink(key);
       return sumByTopic(found.map(({ state, one }) => ({ topic: state.topic, group, pending: one.pending, unread: one.unread })));
     },
     async repartition(name, partitions) {
@@ -55,6 +56,12 @@ export function createRedisBusAdmin(options: RedisBusAdminOptions): BusAdmin {
       return readTopic(options, topic);
     },
   };
+}
+
+/** The dead letters of a group on every partition that its topics have or ever had. */
+async function lettersOf({ redis, keys }: RedisBusAdminOptions, topics: ReadonlySet<string>, group: string): Promise<readonly { readonly key: string; readonly letters: number }[]> {
+  const boxes = await Promise.all([...topics].map(async (topic) => everyPartition(keys, topic, await peekLayout(redis, keys, topic)).map(({ of }) => of.deadLetters(group))));
+  return Promise.all(boxes.flat().map(async (key) => ({ key, letters: await redis.xlen(key) })));
 }
 
 async function drop(redis: Redis, of: TopicKeys, { group, force }: { readonly group: string; readonly force: boolean }): Promise<void> {

@@ -1,4 +1,5 @@
 import { backoffMs, pause } from '../backoff.ts';
+import { closeOnAbort } from '../bus.ts';
 import type { BatchHandler, BroadcastOptions, EventBus, Subscription } from '../bus.ts';
 import { decodeEntry, encodeEvent, eraseHandler } from '../codec.ts';
 import type { AnyEvent } from '../codec.ts';
@@ -73,6 +74,7 @@ export function createMemoryBus({ batchSize = 64, claimIdleMs = 30_000, maxDeliv
       let closed: Promise<void> | undefined;
       const subscription: Subscription = { close: () => (closed ??= started.close().finally(() => open.delete(subscription))) };
       open.add(subscription);
+      closeOnAbort(subscription, options.signal);
       await started.registered;
       return subscription;
     },

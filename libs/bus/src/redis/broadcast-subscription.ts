@@ -4,6 +4,8 @@ import { describeError } from '../errors.ts';
 import type { BlockingReader } from './blocking-reader.ts';
 import { startBroadcast } from './broadcast.ts';
 import type { BroadcastDeps } from './broadcast.ts';
+import { UnsupportedServerError } from './features.ts';
+import type { ServerFeatures } from './features.ts';
 import type { Started } from './group-subscription.ts';
 import { isSetCurrent, keysOf, PartitionMismatchError, readLayout } from './layout.ts';
 
@@ -12,6 +14,7 @@ export interface BroadcastSubscriptionDeps extends Omit<BroadcastDeps, 'stream' 
   readonly openReader: (stream: string) => BlockingReader;
   readonly keys: Keys;
   readonly partitions: number | undefined;
+  readonly probe: () => Promise<ServerFeatures>;
 }
 
 const LOOK_EVERY_MS = 1_000;
@@ -33,9 +36,13 @@ export function startBroadcastSubscription(deps: BroadcastSubscriptionDeps): Sta
 
 async function follow(deps: BroadcastSubscriptionDeps, stop: AbortSignal, firstTry: PromiseWithResolvers<void>): Promise<void> {
   const { control, keys, topic, logger } = deps;
+  // Looked at when the service starts: a running one goes along with a repartitioning.
+  let wanted = deps.partitions;
   for (let failures = 0; !stop.aborted; ) {
     try {
-      const layout = await readLayout(control, keys, topic.name, deps.partitions);
+      await deps.probe();
+      const layout = await readLayout(control, keys, topic.name, wanted);
+      wanted = undefined;
       failures = 0;
       const partitions = keysOf(keys, topic.name, layout.current);
       const started = partitions.map(({ stream }) => startBroadcast({ ...deps, stream, reader: deps.openReader(stream) }));
@@ -44,7 +51,7 @@ async function follow(deps: BroadcastSubscriptionDeps, stop: AbortSignal, firstT
       await Promise.all(started.map((one) => one.close()));
     } catch (error) {
       failures += 1;
-      if (error instanceof PartitionMismatchError) firstTry.reject(error);
+      if (error instanceof PartitionMismatchError || error instanceof UnsupportedServerError) firstTry.reject(error);
       firstTry.resolve();
       if (failures === 1 || failures % 20 === 0) logger.warn({ topic: topic.name, failures, error: describeError(error) }, 'bus is not available: trying again');
       await pause(backoffMs(failures), stop);

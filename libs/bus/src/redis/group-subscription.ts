@@ -74,10 +74,13 @@ export function startGroupSubscription(deps: GroupSubscriptionDeps): Started {
 
 async function follow(deps: GroupSubscriptionDeps, stop: AbortSignal, firstTry: PromiseWithResolvers<void>): Promise<void> {
   const { control, keys, topic, group, logger } = deps;
+  // Looked at when the service starts: a running one goes along with a repartitioning.
+  let wanted = deps.partitions;
   for (let failures = 0; !stop.aborted; ) {
     try {
       await deps.probe();
-      const layout = await readLayout(control, keys, topic.name, deps.partitions);
+      const layout = await readLayout(control, keys, topic.name, wanted);
+      wanted = undefined;
       const isBehind = layout.draining !== undefined && !(await isSetDrained(control, keys, topic.name, { set: layout.draining, group }));
       const running = await consumeSet(deps, isBehind && layout.draining ? layout.draining : layout.current);
       failures = 0;
@@ -107,7 +110,7 @@ async function consumeSet(deps: GroupSubscriptionDeps, set: PartitionSet): Promi
   if (consumerOptions.ordering === 'none' && only && partitions.length === 1) return compete(start(only, 0), isFinished);
 
   // Before any of them is leased: whoever waits for a lease counts as behind, and keeps entries from being trimmed.
-  for (const of of partitions) await registerGroup(control, [of.stream, of.bootstrapped(group), of.delayed(group)], [group, bootstrap ? 1 : 0]);
+  for (const of of partitions) await registerGroup(control, [of.stream, of.bootstrapped(group), of.delayed(group), of.layout], [group, bootstrap ? 1 : 0]);
   const table = createRedisLeaseTable({ control, partitions, group, member: consumer, leaseMs: deps.leaseMs });
   const assignment = startAssignment({
     partitions: partitions.length, table, member: consumer, leaseMs: deps.leaseMs, isFinished,

@@ -33,13 +33,17 @@ const CHUNK = 100;
  */
 export function createPublisher({ control, keys, partitionsOf, maxInFlight, maxWaiting, metrics }: PublisherDeps): Publisher {
   const routes = new Map<string, Route>();
+  const known = new Set<string>();
   onReconnect(control, () => {
     for (const route of routes.values()) route.isWarm = false;
   });
   const room = createRoom(maxInFlight, maxWaiting);
 
   const openRoute = async (topic: Topic): Promise<Route> => {
-    const route = createRoute(keys, topic, await readLayout(control, keys, topic.name, partitionsOf(topic.name)));
+    // Looked at once: a running publisher goes along with a repartitioning.
+    const wanted = known.has(topic.name) ? undefined : partitionsOf(topic.name);
+    const route = createRoute(keys, topic, await readLayout(control, keys, topic.name, wanted));
+    known.add(topic.name);
     routes.set(topic.name, route);
     return route;
   };

@@ -36,9 +36,12 @@ export function createRedisGroupLog({ reader, control, keys, group, consumer, le
   const run = (script: RedisScript, own: readonly string[], args: readonly (string | number)[]): Promise<unknown> =>
     explained(script(control, [...own, keys.lease(group)], [...args, lease ?? '']));
   const fenced = createFencedRead({ reader, stream, read: (count, known) => run(readEntries, [stream], [group, consumer, count, known]) });
-  let reclaimFrom = '0-0';
   return {
-    register: async () => (await registerGroup(control, [stream, marker, delayed], [group, canBootstrap ? 1 : 0])) === 1,
+    async register() {
+      const made = await registerGroup(control, [stream, marker, delayed, keys.layout], [group, canBootstrap ? 1 : 0]);
+      if (made === -1) throw new LeaseLostError('the partition is drained and gone');
+      return made === 1;
+    },
     bootstrap: (read, signal) => bootstrapGroup({ control, keys, group, consumer }, read, signal),
     needsBootstrap: async () => canBootstrap && ((await control.get(marker)) ?? '').startsWith(NEEDS_BOOTSTRAP),
     async read(count, blockMs) {
@@ -67,16 +70,7 @@ export function createRedisGroupLog({ reader, control, keys, group, consumer, le
       const [ids, deleted, nextInMs, waiting] = asList(await run(takeDueEntries, [stream, delayed, attempts], [group, consumer, count]));
       return { ids: asTexts(ids), deleted: Number(deleted), nextInMs: Number(nextInMs) < 0 ? undefined : Number(nextInMs), waiting: Number(waiting) };
     },
-    async reclaim(idleMs, count) {
-      // One call looks at ten times the count: a few of them go on behind it, until something was taken or at the end.
-      for (let call = 0, gone = 0; ; call += 1) {
-        const [cursor, ids, deleted] = asList(await run(reclaimEntries, [stream, delayed, attempts], [group, consumer, idleMs, reclaimFrom, count]));
-        reclaimFrom = asText(cursor);
-        gone += Number(deleted);
-        const taken = asTexts(ids);
-        if (taken.length > 0 || reclaimFrom === '0-0' || call === MAX_RECLAIMS) return { ids: taken, deleted: gone };
-      }
-    },
+    reclaim: createReclaim((idleMs, from, count) => run(reclaimEntries, [stream, delayed, attempts], [group, consumer, idleMs, from, count])),
     async removeIdleConsumers(idleMs) {
       await explained(dropAllNotes(control, [stream, attempts], group));
       return Number(await explained(removeConsumers(control, [stream], [group, idleMs, ''])));
@@ -86,6 +80,20 @@ export function createRedisGroupLog({ reader, control, keys, group, consumer, le
       if (control.status === 'ready') await removeConsumers(control, [stream], [group, 0, consumer]).catch(() => undefined);
       await reader.close();
     },
+  };
+}
+
+/** One call looks at ten times the count: a few of them go on behind it, until something was taken or at the end. */
+function createReclaim(take: (idleMs: number, from: string, count: number) => Promise<unknown>): GroupLog['reclaim'] {
+  let from = '0-0';
+  return async (idleMs, count) => {
+    for (let call = 0, gone = 0; ; call += 1) {
+      const [cursor, ids, deleted] = asList(await take(idleMs, from, count));
+      from = asText(cursor);
+      gone += Number(deleted);
+      const taken = asTexts(ids);
+      if (taken.length > 0 || from === '0-0' || call === MAX_RECLAIMS) return { ids: taken, deleted: gone };
+    }
   };
 }
 

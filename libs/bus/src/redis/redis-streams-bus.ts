@@ -3,6 +3,7 @@ import { closeRedis, createKeys } from '@millrace/redis-kit';
 import type { Keys, RedisRole } from '@millrace/redis-kit';
 import type { Redis } from '@millrace/redis-kit';
 import type { Registry } from 'prom-client';
+import { closeOnAbort } from '../bus.ts';
 import type { BatchHandler, BroadcastOptions, EventBus, GroupOptions, Subscription } from '../bus.ts';
 import { eraseHandler } from '../codec.ts';
 import type { AnyEvent } from '../codec.ts';
@@ -86,6 +87,7 @@ export function createRedisStreamsBus(given: RedisStreamsBusOptions): RedisStrea
       let closed: Promise<void> | undefined;
       const subscription: Subscription = { close: () => (closed ??= started.close().finally(() => open.delete(subscription))) };
       open.add(subscription);
+      closeOnAbort(subscription, subscribeOptions.signal);
       try {
         await started.registered;
       } catch (error) {
@@ -147,7 +149,7 @@ function consume(control: Redis, options: Options, { topic, subscribeOptions, ha
 
 function broadcast(control: Redis, options: Options, { topic, subscribeOptions, handle }: Wanted<BroadcastOptions>): Started {
   return startBroadcastSubscription({
-    topic, control, handle, keys: options.keys, partitions: options.partitions[topic.name],
+    topic, control, handle, keys: options.keys, partitions: options.partitions[topic.name], probe: options.probe,
     openReader: (stream) => createBlockingReader({ redis: options.connect('blocking'), control, stream }),
     onGap: async () => subscribeOptions.onGap?.(),
     batchSize: subscribeOptions.batchSize ?? options.batchSize,

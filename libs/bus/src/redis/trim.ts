@@ -1,6 +1,6 @@
 import { asList, asTexts, infoOfMasters } from '@millrace/redis-kit';
 import type { Keys, Redis, TopicKeys } from '@millrace/redis-kit';
-import type { BusLogger, BusMetrics } from '../metrics.ts';
+import type { BusLogger, BusMetrics, GroupLabels } from '../metrics.ts';
 import type { Topic } from '../topic.ts';
 import { everyPartition, finishDraining, groupNames, keysOf, peekLayout } from './layout.ts';
 import { DEAD_LETTERS_MS } from './redis-group-log.ts';
@@ -37,9 +37,15 @@ export async function trimTopic(deps: TrimDeps, topic: Topic, options: TrimOptio
     for (const group of await groupNames(control, of.stream)) groups.add(group);
   }
   const oldest = Date.now() - DEAD_LETTERS_MS;
-  for (const { of } of everyPartition(keys, topic.name, layout)) for (const group of groups) await control.xtrim(of.deadLetters(group), 'MINID', '~', oldest);
+  for (const { of } of everyPartition(keys, topic.name, layout)) for (const group of groups) reportDropped(deps, { topic: topic.name, group }, await control.xtrim(of.deadLetters(group), 'MINID', '~', oldest));
   deps.metrics.trimmed(topic.name, total);
   return total;
+}
+
+function reportDropped({ logger, metrics }: TrimDeps, labels: GroupLabels, dropped: number): void {
+  if (dropped === 0) return;
+  metrics.deadLettered(labels, 0, dropped);
+  logger.error({ ...labels, dropped }, 'dead letters are older than 30 days: they were dropped');
 }
 
 async function trimPartition(deps: TrimDeps, topic: Topic, of: TopicKeys, options: TrimOptions): Promise<number> {

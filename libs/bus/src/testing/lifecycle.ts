@@ -55,6 +55,21 @@ export function describeLifecycle(open: Open, scaled: Scaled, isDurable: boolean
     await expect(bus.close()).resolves.toBeUndefined();
   });
 
+  it('abort ends a subscription, as closing it does', async () => {
+    const { bus, unacknowledged } = await open();
+    const topic = createTestTopic();
+    const stopping = new AbortController();
+    const seen: number[] = [];
+    const subscription = await bus.subscribe(topic, { group: 'g', signal: stopping.signal }, async (events) => void seen.push(...numbersOf(events)));
+    await publishAll(bus, topic, 10);
+    await eventually(() => seen.length === 10);
+    stopping.abort();
+    await subscription.close();
+    await publishAll(bus, topic, 10, 10);
+    expect(await unacknowledged(topic, 'g')).toBe(10);
+    expect(seen).toHaveLength(10);
+  });
+
   it('closing the publisher loses nothing that it has confirmed', async () => {
     const { bus, unacknowledged } = await open();
     const topic = createTestTopic();

@@ -7,10 +7,12 @@ export const NEEDS_BOOTSTRAP = 'needs-bootstrap';
 export const NOW_US = `(function() local t = redis.call('TIME'); return string.format('%.0f', t[1] * 1000000 + t[2]) end)()`;
 
 /**
- * KEYS stream, marker, delayed; ARGV group, canBootstrap (0|1). Creates the group at the start of the stream; a new group is not bootstrapped,
+ * KEYS stream, marker, delayed, mark; ARGV group, canBootstrap (0|1). -1 where the partition was closed, drained and removed: nothing is made
+ * again. Creates the group at the start of the stream; a new group is not bootstrapped,
  * whatever an older one of its name was. Only groups that can bootstrap have a marker: no other is ever passed over by trimming.
  */
 export const registerGroup = defineScript(`
+if redis.call('EXISTS', KEYS[1]) == 0 and string.sub(redis.call('GET', KEYS[4]) or '', 1, 6) == 'closed' then return -1 end
 local made = redis.pcall('XGROUP', 'CREATE', KEYS[1], ARGV[1], '0', 'MKSTREAM')
 local isNew = not (type(made) == 'table' and made.err)
 if not isNew and string.sub(made.err, 1, 9) ~= 'BUSYGROUP' then return redis.error_reply(made.err) end
