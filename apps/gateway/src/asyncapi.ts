@@ -21,6 +21,7 @@ const ABOUT = `Everything that Millrace's services tell each other over Redis St
 
 - **Delivery** to a consumer group is at least once: an event may come twice, and a retry may overtake. A reader's effect is idempotent by \`version\` or by \`id\`.
 - **Order** is by \`version\` where a topic has one: of one key the highest version wins, whenever it comes. Never by \`timestamp\`.
+- **Partitions**: the address of a channel is the name of the topic. A topic with several partitions, and every topic on Redis Cluster, has the streams \`<topic>:{<topic>:<p>}\` instead; the hash \`<topic>:meta\` says which (\`first\`, \`partitions\`). An event is in the one of its key: CRC-32 of the key modulo the number of partitions.
 - **Growth**: events gain fields and topics gain types without notice; readers ignore what they do not know. An entry whose \`schema\` is newer than a reader knows is not for it.
 - **Other producers**: what an entry must have is what Millrace's own writers give. Its readers also take one without \`id\`, \`timestamp\` or \`schema\`: the entry's id, its time and version 1 stand in.
 

@@ -9,7 +9,7 @@ export interface Delivery {
   readonly fencingToken?: number;
 }
 
-/** Middleware is a function BatchHandler -> BatchHandler. `delivery` is there whenever a bus calls; tests that call a handler by hand may leave it out. */
+/** Middleware is a function BatchHandler -> BatchHandler. `delivery` is there whenever a group's handler is called by a bus; broadcast, and tests that call a handler by hand, leave it out. */
 export type BatchHandler<E> = (events: readonly E[], delivery?: Delivery) => Promise<void>;
 
 export interface EventPublisher {

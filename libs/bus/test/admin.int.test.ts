@@ -1,14 +1,15 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { closeRedis, connectRedis, createKeys } from '@millrace/redis-kit';
 import type { Redis } from '@millrace/redis-kit';
-import { eventually, testServer, uniqueName } from '@millrace/testing';
+import { eventually, uniqueName } from '@millrace/testing';
 import { z } from 'zod';
 import { createRedisBusAdmin, createRedisStreamsBus, defineTopic, FinalError } from '../src/index.ts';
 import type { BusAdmin, RedisStreamsBus } from '../src/index.ts';
 import { createTestTopic, numbersOf, publishAll, sorted, upTo } from '../src/testing.ts';
 import type { TestTopic } from '../src/testing.ts';
+import { servers } from './servers.ts';
 
-const url = testServer('redis');
+let url: string;
 const keys = createKeys();
 let redis: Redis;
 let topic: TestTopic;
@@ -17,7 +18,9 @@ let bus: RedisStreamsBus;
 const page = { limit: 100 };
 const unknownId = (): string => `${topic.name}~bare~g~1-1`;
 
+describe.each(servers)('on $name', ({ address }) => {
 beforeEach(() => {
+  url = address;
   redis = connectRedis(url, { role: 'background', name: 'admin test' });
   topic = createTestTopic();
   admin = createRedisBusAdmin({ redis, keys, topics: [topic] });
@@ -191,4 +194,5 @@ describe('dead letters', () => {
     expect(JSON.stringify([letter, await tools.getDeadLetter(letter?.id ?? '')])).not.toContain('84912345678');
     await redis.unlink(...(await redis.keys(`${personal.name}*`)));
   });
+});
 });

@@ -3,16 +3,17 @@ import { once } from 'node:events';
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { asEntries, asFields, asList, closeRedis, connectRedis } from '@millrace/redis-kit';
 import type { Redis } from '@millrace/redis-kit';
-import { eventually, testServer } from '@millrace/testing';
+import { eventually } from '@millrace/testing';
 import { Registry } from 'prom-client';
 import { createRedisStreamsBus } from '../src/index.ts';
 import type { RedisStreamsBus, RedisStreamsBusOptions } from '../src/index.ts';
 import { createTestTopic, numbered, numbersOf, publishAll, sorted, upTo } from '../src/testing.ts';
 import type { TestTopic } from '../src/testing.ts';
+import { servers } from './servers.ts';
 
 jest.setTimeout(30_000);
 
-const url = testServer('redis');
+let url: string;
 let redis: Redis;
 let topic: TestTopic;
 const buses: RedisStreamsBus[] = [];
@@ -25,7 +26,9 @@ const pendingCount = async (): Promise<number> => Number(asList(await redis.xpen
 /** What a consumer that died held. */
 const readAndDie = (consumer: string, count: number) => redis.xreadgroup('GROUP', 'g', consumer, 'COUNT', count, 'STREAMS', topic.name, '>');
 
+describe.each(servers)('on $name', ({ address }) => {
 beforeEach(() => {
+  url = address;
   redis = connectRedis(url, { role: 'blocking', name: 'bus test' });
   topic = createTestTopic();
 });
@@ -234,4 +237,5 @@ describe('trimAcknowledged', () => {
     expect(await bus.trimAcknowledged(topic, { keep: 0 })).toBe(300);
     expect(sorted([await redis.xlen(topic.name)])).toEqual([200]);
   });
+});
 });

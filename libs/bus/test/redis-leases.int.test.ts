@@ -1,14 +1,15 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { closeRedis, connectRedis, createKeys } from '@millrace/redis-kit';
 import type { Redis, TopicKeys } from '@millrace/redis-kit';
-import { eventually, testServer } from '@millrace/testing';
+import { eventually } from '@millrace/testing';
 import { createRedisStreamsBus, isolateFailures, keysOf, readLayout, repartition, SinkUnavailableError } from '../src/index.ts';
 import type { RedisStreamsBus, RedisStreamsBusOptions } from '../src/index.ts';
 import { createTestTopic, numbersOf, publishAll, upTo } from '../src/testing.ts';
 import type { TestTopic } from '../src/testing.ts';
 import { startTunnel } from './tunnel.ts';
+import { servers } from './servers.ts';
 
-const url = testServer('redis');
+let url: string;
 const keys = createKeys();
 let redis: Redis;
 let topic: TestTopic;
@@ -22,7 +23,9 @@ const openBus = (more: Partial<RedisStreamsBusOptions> = {}): RedisStreamsBus =>
 const openAny = (consumer: string): RedisStreamsBus => openBus({ consumer, partitions: {} });
 const streams = async (): Promise<string[]> => keysOf(keys, topic.name, (await readLayout(redis, keys, topic.name)).current).map(({ stream }) => stream);
 
+describe.each(servers)('on $name', ({ address }) => {
 beforeEach(() => {
+  url = address;
   redis = connectRedis(url, { role: 'blocking', name: 'bus test' });
   topic = createTestTopic();
 });
@@ -165,4 +168,4 @@ describe('a leased consumer', () => {
     expect(reads.slice(before)).toEqual(['b']);
   });
 });
-
+});

@@ -1,14 +1,15 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { asFields, asList, closeRedis, connectRedis, createKeys } from '@millrace/redis-kit';
 import type { Redis } from '@millrace/redis-kit';
-import { eventually, testServer } from '@millrace/testing';
+import { eventually } from '@millrace/testing';
 import type { BatchHandler, Delivery } from '../src/index.ts';
 import { checkPartitions, createRedisStreamsBus, keysOf, partitionOf, PartitionMismatchError, readLayout, repartition } from '../src/index.ts';
 import type { RedisStreamsBus, RedisStreamsBusOptions } from '../src/index.ts';
 import { createTestTopic, numbersOf, publishAll, sorted, upTo } from '../src/testing.ts';
 import type { TestEvent, TestTopic } from '../src/testing.ts';
+import { servers } from './servers.ts';
 
-const url = testServer('redis');
+let url: string;
 const keys = createKeys();
 let redis: Redis;
 let topic: TestTopic;
@@ -28,7 +29,9 @@ const holds = (check: () => unknown) => async (): Promise<boolean> => {
 const lagOf = async (group = 'g'): Promise<number> => (await (buses[0] ?? openBus()).lag(topic, group)).messages;
 const streams = async (): Promise<string[]> => keysOf(keys, topic.name, (await readLayout(redis, keys, topic.name)).current).map(({ stream }) => stream);
 
+describe.each(servers)('on $name', ({ address }) => {
 beforeEach(() => {
+  url = address;
   redis = connectRedis(url, { role: 'blocking', name: 'bus test' });
   topic = createTestTopic();
 });
@@ -223,4 +226,5 @@ describe('repartition', () => {
     expect(lengths.reduce((sum, length) => sum + length, 0)).toBe(100);
     expect(asList(await redis.hmget(`${topic.name}:meta`, 'partitions', 'draining'))).toEqual(['4', '0:1']);
   });
+});
 });

@@ -1,13 +1,14 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { asFields, asList, closeRedis, connectRedis } from '@millrace/redis-kit';
 import type { Redis } from '@millrace/redis-kit';
-import { eventually, testServer } from '@millrace/testing';
+import { eventually } from '@millrace/testing';
 import { createRedisStreamsBus } from '../src/index.ts';
 import type { RedisStreamsBus, RedisStreamsBusOptions } from '../src/index.ts';
 import { createTestTopic, numbersOf, publishAll } from '../src/testing.ts';
 import type { TestTopic } from '../src/testing.ts';
+import { servers } from './servers.ts';
 
-const url = testServer('redis');
+let url: string;
 let redis: Redis;
 let topic: TestTopic;
 const buses: RedisStreamsBus[] = [];
@@ -19,7 +20,9 @@ const openBus = (more: Partial<RedisStreamsBusOptions> = {}): RedisStreamsBus =>
 const delayed = (): Promise<string[]> => redis.zrange(`${topic.name}:delayed:g`, '0', '-1');
 const pendingCount = async (): Promise<number> => Number(asList(await redis.xpending(topic.name, 'g'))[0]);
 
+describe.each(servers)('on $name', ({ address }) => {
 beforeEach(() => {
+  url = address;
   redis = connectRedis(url, { role: 'background', name: 'bus test' });
   topic = createTestTopic();
 });
@@ -131,4 +134,5 @@ describe('consumers of a group', () => {
     expect(await names()).toContain('busy');
     expect(await pendingCount()).toBe(1);
   });
+});
 });

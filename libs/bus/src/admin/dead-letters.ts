@@ -3,9 +3,9 @@ import type { Keys, Redis, TopicKeys } from '@millrace/redis-kit';
 import { decodeEntry } from '../codec.ts';
 import type { RawEntry } from '../codec.ts';
 import { shownReason } from '../errors.ts';
-import { everyPartition, groupNames, keysOf, partitionKeys, partitionOf, peekLayout } from '../redis/layout.ts';
+import { everyPartition, groupNames, keysOf, partitionKeys, partitionOf, peekLayout, readLayout } from '../redis/layout.ts';
 import type { Layout } from '../redis/layout.ts';
-import { LETTER_FIELDS, replaceLetterData, replayLetter } from '../redis/scripts/dead-letters.ts';
+import { appendEntry, LETTER_FIELDS, replaceLetterData, replayLetter } from '../redis/scripts/dead-letters.ts';
 import type { Topic } from '../topic.ts';
 import { BusAdminError } from './bus-admin.ts';
 import type { BusAdmin, ChangedDeadLetters, DeadLetterChoice, DeadLetterDetail, DeadLetterFilter } from './bus-admin.ts';
@@ -91,16 +91,24 @@ export function createDeadLetters(options: DeadLettersOptions): DeadLetters {
   };
 }
 
+const MAX_MOVES = 5;
+
 /** To where the event's key belongs by now. Across partitions a crash in between repeats the event, under its own id. */
 async function replay({ redis, keys }: DeadLettersOptions, { box, entry }: Letter): Promise<boolean> {
   const letters = box.of.deadLetters(box.group);
-  const { current } = await peekLayout(redis, keys, box.topic);
-  const target = keysOf(keys, box.topic, current)[partitionOf(keyOf(box.definition, entry) ?? '', current.count)];
-  if (!target) throw new RangeError(`the topic ${box.topic} has no partitions`);
-  if (target.stream === box.of.stream) return (await replayLetter(redis, [letters, target.stream], [entry.id])) === 1;
-  if ((await redis.xlen(letters)) === 0 || (await redis.xrange(letters, entry.id, entry.id)).length === 0) return false;
-  await redis.xadd(target.stream, '*', ...own(entry));
-  return (await redis.xdel(letters, entry.id)) === 1;
+  for (let attempt = 1; attempt <= MAX_MOVES; attempt += 1) {
+    const { id: layoutId, current } = await readLayout(redis, keys, box.topic);
+    const target = keysOf(keys, box.topic, current)[partitionOf(keyOf(box.definition, entry) ?? '', current.count)];
+    if (!target) throw new RangeError(`the topic ${box.topic} has no partitions`);
+    if (target.stream === box.of.stream) {
+      const answer = await replayLetter(redis, [letters, target.stream, target.layout], [entry.id, layoutId]);
+      if (answer !== -1) return answer === 1;
+    } else {
+      if ((await redis.xrange(letters, entry.id, entry.id)).length === 0) return false;
+      if ((await appendEntry(redis, [target.stream, target.layout], [layoutId, ...own(entry)])) === 1) return (await redis.xdel(letters, entry.id)) === 1;
+    }
+  }
+  throw new BusAdminError('conflict', `the topic ${box.topic} moves to other partitions all the time: try again`);
 }
 
 const withoutFields = ({ fields: _fields, ...state }: DeadLetterDetail): Omit<DeadLetterDetail, 'fields'> => state;

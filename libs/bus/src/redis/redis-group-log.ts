@@ -28,6 +28,8 @@ export const DEAD_LETTERS_MS = 30 * 86_400_000;
 /** What Lua's unpack can take is some thousands. */
 const ACK_CHUNK = 1_000;
 const MAX_RECLAIMS = 20;
+/** A connection that is silent for 10 s is replaced: a read must end before. */
+const MAX_BLOCK_MS = 5_000;
 
 /** One consumer's view of a group on Redis Streams (7.0 or later). */
 export function createRedisGroupLog({ reader, control, keys, group, consumer, lease, canBootstrap }: RedisGroupLogOptions): GroupLog {
@@ -44,7 +46,8 @@ export function createRedisGroupLog({ reader, control, keys, group, consumer, le
     },
     bootstrap: (read, signal) => bootstrapGroup({ control, keys, group, consumer }, read, signal),
     needsBootstrap: async () => canBootstrap && ((await control.get(marker)) ?? '').startsWith(NEEDS_BOOTSTRAP),
-    async read(count, blockMs) {
+    async read(count, wantedMs) {
+      const blockMs = Math.min(wantedMs, MAX_BLOCK_MS);
       if (lease !== undefined) return fenced.read(count, blockMs);
       const reply = await explained(reader.run((redis) => redis.xreadgroup('GROUP', group, consumer, 'COUNT', count, 'BLOCK', blockMs, 'STREAMS', stream, '>')));
       return reply === null ? [] : asEntries(asList(asList(reply)[0])[1]);

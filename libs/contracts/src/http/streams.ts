@@ -143,7 +143,7 @@ const detailExample: DeadLetterDetailBody = {
 };
 
 export const listDeadLetters = defineOperation({
-  ...common, operationId: 'listDeadLetters', method: 'get', path: '/api/admin/dead-letters', summary: 'List events that a group could not handle', timeoutMs: LONG_MS,
+  ...common, operationId: 'listDeadLetters', method: 'get', path: '/api/admin/dead-letters', audited: true, summary: 'List events that a group could not handle', timeoutMs: LONG_MS,
   query: z
     .strictObject({ ...filterFields, limit: z.coerce.number().int().min(1).max(200).default(50), cursor: z.string().min(1).max(1_000).optional().meta({ description: 'page.next of the answer before' }) })
     .refine(isRange, range),
@@ -153,7 +153,7 @@ export const listDeadLetters = defineOperation({
 });
 
 export const getDeadLetter = defineOperation({
-  ...common, operationId: 'getDeadLetter', method: 'get', path: '/api/admin/dead-letters/{id}', summary: 'Read a dead letter with the fields of its entry', params: idParams,
+  ...common, operationId: 'getDeadLetter', method: 'get', path: '/api/admin/dead-letters/{id}', audited: true, summary: 'Read a dead letter with the fields of its entry', params: idParams,
   responses: { 200: { description: 'The dead letter', schema: deadLetterDetailSchema, example: detailExample } },
 });
 

@@ -3,12 +3,22 @@ import { defineScript } from '@millrace/redis-kit';
 /** Fields that parking puts before the entry's own. */
 export const LETTER_FIELDS = 7;
 
-/** KEYS dead letters, stream; ARGV id. Appends the entry's own fields to the stream and removes the letter: 1, or 0 where it is not there. For keys of one hash slot. */
+/**
+ * KEYS dead letters, stream, mark; ARGV id, layout id. Appends the entry's own fields to the stream and removes the letter: 1, 0 where it is not
+ * there, -1 where the topic has moved. For keys of one hash slot.
+ */
 export const replayLetter = defineScript(`
+if redis.call('GET', KEYS[3]) ~= ARGV[2] then return -1 end
 local entry = redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[1])[1]
 if not entry then return 0 end
 redis.call('XADD', KEYS[2], '*', unpack(entry[2], ${2 * LETTER_FIELDS + 1}))
 return redis.call('XDEL', KEYS[1], ARGV[1])`);
+
+/** KEYS stream, mark; ARGV layout id, fields... Appends one entry: 1, or -1 where the topic has moved. */
+export const appendEntry = defineScript(`
+if redis.call('GET', KEYS[2]) ~= ARGV[1] then return -1 end
+redis.call('XADD', KEYS[1], '*', unpack(ARGV, 2))
+return 1`);
 
 /** KEYS dead letters; ARGV id, data. Replaces the field \`data\`: the letter's new id, or '' where it is not there. */
 export const replaceLetterData = defineScript(`
