@@ -1,103 +1,44 @@
-import type { Keys, Redis, TopicKeys } from '@millrace/redis-kit';
+import type { TopicKeys } from '@millrace/redis-kit';
 import { startAssignment } from '../assignment.ts';
 import type { Lease } from '../assignment.ts';
-import { backoffMs, pause } from '../backoff.ts';
 import { shareBootstrap } from '../bootstrap-once.ts';
 import type { BatchHandler } from '../bus.ts';
 import type { AnyEvent } from '../codec.ts';
 import { startConsumer } from '../consumer.ts';
 import type { Consumer, ConsumerOptions } from '../consumer.ts';
-import { describeError } from '../errors.ts';
-import type { BusLogger, BusMetrics } from '../metrics.ts';
+import type { BusMetrics } from '../metrics.ts';
 import type { Topic } from '../topic.ts';
 import type { BlockingReader } from './blocking-reader.ts';
-import { UnsupportedServerError } from './features.ts';
-import type { ServerFeatures } from './features.ts';
-import { isSetDrained, isSetOver, keysOf, PartitionMismatchError, readLayout } from './layout.ts';
+import { followLayout, untilTrue } from './follow-layout.ts';
+import type { FollowDeps, Running, Started } from './follow-layout.ts';
+import { isSetDrained, isSetOver, keysOf } from './layout.ts';
 import type { PartitionSet } from './layout.ts';
 import { createRedisGroupLog } from './redis-group-log.ts';
 import { createRedisLeaseTable } from './redis-leases.ts';
 import { registerGroup } from './scripts/group.ts';
 
-export interface GroupSubscriptionDeps {
+export interface GroupSubscriptionDeps extends FollowDeps {
   readonly topic: Topic;
   readonly group: string;
   readonly consumer: string;
   readonly handle: BatchHandler<AnyEvent>;
   readonly onGroupCreated: (() => Promise<void>) | undefined;
-  readonly control: Redis;
   readonly openReader: (stream: string) => BlockingReader;
-  readonly keys: Keys;
-  /** As configured; undefined: whatever the topic has. */
-  readonly partitions: number | undefined;
   readonly leaseMs: number;
-  /** Rejects with UnsupportedServerError where the server is too old. */
-  readonly probe: () => Promise<ServerFeatures>;
   readonly consumerOptions: Pick<ConsumerOptions, 'ordering' | 'batchSize' | 'blockMs' | 'claimIdleMs' | 'maxDeliveries' | 'retryBaseMs' | 'forgetConsumersMs'>;
-  readonly logger: BusLogger;
   readonly metrics: BusMetrics;
 }
-
-export interface Started {
-  /** Resolves once the group exists or the first try to make it has failed; rejects where the configuration is wrong. */
-  readonly registered: Promise<void>;
-  close(): Promise<void>;
-}
-
-/** Whatever consumes one set of partitions until nothing can come any more. */
-interface Running {
-  readonly registered: Promise<void>;
-  readonly ended: Promise<void>;
-  close(): Promise<void>;
-}
-
-const LOOK_EVERY_MS = 1_000;
 
 /**
  * One consumer of a group on whatever partitions the topic has: the set that is draining first, then the current one. One partition without an
  * order is shared by competing consumers; partitions, and `ordering: 'key'`, are leased.
  */
-export function startGroupSubscription(deps: GroupSubscriptionDeps): Started {
-  const stopping = new AbortController();
-  const firstTry = Promise.withResolvers<void>();
-  // Whoever subscribes looks at it; a failure after the first try is logged.
-  firstTry.promise.catch(() => undefined);
-  const running = follow(deps, stopping.signal, firstTry);
-  return {
-    registered: firstTry.promise,
-    async close() {
-      stopping.abort();
-      await running;
-    },
-  };
-}
-
-async function follow(deps: GroupSubscriptionDeps, stop: AbortSignal, firstTry: PromiseWithResolvers<void>): Promise<void> {
-  const { control, keys, topic, group, logger } = deps;
-  // Looked at when the service starts: a running one goes along with a repartitioning.
-  let wanted = deps.partitions;
-  for (let failures = 0; !stop.aborted; ) {
-    try {
-      await deps.probe();
-      const layout = await readLayout(control, keys, topic.name, wanted);
-      wanted = undefined;
-      const isBehind = layout.draining !== undefined && !(await isSetDrained(control, keys, topic.name, { set: layout.draining, group }));
-      const running = await consumeSet(deps, isBehind && layout.draining ? layout.draining : layout.current);
-      failures = 0;
-      void running.registered.then(() => firstTry.resolve());
-      const stopped = new Promise<void>((resolve) => (stop.aborted ? resolve() : stop.addEventListener('abort', () => resolve(), { once: true })));
-      await Promise.race([running.ended, stopped]);
-      await running.close();
-    } catch (error) {
-      failures += 1;
-      if (error instanceof PartitionMismatchError || error instanceof UnsupportedServerError) firstTry.reject(error);
-      firstTry.resolve();
-      if (failures === 1 || failures % 20 === 0) logger.warn({ topic: topic.name, group, failures, error: describeError(error) }, 'bus is not available: trying again');
-      await pause(backoffMs(failures, deps.consumerOptions.retryBaseMs), stop);
-    }
-  }
-  firstTry.resolve();
-}
+export const startGroupSubscription = (deps: GroupSubscriptionDeps): Started =>
+  followLayout(deps, deps.consumerOptions.retryBaseMs, async ({ current, draining }) => {
+    const { control, keys, topic, group } = deps;
+    const isBehind = draining !== undefined && !(await isSetDrained(control, keys, topic.name, { set: draining, group }));
+    return consumeSet(deps, isBehind ? draining : current);
+  });
 
 async function consumeSet(deps: GroupSubscriptionDeps, set: PartitionSet): Promise<Running> {
   const { control, topic, group, consumer, keys, consumerOptions } = deps;
@@ -127,16 +68,9 @@ async function consumeSet(deps: GroupSubscriptionDeps, set: PartitionSet): Promi
 /** The group's consumers share one stream; each looks now and then whether it was closed and is done. */
 function compete(consumer: Consumer, isFinished: () => Promise<boolean>): Running {
   const stopping = new AbortController();
-  const watch = async (): Promise<void> => {
-    while (!stopping.signal.aborted) {
-      await pause(LOOK_EVERY_MS, stopping.signal);
-      // The consumer reports what is wrong with the broker.
-      if (!stopping.signal.aborted && (await isFinished().catch(() => false))) return;
-    }
-  };
   return {
     registered: consumer.registered,
-    ended: watch(),
+    ended: untilTrue(isFinished, stopping.signal),
     async close() {
       stopping.abort();
       await consumer.close();

@@ -14,7 +14,7 @@ import { createBlockingReader } from './blocking-reader.ts';
 import { startBroadcastSubscription } from './broadcast-subscription.ts';
 import { takeConsumerName } from './consumer-name.ts';
 import { startGroupSubscription } from './group-subscription.ts';
-import type { Started } from './group-subscription.ts';
+import type { Started } from './follow-layout.ts';
 import { probeOnce } from './features.ts';
 import type { ServerFeatures } from './features.ts';
 import { readGroupLag } from './lag.ts';
