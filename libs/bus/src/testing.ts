@@ -10,7 +10,7 @@ export { duplicate, randomFail, shuffle } from './testing/middleware.ts';
 export { createTestTopic, numbered, numbersOf, publishAll, sorted, upTo } from './testing/test-topic.ts';
 export type { TestEvent, TestTopic } from './testing/test-topic.ts';
 
-/** The guarantees of bus.ts, run on each adapter. Titles are issue 4's names. */
+/** The guarantees of bus.ts, run on each adapter. What needs a dying process or a failing broker is in the adapter's own tests. */
 export function describeBusContract(name: string, features: BusFeatures, createBus: (options: OpenOptions) => Promise<BusUnderTest>): void {
   describe(`${name} satisfies the bus contract`, () => {
     const opened: BusUnderTest[] = [];

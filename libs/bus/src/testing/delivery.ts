@@ -30,7 +30,7 @@ export function describeDelivery(open: Open, scaled: Scaled): void {
     expect(seen.toSorted((a, b) => a - b)).toEqual(upTo(count));
   });
 
-  it('keeps 20 topics apart at once', async () => {
+  it('isolates topics from each other, 20 at once', async () => {
     const { bus } = await open();
     const topics = Array.from({ length: 20 }, createTestTopic);
     const seen = topics.map((): number[] => []);
