@@ -145,6 +145,15 @@ describe('dead letters', () => {
     expect(sorted(seen)).toEqual(upTo(16).filter((n) => n % 3 === 0));
   });
 
+  it('count against dropping their group also where their partition is gone', async () => {
+    await park(16, 4);
+    await admin.repartition(topic.name, 2);
+    await bus.trimAcknowledged(topic, { keep: 0 });
+    await expect(admin.dropGroup('g')).rejects.toMatchObject({ code: 'conflict', message: expect.stringContaining('4 dead letters') });
+    await admin.dropGroup('g', { force: true });
+    expect(await redis.keys(`${topic.name}*dlq*`)).toEqual([]);
+  });
+
   it('edits a payload, checked by the schema of its topic, and replays it', async () => {
     await park(5, 4);
     const [letter] = (await admin.listDeadLetters({ key: 'k4' }, page)).items;

@@ -119,6 +119,24 @@ describe('a group on Redis Streams', () => {
     expect(seen).toEqual([0]);
   });
 
+  it('cuts dead letters older than 30 days when another one comes, and counts and logs them', async () => {
+    const metrics = new Registry();
+    const errors: string[] = [];
+    const log = { info: () => undefined, warn: () => undefined, error: (_fields: object, message: string) => void errors.push(message) };
+    const bus = openBus({ metrics, logger: log });
+    const old = redis.pipeline();
+    for (let n = 1; n <= 500; n += 1) old.xadd(`${topic.name}:dlq:g`, `${Date.now() - 31 * 86_400_000}-${n}`, 'reason', 'old');
+    await old.exec();
+    await redis.xadd(topic.name, '*', 'event_type', 'created', 'data', '{');
+    await bus.subscribe(topic, { group: 'g' }, async () => undefined);
+    await eventually(async () => (await bus.lag(topic, 'g')).messages === 0);
+    const left = await redis.xlen(`${topic.name}:dlq:g`);
+    expect(left).toBeLessThan(200);
+    expect(await metrics.getSingleMetricAsString('bus_dead_letters_dropped_total')).toContain(`group="g"} ${501 - left}`);
+    expect(await metrics.getSingleMetricAsString('bus_dead_lettered_total')).toContain('group="g"} 1');
+    expect(errors).toContain('dead letters are full: the oldest were dropped');
+  });
+
   it('creates a group that is gone again, bootstraps, and reads from the start', async () => {
     const bus = openBus();
     const log: string[] = [];

@@ -204,6 +204,31 @@ describe('repartition', () => {
     expect(log.filter((line) => line === 'export')).toHaveLength(1);
   });
 
+  it('is followed by running competing consumers and broadcasts while the owner removes the old partition: nothing is made again', async () => {
+    const log: string[] = [];
+    const heard: number[] = [];
+    const bus = openBus({ partitions: { [topic.name]: 1 }, blockMs: 50 });
+    for (const consumer of ['a', 'b'])
+      await bus.subscribe(topic, { group: 'g', consumer, onGroupCreated: async () => void log.push('export') }, async (events) => void log.push(...events.map(({ n }) => `event ${n}`)));
+    await bus.subscribe(topic, { mode: 'broadcast' }, async (events) => void heard.push(...numbersOf(events)));
+    await publishAll(bus, topic, 3);
+    await eventually(() => log.length === 4);
+    await repartition(redis, keys, topic.name, 2);
+    // As often as it can: the stream goes while its consumers still wait for it.
+    await eventually(async () => {
+      await bus.trimAcknowledged(topic, { keep: 0 });
+      return (await redis.exists(topic.name)) === 0;
+    });
+    await publishAll(bus, topic, 20, 3);
+    await eventually(() => log.length === 24);
+    expect(log.filter((line) => line === 'export')).toHaveLength(1);
+    expect(await redis.exists(topic.name)).toBe(0);
+    await eventually(async () => {
+      await publishAll(bus, topic, 1, 100);
+      return heard.includes(100);
+    });
+  });
+
   it('refuses a second change while the first one drains, and finishes one that was cut short', async () => {
     await publishAll(openBus(), topic, 10);
     await redis.xgroup('CREATE', (await streams())[0] ?? '', 'slow', '0');
