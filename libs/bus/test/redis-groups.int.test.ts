@@ -1,14 +1,13 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
-import { asEntries, asFields, asList, closeRedis, connectRedis } from '@millrace/redis-kit';
+import { describe, expect, it, jest } from '@jest/globals';
+import { asEntries, asFields, asList } from '@millrace/redis-kit';
 import type { Redis } from '@millrace/redis-kit';
 import { eventually } from '@millrace/testing';
 import { Registry } from 'prom-client';
-import { createRedisStreamsBus } from '../src/index.ts';
-import type { RedisStreamsBus, RedisStreamsBusOptions } from '../src/index.ts';
-import { createTestTopic, numbered, numbersOf, publishAll, sorted, upTo } from '../src/testing.ts';
+import { numbered, numbersOf, publishAll, sorted, upTo } from '../src/testing.ts';
 import type { TestTopic } from '../src/testing.ts';
+import { createBusKit } from './bus-kit.ts';
 import { servers } from './servers.ts';
 
 jest.setTimeout(30_000);
@@ -16,27 +15,13 @@ jest.setTimeout(30_000);
 let url: string;
 let redis: Redis;
 let topic: TestTopic;
-const buses: RedisStreamsBus[] = [];
-const openBus = (more: Partial<RedisStreamsBusOptions> = {}): RedisStreamsBus => {
-  const bus = createRedisStreamsBus({ connect: (role) => connectRedis(url, { role, name: 'bus test' }), claimIdleMs: 300, retryBaseMs: 5, ...more });
-  buses.push(bus);
-  return bus;
-};
+const { openBus, useServer } = createBusKit();
 const pendingCount = async (): Promise<number> => Number(asList(await redis.xpending(topic.name, 'g'))[0]);
 /** What a consumer that died held. */
 const readAndDie = (consumer: string, count: number) => redis.xreadgroup('GROUP', 'g', consumer, 'COUNT', count, 'STREAMS', topic.name, '>');
 
 describe.each(servers)('on $name', ({ address }) => {
-beforeEach(() => {
-  url = address;
-  redis = connectRedis(url, { role: 'blocking', name: 'bus test' });
-  topic = createTestTopic();
-});
-afterEach(async () => {
-  await Promise.all(buses.splice(0).map((bus) => bus.close()));
-  await redis.unlink(topic.name, `${topic.name}:dlq:g`, `${topic.name}:attempts:g`, `${topic.name}:bootstrapped:g`);
-  await closeRedis(redis);
-});
+useServer(address, (fresh) => ({ url, redis, topic } = fresh));
 
 describe('a group on Redis Streams', () => {
   it('reclaims what a dead consumer had read: two reclaimers, one winner for each entry', async () => {

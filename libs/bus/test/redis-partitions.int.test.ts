@@ -1,24 +1,20 @@
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { asFields, asList, closeRedis, connectRedis, createKeys } from '@millrace/redis-kit';
+import { describe, expect, it } from '@jest/globals';
+import { asFields, asList, connectRedis, createKeys } from '@millrace/redis-kit';
 import type { Redis } from '@millrace/redis-kit';
 import { eventually } from '@millrace/testing';
 import type { BatchHandler, Delivery } from '../src/index.ts';
 import { checkPartitions, createRedisStreamsBus, keysOf, partitionOf, PartitionMismatchError, readLayout, repartition } from '../src/index.ts';
-import type { RedisStreamsBus, RedisStreamsBusOptions } from '../src/index.ts';
-import { createTestTopic, numbersOf, publishAll, sorted, upTo } from '../src/testing.ts';
+import type { RedisStreamsBus } from '../src/index.ts';
+import { numbersOf, publishAll, sorted, upTo } from '../src/testing.ts';
 import type { TestEvent, TestTopic } from '../src/testing.ts';
+import { createBusKit } from './bus-kit.ts';
 import { servers } from './servers.ts';
 
 let url: string;
 const keys = createKeys();
 let redis: Redis;
 let topic: TestTopic;
-const buses: RedisStreamsBus[] = [];
-const openBus = (more: Partial<RedisStreamsBusOptions> = {}): RedisStreamsBus => {
-  const bus = createRedisStreamsBus({ connect: (role) => connectRedis(url, { role, name: 'bus test' }), claimIdleMs: 300, leaseMs: 300, retryBaseMs: 5, partitions: { [topic.name]: 4 }, ...more });
-  buses.push(bus);
-  return bus;
-};
+const { buses, openBus, useServer } = createBusKit((one) => ({ partitions: { [one.name]: 4 } }));
 /** Of whatever number the topic has by now. */
 const openAny = (consumer: string): RedisStreamsBus => openBus({ consumer, partitions: {} });
 /** For `eventually`: true once nothing is thrown. */
@@ -30,17 +26,7 @@ const lagOf = async (group = 'g'): Promise<number> => (await (buses[0] ?? openBu
 const streams = async (): Promise<string[]> => keysOf(keys, topic.name, (await readLayout(redis, keys, topic.name)).current).map(({ stream }) => stream);
 
 describe.each(servers)('on $name', ({ address }) => {
-beforeEach(() => {
-  url = address;
-  redis = connectRedis(url, { role: 'blocking', name: 'bus test' });
-  topic = createTestTopic();
-});
-afterEach(async () => {
-  await Promise.all(buses.splice(0).map((bus) => bus.close()));
-  const left = await redis.keys(`${topic.name}*`);
-  if (left.length > 0) await redis.unlink(...left);
-  await closeRedis(redis);
-});
+useServer(address, (fresh) => ({ url, redis, topic } = fresh));
 
 /** Which consumer handled an event, from which partition. */
 interface Handling {

@@ -1,37 +1,20 @@
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { asFields, asList, closeRedis, connectRedis } from '@millrace/redis-kit';
+import { describe, expect, it } from '@jest/globals';
+import { asFields, asList } from '@millrace/redis-kit';
 import type { Redis } from '@millrace/redis-kit';
 import { eventually } from '@millrace/testing';
-import { createRedisStreamsBus } from '../src/index.ts';
-import type { RedisStreamsBus, RedisStreamsBusOptions } from '../src/index.ts';
-import { createTestTopic, numbersOf, publishAll } from '../src/testing.ts';
+import { numbersOf, publishAll } from '../src/testing.ts';
 import type { TestTopic } from '../src/testing.ts';
+import { createBusKit } from './bus-kit.ts';
 import { servers } from './servers.ts';
 
-let url: string;
 let redis: Redis;
 let topic: TestTopic;
-const buses: RedisStreamsBus[] = [];
-const openBus = (more: Partial<RedisStreamsBusOptions> = {}): RedisStreamsBus => {
-  const bus = createRedisStreamsBus({ connect: (role) => connectRedis(url, { role, name: 'bus test' }), claimIdleMs: 300, retryBaseMs: 5, ...more });
-  buses.push(bus);
-  return bus;
-};
+const { openBus, useServer } = createBusKit();
 const delayed = (): Promise<string[]> => redis.zrange(`${topic.name}:delayed:g`, '0', '-1');
 const pendingCount = async (): Promise<number> => Number(asList(await redis.xpending(topic.name, 'g'))[0]);
 
 describe.each(servers)('on $name', ({ address }) => {
-beforeEach(() => {
-  url = address;
-  redis = connectRedis(url, { role: 'background', name: 'bus test' });
-  topic = createTestTopic();
-});
-afterEach(async () => {
-  await Promise.all(buses.splice(0).map((bus) => bus.close()));
-  const left = await redis.keys(`${topic.name}*`);
-  if (left.length > 0) await redis.unlink(...left);
-  await closeRedis(redis);
-});
+useServer(address, (fresh) => ({ redis, topic } = fresh));
 
 describe('delayed retry', () => {
   it('puts an entry off in Redis, where its back-off and its handlings outlive the consumer', async () => {

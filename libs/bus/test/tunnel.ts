@@ -9,6 +9,8 @@ export interface Tunnel {
   swallow(on: boolean): void;
   /** Every connection is broken, and new ones are accepted and dropped. */
   drop(on: boolean): void;
+  /** How many were, since the last `drop(true)`. */
+  drops(): number;
   /** The next reply that contains the text is lost, with its connection. */
   cutAtReplyWith(text: string): void;
   cuts(): number;
@@ -20,10 +22,11 @@ export interface Tunnel {
 export async function startTunnel(to: string): Promise<Tunnel> {
   const target = new URL(to);
   const sockets = new Set<Socket>();
-  let [isSilent, isDropping, cuts] = [false, false, 0];
+  let [isSilent, isDropping, cuts, drops] = [false, false, 0, 0];
   let fatal: string | undefined;
   const server = createServer((client) => {
     if (isDropping) {
+      drops += 1;
       client.destroy();
       return;
     }
@@ -50,10 +53,12 @@ export async function startTunnel(to: string): Promise<Tunnel> {
     swallow: (on) => void (isSilent = on),
     drop(on) {
       isDropping = on;
+      if (on) drops = 0;
       if (on) breakAll();
     },
     cutAtReplyWith: (text) => void (fatal = text),
     cuts: () => cuts,
+    drops: () => drops,
     connections: () => sockets.size,
     close() {
       server.close();

@@ -1,7 +1,7 @@
 import type { TopicKeys } from '@millrace/redis-kit';
 import { startAssignment } from '../assignment.ts';
 import type { Lease } from '../assignment.ts';
-import { shareBootstrap } from '../bootstrap-once.ts';
+import { shareBootstrap } from '../share-bootstrap.ts';
 import type { BatchHandler } from '../bus.ts';
 import type { AnyEvent } from '../codec.ts';
 import { startConsumer } from '../consumer.ts';

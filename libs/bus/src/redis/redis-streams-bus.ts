@@ -19,7 +19,7 @@ import { probeOnce } from './features.ts';
 import type { ServerFeatures } from './features.ts';
 import { readGroupLag } from './lag.ts';
 import type { GroupLag } from './lag.ts';
-import { reportRegularly } from './lag-reporter.ts';
+import { reportRegularly } from './report-regularly.ts';
 import { createPublisher } from './publisher.ts';
 import { trimTopic } from './trim.ts';
 import type { TrimOptions } from './trim.ts';
