@@ -1,8 +1,8 @@
 // A Redis Cluster for tests: three masters, no replicas, nothing on disk but their list of nodes.
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { connect } from 'node:net';
 import { join } from 'node:path';
 import { clusterConfigFiles, clusterSettings } from '@millrace/testing/redis-cluster-config';
+import { askRedis } from './ask-redis.ts';
 import { freePorts } from './ports.ts';
 import type { RedisBinary } from './redis-binary.ts';
 import { startServer } from './server.ts';
@@ -20,21 +20,9 @@ const NODE_TIMEOUT_MS = 30_000;
 
 /** Does it know who has every slot, and take writes? */
 const isComplete = (port: number): Promise<boolean> =>
-  new Promise((done) => {
-    const socket = connect(port, '127.0.0.1', () => socket.write('CLUSTER INFO\r\n'));
-    let text = '';
-    const finish = (isUp: boolean): void => {
-      socket.destroy();
-      done(isUp);
-    };
-    socket.setTimeout(500, () => finish(false));
-    socket.on('error', () => finish(false));
-    socket.on('end', () => finish(false));
-    socket.on('data', (chunk) => {
-      text += chunk.toString('latin1');
-      const state = /cluster_state:(\w+)/.exec(text)?.[1];
-      if (state !== undefined || text.startsWith('-')) finish(state === 'ok');
-    });
+  askRedis(port, ['CLUSTER INFO'], (text) => {
+    const state = /cluster_state:(\w+)/.exec(text)?.[1];
+    return state !== undefined || text.startsWith('-') ? state === 'ok' : undefined;
   });
 
 /** Starts the nodes side by side; all of them, or none. About 2 s, nearly all of it the servers' own wait. */

@@ -186,8 +186,11 @@ describe('dead letters', () => {
 
   it('masks keys, payloads and quoted values of personal topics (I11)', async () => {
     const personal = defineTopic(uniqueName('personal'), { seen: z.object({ user: z.string() }) }, { schemaVersion: 1, isPersonal: true, keyField: 'user_id', keyOf: (event) => event.user });
+    const logged: string[] = [];
+    const log = (fields: object, message: string): void => void logged.push(`${message} ${JSON.stringify(fields)}`);
+    const talking = createRedisStreamsBus({ connect: (role) => connectRedis(url, { role, name: 'admin test' }), retryBaseMs: 5, logger: { info: log, warn: log, error: log } });
     await bus.publish(personal, [{ type: 'seen', user: '+84912345678' }]);
-    const subscription = await bus.subscribe(personal, { group: 'g' }, async () => {
+    const subscription = await talking.subscribe(personal, { group: 'g' }, async () => {
       throw new FinalError('user +84912345678 is unknown');
     });
     const tools = createRedisBusAdmin({ redis, keys, topics: [personal] });
@@ -196,6 +199,9 @@ describe('dead letters', () => {
       return items.length > 0 && items;
     });
     await subscription.close();
+    await talking.close();
+    expect(logged.some((line) => line.startsWith('entry parked'))).toBe(true);
+    expect(logged.join('\n')).not.toContain('84912345678');
     expect(letter).toMatchObject({ key: '***', reason: 'FinalError', eventType: 'seen' });
     expect((await tools.listDeadLetters({ key: '+84912345678' }, page)).items).toEqual([]);
     expect((await tools.listDeadLetters({ reason: '84912345678' }, page)).items).toEqual([]);
