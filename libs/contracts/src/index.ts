@@ -7,3 +7,4 @@ export * from './topics.ts';
 export * from './operation.ts';
 export * from './problem.ts';
 export * from './http/index.ts';
+export * from './stored-version.ts';

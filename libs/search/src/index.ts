@@ -1,4 +1,5 @@
 export * from './ports.ts';
+export type * from './relevance.ts';
 export { SearchUnavailableError } from './errors.ts';
 export { openEmbeddedSearchAdmin } from './embedded/admin.ts';
 export type { EmbeddedSearchOptions } from './embedded/admin.ts';
