@@ -5,6 +5,7 @@ import { openIdentityVerifier, runService } from '@millrace/service';
 import { configSchema } from './config.ts';
 import type { CatalogSchema } from './database.ts';
 import { READER_NAME } from './export.repository.ts';
+import { digestRoutes } from './digest.routes.ts';
 import { exportRoutes } from './export.routes.ts';
 import { startHousekeeping } from './housekeeping.ts';
 import { createIdempotencyStore } from './idempotency.repository.ts';
@@ -45,7 +46,7 @@ void runService({
     onClose(() => vectors.close());
 
     const verifier = await openIdentityVerifier(config.INTERNAL_JWKS_FILE, 'catalog-api');
-    internal.use(authenticate(verifier, ['embedding-worker', 'es-sync-worker']), exportRoutes({ readDb }), problemDetails(logger));
+    internal.use(authenticate(verifier, ['embedding-worker', 'es-sync-worker']), exportRoutes({ readDb }), digestRoutes({ readDb }), problemDetails(logger));
     const { DEFAULT_CURRENCY: defaultCurrency } = config;
     const write = createWriteProducts(db, relay.wake);
     const routes = [
