@@ -14,3 +14,6 @@ export type { Comparison, Difference, DriftKind, FindDriftDeps, VersionedStore }
 export { createReconciler } from './reconcile.ts';
 export type { ReconciledTarget, Reconciler, ReconcilerDeps, Verification } from './reconcile.ts';
 export { createSettle } from './settle.ts';
+export { createVerification } from './verification.ts';
+export type { StoreVerification, VerificationDeps } from './verification.ts';
+export { createVerificationTable } from './verification-table.ts';

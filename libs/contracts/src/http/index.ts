@@ -1,11 +1,13 @@
 import type { Operation } from '../operation.ts';
 import { adminOperations } from './admin.ts';
+import { driftOperations } from './drift.ts';
 import { merchantOperations } from './merchants.ts';
 import { productOperations } from './products.ts';
 import { searchOperations } from './search.ts';
 import { deadLetterOperations, streamOperations } from './streams.ts';
 
 export * from './admin.ts';
+export * from './drift.ts';
 export * from './internal.ts';
 export * from './merchants.ts';
 export * from './products.ts';
@@ -13,4 +15,4 @@ export * from './search.ts';
 export * from './streams.ts';
 
 /** Every public operation of Millrace. */
-export const operations: readonly Operation[] = [...productOperations, ...merchantOperations, ...searchOperations, ...adminOperations, ...streamOperations, ...deadLetterOperations];
+export const operations: readonly Operation[] = [...productOperations, ...merchantOperations, ...searchOperations, ...adminOperations, ...driftOperations, ...streamOperations, ...deadLetterOperations];
