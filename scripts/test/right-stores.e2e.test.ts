@@ -53,6 +53,27 @@ async function verify(repair: boolean): Promise<Record<string, VerificationBody>
 const skuAt = (at: number): string => skus[at] ?? '';
 const clean = { missing: 0, behind: 0, ghosts: 0, ahead: 0, in_flight: 0, repaired: 0, remaining: 0, examples: [] };
 
+describe('freshness', () => {
+  it('lets a search wait for what was just written, and says so', async () => {
+    const sku = uniqueName('wait:for');
+    const { body } = await plane.call('POST', '/api/products', { sku, name: 'Written a moment ago' });
+    const wanted = encodeURIComponent(`${sku}:${String(body['version'])}`);
+    expect((await plane.call('GET', `/api/search?q=${encodeURIComponent(sku)}&wait_for=${wanted}`)).body).toMatchObject({ waited: true, data: [{ sku, version: body['version'] }] });
+    expect((await plane.call('GET', `/api/search?q=x&wait_for=${encodeURIComponent(`${sku}:999999999`)}`)).body).toMatchObject({ waited: false });
+    expect(await plane.call('GET', '/api/search?wait_for=nonsense')).toMatchObject({ status: 400, body: { pointer: '/wait_for' } });
+  });
+  it('is told with every answer, and grows while the worker is away', async () => {
+    const lag = async (): Promise<number> => Number((await plane.call('GET', '/api/search?limit=1')).body['index_lag_ms'] ?? Infinity);
+    await eventually(async () => (await lag()) < 3_000);
+    await plane.stack.app('es-sync-worker').kill('SIGKILL');
+    await eventually(async () => (await lag()) > 3_000, { timeoutMs: 20_000 });
+    await plane.stack.app('es-sync-worker').restart();
+    await eventually(async () => (await lag()) < 3_000, { timeoutMs: 20_000 });
+    const metrics = await (await fetch(`${plane.stack.app('es-sync-worker').internalUrl}/metrics`)).text();
+    expect(metrics).toMatch(/sync_freshness_seconds\{quantile="0.99",.*store="search".*\}/);
+  });
+});
+
 describe('verification', () => {
   it('finds no drift where there is none, while products are written', async () => {
     const writing = plane.import(ndjson(Array.from({ length: 300 }, (_, n) => ({ sku: skuAt(n), name: `Bình giữ nhiệt mới ${n}`, price: 20 + n }))));

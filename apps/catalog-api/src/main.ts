@@ -1,6 +1,8 @@
 import { productUpdates } from '@millrace/contracts';
 import { checkSchemaVersion, createKysely, createPool, waitForSchema } from '@millrace/database';
 import { authenticate, createHttpApp, problemDetails, startHttpServer } from '@millrace/http';
+import { createFreshnessReader } from '@millrace/projection';
+import { closeRedis, connectRedis, keysFor } from '@millrace/redis-kit';
 import { openIdentityVerifier, runService } from '@millrace/service';
 import { configSchema } from './config.ts';
 import type { CatalogSchema } from './database.ts';
@@ -42,6 +44,9 @@ void runService({
     onClose(startHousekeeping(db, logger));
     const search = await openSearch(config);
     onClose(() => search.close());
+    const requests = connectRedis(config.REDIS_URL, { role: 'request', name: 'catalog-api' });
+    onClose(() => closeRedis(requests));
+    const lagMs = createFreshnessReader({ redis: requests, keys: keysFor(config.REDIS_URL), store: 'search' });
     const vectors = await openVectors(config);
     onClose(() => vectors.close());
 
@@ -53,7 +58,7 @@ void runService({
       importRoutes({ db, atomicPool, write, wake: relay.wake, defaultCurrency }),
       productRoutes({ db: readDb, write, idempotency: createIdempotencyStore(db), defaultCurrency }),
       merchantRoutes({ db }),
-      searchRoutes({ search, db: readDb, defaultCurrency, logger }),
+      searchRoutes({ search, lagMs, db: readDb, defaultCurrency, logger }),
       similarRoutes({ db: readDb, vectors, threshold: config.SIMILARITY_THRESHOLD, logger }),
     ];
     const app = createHttpApp({ logger, metrics, handlers: [authenticate(verifier, ['gateway']), ...routes] });

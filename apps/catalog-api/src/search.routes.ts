@@ -9,9 +9,12 @@ import type { SearchAnswer, SearchHit, SearchQuery, SearchReader } from '@millra
 import { Router } from 'express';
 import type { CatalogDb } from './database.ts';
 import { findProduct } from './product.repository.ts';
+import { waitForVersion } from './wait-for-version.ts';
 
 export interface SearchRoutesDeps {
-  readonly search: Pick<SearchReader, 'search' | 'suggest'>;
+  readonly search: Pick<SearchReader, 'search' | 'suggest' | 'versionOf'>;
+  /** How far the index is behind, milliseconds; null: not known. */
+  readonly lagMs: () => number | null;
   readonly db: CatalogDb;
   readonly defaultCurrency: string;
   readonly logger: Logger;
@@ -63,7 +66,7 @@ const toBody = (answer: SearchAnswer, currency: string): Pick<SearchAnswerBody, 
 });
 
 /** Search and suggest answer with a flag instead of failing while their index is down: an exact sku is still found, in Postgres. */
-export function searchRoutes({ search, db, defaultCurrency, logger }: SearchRoutesDeps): Router {
+export function searchRoutes({ search, lagMs, db, defaultCurrency, logger }: SearchRoutesDeps): Router {
   const router = Router();
   const degraded = async (q: string | undefined): Promise<Pick<SearchAnswerBody, 'data' | 'total' | 'facets'>> => {
     const product = q === undefined || q.trim() === '' || q.length > 128 ? undefined : await findProduct(db, q.trim());
@@ -73,8 +76,9 @@ export function searchRoutes({ search, db, defaultCurrency, logger }: SearchRout
   route(router, searchProducts, async ({ query }) => {
     const startMs = performance.now();
     const wanted = toSearchQuery(query, defaultCurrency);
+    const waited = query.wait_for === undefined ? null : await waitForVersion(search, query.wait_for);
     const finish = (body: Pick<SearchAnswerBody, 'data' | 'total' | 'facets'>, next: string | undefined, isDegraded: boolean) =>
-      ok({ ...body, page: { next: next ?? null, limit: query.limit }, degraded: isDegraded, took_ms: Math.round((performance.now() - startMs) * 10) / 10 } satisfies SearchAnswerBody);
+      ok({ ...body, page: { next: next ?? null, limit: query.limit }, degraded: isDegraded, took_ms: Math.round((performance.now() - startMs) * 10) / 10, index_lag_ms: lagMs(), waited } satisfies SearchAnswerBody);
     try {
       const answer = await search.search(wanted);
       return finish(toBody(answer, wanted.currency), answer.next, false);

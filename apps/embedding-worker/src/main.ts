@@ -2,7 +2,8 @@ import { withMetrics, withTracing } from '@millrace/bus';
 import { indexUpdates, productUpdates } from '@millrace/contracts';
 import { parseModel } from '@millrace/embedding';
 import { authenticate, problemDetails } from '@millrace/http';
-import { createBacklogCheck, createExportReader, createVerification, createVersionSource, runAsLeader } from '@millrace/projection';
+import { createBacklogCheck, createExportReader, createVerification, createVersionSource, runAsLeader, startFreshnessReporter } from '@millrace/projection';
+import { closeRedis, connectRedis, keysFor } from '@millrace/redis-kit';
 import { openIdentitySigner, openIdentityVerifier, runService, untilDone } from '@millrace/service';
 import { createCollections } from './collections.ts';
 import { configSchema } from './config.ts';
@@ -20,6 +21,7 @@ import { reconciledCollection } from './reconciled-collection.ts';
 const TOMBSTONE_DAYS = 30;
 const PURGE_EVERY_MS = 3_600_000;
 const GROUP = 'embedding-worker';
+const LABELS = { topic: productUpdates.name, group: GROUP };
 
 void runService({
   name: 'embedding-worker',
@@ -47,6 +49,8 @@ void runService({
       });
     const retry = { signal: stopping.signal, onFailure: (err: unknown) => logger.warn({ err }, 'the first fill failed, it will be tried again') };
     const bootstrap = (): Promise<unknown> => untilDone(() => fillLive({ admin, collections, readExport, bus, logger, build: fit }, stopping.signal), retry);
+    const redis = connectRedis(config.REDIS_URL, { role: 'background', name: 'embedding-worker' });
+    onClose(() => closeRedis(redis));
     const lag = () => bus.lag(productUpdates, GROUP);
     const verification = createVerification({
       store: 'vectors', db, schema: 'embedding', source: createVersionSource(catalogue), target: reconciledCollection({ admin, collections, bus }), lag, config,
@@ -58,9 +62,10 @@ void runService({
 
     const backlog = createBacklogCheck(lag);
     health.addCheck('backlog', backlog.check);
-    const labels = { topic: productUpdates.name, group: GROUP };
-    const handle = withTracing(labels)(withMetrics({ registry: metrics, ...labels })(followProducts({ collections, bus, onHandled: backlog.progressed })));
-    await bus.subscribe(productUpdates, { group: GROUP, onGroupCreated: async () => void (await bootstrap()) }, handle);
+    const freshness = startFreshnessReporter({ redis, keys: keysFor(config.REDIS_URL), store: 'vectors', lag, metrics, logger });
+    onClose(() => freshness.stop());
+    const handle = withTracing(LABELS)(withMetrics({ registry: metrics, ...LABELS })(followProducts({ collections, bus, onVisible: (timestamps) => [freshness.visible(timestamps), backlog.progressed()] })));
+    await bus.subscribe(productUpdates, { group: GROUP, onHeartbeat: (timestamp) => freshness.visible([timestamp]), onGroupCreated: async () => void (await bootstrap()) }, handle);
     const liveModel = async () => {
       const live = await admin.liveCollection();
       return live === undefined ? undefined : parseModel((await admin.modelOf(live)).document);

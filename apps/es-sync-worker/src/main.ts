@@ -1,7 +1,7 @@
 import { withMetrics, withTracing } from '@millrace/bus';
 import { indexUpdates, productUpdates } from '@millrace/contracts';
 import { authenticate, createHttpApp, problemDetails, startHttpServer } from '@millrace/http';
-import { createBacklogCheck, createExportReader, createVerification, createVersionSource, runAsLeader } from '@millrace/projection';
+import { createBacklogCheck, createExportReader, createVerification, createVersionSource, runAsLeader, startFreshnessReporter } from '@millrace/projection';
 import { closeRedis, connectRedis, keysFor } from '@millrace/redis-kit';
 import type { RedisRole } from '@millrace/redis-kit';
 import { openIdentitySigner, openIdentityVerifier, runService, untilDone } from '@millrace/service';
@@ -22,6 +22,7 @@ import { findLastSweep, forgetSweeps, forgetSweepsOf } from './sweep.repository.
 import { createSyncTracker } from './sync-tracker.ts';
 
 const GROUP = 'es-sync-worker';
+const LABELS = { topic: productUpdates.name, group: GROUP };
 
 void runService({
   name: 'es-sync-worker',
@@ -74,9 +75,10 @@ void runService({
 
     const backlog = createBacklogCheck(lag);
     health.addCheck('backlog', backlog.check);
-    const labels = { topic: productUpdates.name, group: GROUP };
-    const handle = withTracing(labels)(withMetrics({ registry: metrics, ...labels })(followProducts({ tracker, indexes, bus, onHandled: backlog.progressed })));
-    await bus.subscribe(productUpdates, { group: GROUP, onGroupCreated: async () => void (await bootstrap()) }, handle);
+    const freshness = startFreshnessReporter({ redis, keys, store: 'search', lag, metrics, logger });
+    onClose(() => freshness.stop());
+    const handle = withTracing(LABELS)(withMetrics({ registry: metrics, ...LABELS })(followProducts({ tracker, indexes, bus, onVisible: (timestamps) => [freshness.visible(timestamps), backlog.progressed()] })));
+    await bus.subscribe(productUpdates, { group: GROUP, onHeartbeat: (timestamp) => freshness.visible([timestamp]), onGroupCreated: async () => void (await bootstrap()) }, handle);
     const schedule = await startSweepSchedule({
       connect, logger, prefix: keys.jobsPrefix, queue: 'search-sweep', everyMs: config.SYNC_SWEEP_INTERVAL_MS,
       run: createSweepRun({ readExport, tracker, indexes, admin, db, bus, logger, overlapMs: config.SYNC_SWEEP_OVERLAP_MS, asLeader: lead('sweep'), signal: stopping.signal }),

@@ -17,3 +17,5 @@ export { createSettle } from './settle.ts';
 export { createVerification } from './verification.ts';
 export type { StoreVerification, VerificationDeps } from './verification.ts';
 export { createVerificationTable } from './verification-table.ts';
+export { createFreshnessReader, indexLagMs, startFreshnessReporter } from './freshness.ts';
+export type { FreshnessReaderDeps, FreshnessReport, FreshnessReporter, FreshnessReporterDeps } from './freshness.ts';
