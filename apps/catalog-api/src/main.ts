@@ -19,6 +19,7 @@ import { productRoutes } from './product.routes.ts';
 import { startProductRelay } from './product-relay.ts';
 import { searchRoutes } from './search.routes.ts';
 import { similarRoutes } from './similar.routes.ts';
+import { traceRoutes } from './trace.routes.ts';
 import { createWriteProducts } from './write-products.ts';
 
 void runService({
@@ -51,7 +52,9 @@ void runService({
     onClose(() => vectors.close());
 
     const verifier = await openIdentityVerifier(config.INTERNAL_JWKS_FILE, 'catalog-api');
-    internal.use(authenticate(verifier, ['embedding-worker', 'es-sync-worker']), exportRoutes({ readDb }), digestRoutes({ readDb }), problemDetails(logger));
+    internal.use('/trace', authenticate(verifier, ['gateway']));
+    internal.use('/products', authenticate(verifier, ['embedding-worker', 'es-sync-worker']));
+    internal.use(traceRoutes({ readDb }), exportRoutes({ readDb }), digestRoutes({ readDb }), problemDetails(logger));
     const { DEFAULT_CURRENCY: defaultCurrency } = config;
     const write = createWriteProducts(db, relay.wake);
     const routes = [

@@ -13,7 +13,7 @@ import { FailedError } from './failed-error.ts';
 import { loadMigrations } from './load-migrations.ts';
 import { createProgress } from './progress.ts';
 import { addDeadLetters, addStreams } from './streams-program.ts';
-import { addVerify } from './verify-program.ts';
+import { addTrace, addVerify } from './verify-program.ts';
 
 export interface ProgramDeps {
   readonly config: Config;
@@ -98,6 +98,7 @@ export function createProgram(deps: ProgramDeps): Command {
   addStreams(program, shared);
   addDeadLetters(program, shared);
   addVerify(program, shared);
+  addTrace(program, shared);
   addOperations(program, deps);
   for (const command of program.commands) command.exitOverride();
   return program;

@@ -16,6 +16,7 @@ import { openBus } from './open-bus.ts';
 import { openDatabase } from './open-database.ts';
 import { openVectors } from './open-vectors.ts';
 import { reconciledCollection } from './reconciled-collection.ts';
+import { traceRoutes } from './trace.routes.ts';
 
 /** I3: each store purges its own tombstones. */
 const TOMBSTONE_DAYS = 30;
@@ -56,7 +57,7 @@ void runService({
       store: 'vectors', db, schema: 'embedding', source: createVersionSource(catalogue), target: reconciledCollection({ admin, collections, bus }), lag, config,
       asLeader: (work) => runAsLeader({ directUrl, lock: 'millrace:embedding:verify' }, work), metrics, logger, signal: stopping.signal,
     });
-    internal.use(authenticate(await openIdentityVerifier(config.INTERNAL_JWKS_FILE, 'embedding-worker'), ['gateway']), verification.routes, problemDetails(logger));
+    internal.use(authenticate(await openIdentityVerifier(config.INTERNAL_JWKS_FILE, 'embedding-worker'), ['gateway']), verification.routes, traceRoutes({ admin, collections }), problemDetails(logger));
     onClose(() => stopping.abort());
     await bootstrap();
 

@@ -20,6 +20,7 @@ import { startSweepSchedule } from './sweep-schedule.ts';
 import { createSweepRun } from './sweep-run.ts';
 import { findLastSweep, forgetSweeps, forgetSweepsOf } from './sweep.repository.ts';
 import { createSyncTracker } from './sync-tracker.ts';
+import { traceRoutes } from './trace.routes.ts';
 
 const GROUP = 'es-sync-worker';
 const LABELS = { topic: productUpdates.name, group: GROUP };
@@ -67,7 +68,7 @@ void runService({
       asLeader: lead('verify'), metrics, logger, signal: stopping.signal,
     });
     const fromGateway = authenticate(await openIdentityVerifier(config.INTERNAL_JWKS_FILE, 'es-sync-worker'), ['gateway']);
-    internal.use(fromGateway, verification.routes, problemDetails(logger));
+    internal.use(fromGateway, verification.routes, traceRoutes({ admin, tracker }), problemDetails(logger));
     const app = createHttpApp({ logger, metrics, handlers: [fromGateway, routes] });
     const server = await startHttpServer(app, { host: config.HOST, port: config.PORT });
     onClose(() => server.close());

@@ -22,6 +22,7 @@ import { readyRoute } from './ready.routes.ts';
 import { routeTable } from './route-table.ts';
 import { security } from './security.ts';
 import { deadLetterRoutes, streamRoutes } from './streams.routes.ts';
+import { traceRoutes } from './trace.routes.ts';
 
 void runService({
   name: 'gateway',
@@ -48,7 +49,7 @@ void runService({
     });
     const routes = routeTable({
       operations, upstreams, logger, signer,
-      local: { ...streamRoutes(bus, parsePartitions(config.BUS_PARTITIONS)), ...deadLetterRoutes(bus), ...driftRoutes(services) },
+      local: { ...streamRoutes(bus, parsePartitions(config.BUS_PARTITIONS)), ...deadLetterRoutes(bus), ...driftRoutes(services), ...traceRoutes(services, bus) },
       authenticate: createAuthenticateKey({ findKeyOwner: (hash) => findKeyOwner(db, hash), isProduction: config.NODE_ENV === 'production' }),
       audit: (entry) => appendAudit(db, entry),
     });

@@ -1,9 +1,8 @@
 import { internalVerifyBody } from '@millrace/contracts';
 import type { VerificationBody } from '@millrace/contracts';
-import { identityOf, parsePart } from '@millrace/http';
+import { parsePart, requireScope } from '@millrace/http';
 import { AppError } from '@millrace/service';
 import express, { Router } from 'express';
-import type { RequestHandler } from 'express';
 import type { Reconciler, Verification } from './reconcile.ts';
 
 export interface DriftRoutesDeps {
@@ -17,20 +16,14 @@ export const toVerificationBody = ({ startedAt, finishedAt, found, inFlight, exa
   examples: examples.map(({ sku, kind, wanted, stored }) => ({ sku, kind, wanted: wanted ?? null, stored: stored ?? null })),
 });
 
-/** The gateway has checked the caller's scope; so does whoever is asked. */
-const requireOps: RequestHandler = (req, _res, next) => {
-  if (identityOf(req)?.scopes.includes('ops') !== true) throw new AppError('forbidden', 'the scope ops is needed');
-  next();
-};
-
 /** `GET /internal/drift`: what the last verification found. `POST /internal/verify` {repair}: verifies now. Mount behind `authenticate`. */
 export function driftRoutes({ reconciler, last }: DriftRoutesDeps): Router {
   const router = Router();
-  router.get('/drift', requireOps, async (_req, res) => {
+  router.get('/drift', requireScope('ops'), async (_req, res) => {
     const verification = await last();
     res.json({ verification: verification ? toVerificationBody(verification) : null });
   });
-  router.post('/verify', requireOps, express.json(), async (req, res) => {
+  router.post('/verify', requireScope('ops'), express.json(), async (req, res) => {
     const { repair } = parsePart(internalVerifyBody, req.body, 'body');
     const done = await reconciler.run({ repair });
     if (done === 'busy') throw new AppError('conflict', 'a verification of this store is running: look at GET /api/admin/drift in a moment');

@@ -5,6 +5,7 @@ import { merchantOperations } from './merchants.ts';
 import { productOperations } from './products.ts';
 import { searchOperations } from './search.ts';
 import { deadLetterOperations, streamOperations } from './streams.ts';
+import { traceOperations } from './trace.ts';
 
 export * from './admin.ts';
 export * from './drift.ts';
@@ -13,6 +14,7 @@ export * from './merchants.ts';
 export * from './products.ts';
 export * from './search.ts';
 export * from './streams.ts';
+export * from './trace.ts';
 
 /** Every public operation of Millrace. */
-export const operations: readonly Operation[] = [...productOperations, ...merchantOperations, ...searchOperations, ...adminOperations, ...driftOperations, ...streamOperations, ...deadLetterOperations];
+export const operations: readonly Operation[] = [...productOperations, ...merchantOperations, ...searchOperations, ...adminOperations, ...driftOperations, ...traceOperations, ...streamOperations, ...deadLetterOperations];
