@@ -3,6 +3,7 @@ import { adminOperations } from './admin.ts';
 import { driftOperations } from './drift.ts';
 import { merchantOperations } from './merchants.ts';
 import { productOperations } from './products.ts';
+import { rebuildOperations } from './rebuilds.ts';
 import { searchOperations } from './search.ts';
 import { deadLetterOperations, streamOperations } from './streams.ts';
 
@@ -11,8 +12,9 @@ export * from './drift.ts';
 export * from './internal.ts';
 export * from './merchants.ts';
 export * from './products.ts';
+export * from './rebuilds.ts';
 export * from './search.ts';
 export * from './streams.ts';
 
 /** Every public operation of Millrace. */
-export const operations: readonly Operation[] = [...productOperations, ...merchantOperations, ...searchOperations, ...adminOperations, ...driftOperations, ...streamOperations, ...deadLetterOperations];
+export const operations: readonly Operation[] = [...productOperations, ...merchantOperations, ...searchOperations, ...adminOperations, ...driftOperations, ...rebuildOperations, ...streamOperations, ...deadLetterOperations];
