@@ -78,13 +78,16 @@ async function createNext({ redis, names }: Store, model: VectorModel, hnsw: Hns
   return asText(name);
 }
 
-/** What follows the prefix in FT.CREATE. Only hashes with a vector are in the index, so tombstones are found by nobody. */
+/**
+ * What follows the prefix in FT.CREATE. Only hashes with a vector are in the index, so tombstones are found by nobody. `category_tag` and
+ * `brand_tag` are what our own filters use: exact for any string. `category` and `brand` are for other readers.
+ */
 function indexArguments(dimensions: number, { m, efConstruction, efRuntime }: HnswOptions): (string | number)[] {
   const graph = ['TYPE', 'FLOAT32', 'DIM', dimensions, 'DISTANCE_METRIC', 'COSINE', 'M', m, 'EF_CONSTRUCTION', efConstruction, 'EF_RUNTIME', efRuntime];
   const tag = ['TAG', 'SEPARATOR', tagSeparator, 'CASESENSITIVE'];
   return [
     'FILTER', 'exists(@vector)', 'SKIPINITIALSCAN', 'SCHEMA', 'vector', 'VECTOR', 'HNSW', graph.length, ...graph,
-    'category_tag', 'AS', 'category', ...tag, 'brand_tag', 'AS', 'brand', ...tag, 'merchant_id', ...tag, 'in_stock', ...tag, 'price_minor', 'NUMERIC',
+    ...['category_tag', 'brand_tag', 'category', 'brand', 'merchant_id', 'in_stock'].flatMap((field) => [field, ...tag]), 'price_minor', 'NUMERIC',
   ];
 }
 

@@ -77,7 +77,7 @@ const returned = ['sku', 'embedded_at', distance, ...payloadFields];
 function searchArguments(vector: Float32Array, { limit, category, brand, excludeSkus }: SimilarQuery, efRuntime: number): (string | number | Buffer)[] {
   const count = limit + excludeSkus.length;
   const tags = Object.entries({ category, brand }).flatMap(([name, value]) => (value === undefined ? [] : [{ name, value: toTag(value) }]));
-  const filter = tags.length === 0 ? '*' : `(${tags.map(({ name }) => `@${name}:{$${name}}`).join(' ')})`;
+  const filter = tags.length === 0 ? '*' : `(${tags.map(({ name }) => `@${name}_tag:{$${name}}`).join(' ')})`;
   const how = tags.length === 0 ? 'EF_RUNTIME $ef' : 'HYBRID_POLICY ADHOC_BF';
   const params = ['vector', Buffer.from(vector.buffer, vector.byteOffset, vector.byteLength), 'count', count, ...(tags.length === 0 ? ['ef', Math.max(efRuntime, count)] : []), ...tags.flatMap(({ name, value }) => [name, value])];
   return [
