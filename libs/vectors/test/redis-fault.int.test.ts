@@ -1,19 +1,18 @@
-import { copyFile, rm } from 'node:fs/promises';
+import { copyFile, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, it } from '@jest/globals';
 import { closeRedis, connectRedis, whenReady } from '@millrace/redis-kit';
-import { describeWith, eventually } from '@millrace/testing';
+import { describeWith, eventually, startRedisStack } from '@millrace/testing';
 import { VectorsUnavailableError } from '../src/index.ts';
 import { model, record, unit } from '../src/testing.ts';
 import { toList } from '../src/testing/records.ts';
 import { redisStore } from './support/redis-store.ts';
-import { startOwnRedis } from './support/redis-stack.ts';
 
 const fails = (work: Promise<unknown>): Promise<boolean> => work.then(() => false, (error: unknown) => error instanceof VectorsUnavailableError);
 
 describeWith('redis-stack', 'the Redis of the vectors, killed', () => {
   it('comes back with every batch that was acknowledged, with its index and its alias, and the same writer and reader go on', async () => {
-    const server = await startOwnRedis();
+    const server = await startRedisStack();
     const store = await redisStore({ url: server.url });
     try {
       const [admin, reader] = [await store.openAdmin(), await store.openReader()];
@@ -36,7 +35,7 @@ describeWith('redis-stack', 'the Redis of the vectors, killed', () => {
         await server.kill();
         expect(await fails(reader.nearest(unit([1]), { limit: 1, excludeSkus: [] }))).toBe(true);
         expect(await fails(admin.ping())).toBe(true);
-        await server.start();
+        await server.restart();
         await eventually(async () => !(await fails(admin.ping())));
       }
       done.abort();
@@ -52,7 +51,7 @@ describeWith('redis-stack', 'the Redis of the vectors, killed', () => {
   }, 60_000);
 
   it('gets again what it acknowledged and then lost with its memory: upserts, changed payloads and deletes', async () => {
-    const server = await startOwnRedis();
+    const server = await startRedisStack();
     const store = await redisStore({ url: server.url });
     try {
       const admin = await store.openAdmin();
@@ -73,7 +72,9 @@ describeWith('redis-stack', 'the Redis of the vectors, killed', () => {
       await server.kill();
       await rm(join(server.directory, 'appendonlydir'), { recursive: true, force: true });
       await copyFile(join(server.directory, 'kept.rdb'), join(server.directory, 'dump.rdb'));
-      await server.start({ appendonly: false });
+      const config = join(server.directory, 'redis.conf');
+      await writeFile(config, (await readFile(config, 'utf8')).replace('appendonly yes', 'appendonly no'));
+      await server.restart();
 
       await eventually(async () => (await writer.describe(['c'])).get('c')?.deleted === true);
       expect([...(await writer.describe(['a', 'b', 'c', 'd']))].map(([sku, { version, deleted, category }]) => [sku, version, deleted, category])).toEqual([
