@@ -1,4 +1,4 @@
-import type { Product } from '@millrace/contracts';
+import type { Product, SkuRange, StoredVersion } from '@millrace/contracts';
 
 /** What an index keeps of a product. Only active products are in an index; everything else is a tombstone there. */
 export type SearchDocument = Product;
@@ -82,6 +82,8 @@ export interface SearchReader {
   search(query: SearchQuery): Promise<SearchAnswer>;
   /** Completions of what is being typed, best first; tolerates one typo from four letters on. */
   suggest(prefix: string, limit: number): Promise<readonly Suggestion[]>;
+  /** The version under which searches see this sku now; undefined where they never saw it or it is purged. Not a realtime get: what it says, a search finds. */
+  versionOf(sku: string): Promise<StoredVersion | undefined>;
   close(): Promise<void>;
 }
 
@@ -101,6 +103,19 @@ export interface SearchAdmin {
   dropOthers(keep: readonly string[]): Promise<readonly string[]>;
   /** Active documents in the physical index. */
   count(index: string): Promise<number>;
+  /**
+   * Version of every active sku of the index, tombstones left out; each once, in batches, bounded memory. Only skus in `ranges` (absent: all),
+   * in the order of their UTF-8 bytes. What changes meanwhile may be seen before or after. Rejects with the signal's reason when it aborts.
+   */
+  readVersions(index: string, ranges?: readonly SkuRange[], signal?: AbortSignal): AsyncIterable<readonly StoredVersion[]>;
+  /** What is stored of these skus now, tombstones included (visible to searches or not yet). */
+  versionsOf(index: string, skus: readonly string[]): Promise<ReadonlyMap<string, StoredVersion>>;
+  /** A reader of one physical index, live or not (validation before a swap). */
+  openReader(index: string): Promise<SearchReader>;
+  /** Hash of the index definition that this code creates (mapping, analysis, format, how words are made). */
+  readonly definitionHash: string;
+  /** What that index was created with; undefined where it does not say. Another one than `definitionHash` means: rebuild. */
+  definitionHashOf(index: string): Promise<string | undefined>;
   /** Tombstones last at least 30 days; older ones are purged here. */
   purgeTombstones(olderThanDays: number): Promise<number>;
   /** Rejects when the engine cannot answer now (readiness). */

@@ -4,6 +4,7 @@ import { describeAnswers } from './testing/answers.ts';
 import type { OpenSearchAdapter } from './testing/fixture.ts';
 import { describeIndexes, describeSuggestions } from './testing/indexes.ts';
 import { describeMatching } from './testing/matching.ts';
+import { describeStoredVersions } from './testing/stored-versions.ts';
 import { describeVersions } from './testing/versions.ts';
 
 export { product, toChange, toTombstone } from './testing/fixture.ts';
@@ -19,6 +20,9 @@ export function describeSearchContract(name: string, features: SearchFeatures, o
   describe(`${name} satisfies the search contract`, () => {
     describe('versions', () => {
       describeVersions(openAdapter);
+    });
+    describe('stored versions', () => {
+      describeStoredVersions(openAdapter);
     });
     describe('matching', () => {
       describeMatching(openAdapter);

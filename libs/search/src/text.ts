@@ -3,6 +3,9 @@
  * Nothing of a user's text ever reaches a query language: only letters and digits survive `analyseQuery`.
  */
 
+/** Part of every index definition: raised with each change of how texts become words, codes or exact tokens in an index. */
+export const TEXT_FORMAT = 1;
+
 const MAX_QUERY_CHARS = 2_000;
 const MAX_TERMS = 24;
 const MAX_TERM_CHARS = 64;

@@ -3,8 +3,10 @@ import { SearchUnavailableError } from '../errors.ts';
 import type { SearchAdmin } from '../ports.ts';
 import { available, connect, statusOf } from './client.ts';
 import type { ElasticsearchOptions } from './client.ts';
-import { indexDefinition } from './index-definition.ts';
+import { DEFINITION_HASH, indexDefinition } from './index-definition.ts';
 import type { IndexOptions } from './index-definition.ts';
+import { openElasticsearchSearchReader } from './reader.ts';
+import { readVersionsOf, storedVersions } from './versions.ts';
 import { createElasticsearchWriter, writeAliasOf } from './writer.ts';
 
 const TIMEOUT_MS = 30_000;
@@ -50,6 +52,15 @@ export function openElasticsearchSearchAdmin(options: ElasticsearchOptions & Ind
     async count(index) {
       const { count } = await available(client.count({ index, query: { term: { deleted: false } } }));
       return count;
+    },
+    readVersions: (index, ranges, signal) => readVersionsOf(client, index, ranges, signal),
+    versionsOf: (index, skus) => storedVersions(client, index, skus),
+    openReader: async (index) => openElasticsearchSearchReader({ ...options, alias: index, timeoutMs: TIMEOUT_MS }),
+    definitionHash: DEFINITION_HASH,
+    async definitionHashOf(index) {
+      const found = await available(client.indices.getMapping({ index }));
+      const hash: unknown = found[index]?.mappings._meta?.['definition_hash'];
+      return typeof hash === 'string' ? hash : undefined;
     },
     async purgeTombstones(olderThanDays) {
       let purged = 0;

@@ -1,4 +1,6 @@
+import { createHash } from 'node:crypto';
 import type { estypes } from '@elastic/elasticsearch';
+import { TEXT_FORMAT } from '../text.ts';
 
 /**
  * Settings and mapping of a physical index. infra/elasticsearch/products-index.json is the same, for operators; a test compares them.
@@ -71,6 +73,15 @@ const properties: Record<string, estypes.MappingProperty> = {
   exact: { type: 'text', analyzer: 'written', norms: false },
 };
 
+const mappings: estypes.MappingTypeMapping = {
+  dynamic: 'strict',
+  dynamic_templates: [{ prices: { path_match: 'price_by_currency.*', mapping: { type: 'long' } } }],
+  properties,
+};
+
+/** Changes with the mapping, the analysis and with how texts become words; not with what an operator sets, such as the refresh interval. */
+export const DEFINITION_HASH = createHash('sha256').update(JSON.stringify([analysis, mappings, TEXT_FORMAT])).digest('hex').slice(0, 16);
+
 export const indexDefinition = ({ refreshIntervalMs = 200 }: IndexOptions = {}): Pick<estypes.IndicesCreateRequest, 'settings' | 'mappings'> => ({
   settings: {
     number_of_shards: 1,
@@ -78,9 +89,5 @@ export const indexDefinition = ({ refreshIntervalMs = 200 }: IndexOptions = {}):
     refresh_interval: `${refreshIntervalMs}ms`,
     analysis,
   },
-  mappings: {
-    dynamic: 'strict',
-    dynamic_templates: [{ prices: { path_match: 'price_by_currency.*', mapping: { type: 'long' } } }],
-    properties,
-  },
+  mappings: { _meta: { definition_hash: DEFINITION_HASH }, ...mappings },
 });

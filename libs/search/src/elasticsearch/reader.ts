@@ -12,6 +12,7 @@ import type { IndexedProduct } from './document.ts';
 import { facetsOf, fromSortValue, HIGHLIGHT_NAMES, highlightOf, matchQuery, sortOf, toSortValue, wordsQuery } from './query.ts';
 import type { Corrections, Query } from './query.ts';
 import { suggestFrom } from './suggest.ts';
+import { visibleVersion } from './versions.ts';
 
 export interface ElasticsearchReaderOptions extends ElasticsearchOptions {
   /** Default 2,000. */
@@ -35,6 +36,7 @@ export function openElasticsearchSearchReader(options: ElasticsearchReaderOption
       return toAnswer(query, analysed, corrections.size === 0 ? first : await find(client, alias, { query, analysed, cursor, corrections }));
     },
     suggest: (prefix, limit) => available(suggestFrom(client, { alias, prefix, limit })),
+    versionOf: (sku) => visibleVersion(client, alias, sku),
     close: () => client.close(),
   };
 }

@@ -2,9 +2,11 @@ import { accessSync, constants, mkdirSync } from 'node:fs';
 import { SearchUnavailableError } from '../errors.ts';
 import type { SearchAdmin } from '../ports.ts';
 import { claimIndexName, indexPath, inodeOf, listIndexes, readCurrent, removeIndex, writeCurrent } from './files.ts';
-import { openIndexFile, SCHEMA } from './schema.ts';
+import { openEmbeddedSearchReader } from './reader.ts';
+import { DEFINITION_HASH, openAnyFormat, openIndexFile, readable, readDefinitionHash, SCHEMA } from './schema.ts';
 import { openDatabase } from './sqlite.ts';
 import type { Database } from './sqlite.ts';
+import { readVersionsOf, storedVersions } from './versions.ts';
 import { openEmbeddedWriter } from './writer.ts';
 
 const BUSY_TIMEOUT_MS = 5_000;
@@ -32,7 +34,9 @@ export function openEmbeddedSearchAdmin({ directory }: EmbeddedSearchOptions): S
       const index = claimIndexName(directory);
       const db = openDatabase(indexPath(directory, index), { busyTimeoutMs: BUSY_TIMEOUT_MS, isReader: false });
       try {
-        db.exec(`begin immediate; ${SCHEMA} commit`);
+        db.exec(`begin immediate; ${SCHEMA}`);
+        db.run('insert into meta (definition_hash) values (?)', DEFINITION_HASH);
+        db.exec('commit');
       } finally {
         db.close();
       }
@@ -53,6 +57,7 @@ export function openEmbeddedSearchAdmin({ directory }: EmbeddedSearchOptions): S
       return dropped;
     },
     count: async (index) => withIndex(index, (db) => Number(db.row('select count(*) from doc where deleted_at is null')?.[0])),
+    ...inspection(directory),
     async purgeTombstones(olderThanDays) {
       const before = Date.now() - olderThanDays * DAY_MS;
       let purged = 0;
@@ -69,5 +74,38 @@ export function openEmbeddedSearchAdmin({ directory }: EmbeddedSearchOptions): S
       accessSync(directory, constants.R_OK | constants.W_OK);
     },
     close: async () => undefined,
+  };
+}
+
+/** What the verification of an index asks for. */
+function inspection(directory: string): Pick<SearchAdmin, 'readVersions' | 'versionsOf' | 'openReader' | 'definitionHash' | 'definitionHashOf'> {
+  const options = { busyTimeoutMs: BUSY_TIMEOUT_MS, isReader: true };
+  return {
+    async *readVersions(index, ranges, signal) {
+      const { db } = openIndexFile(directory, index, options);
+      try {
+        yield* readVersionsOf(db, index, ranges, signal);
+      } finally {
+        db.close();
+      }
+    },
+    async versionsOf(index, skus) {
+      const { db } = openIndexFile(directory, index, options);
+      try {
+        return readable(index, () => storedVersions(db, skus));
+      } finally {
+        db.close();
+      }
+    },
+    openReader: async (index) => openEmbeddedSearchReader({ directory, index }),
+    definitionHash: DEFINITION_HASH,
+    async definitionHashOf(index) {
+      const { db } = openAnyFormat(directory, index, options);
+      try {
+        return readable(index, () => readDefinitionHash(db));
+      } finally {
+        db.close();
+      }
+    },
   };
 }

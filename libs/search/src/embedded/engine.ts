@@ -1,3 +1,4 @@
+import type { StoredVersion } from '@millrace/contracts';
 import { SearchUnavailableError } from '../errors.ts';
 import type { SearchAnswer, SearchQuery, Suggestion } from '../ports.ts';
 import { createVocabulary } from '../vocabulary.ts';
@@ -7,16 +8,18 @@ import type { OpenFile } from './schema.ts';
 import { searchDatabase } from './search.ts';
 import { isFileTrouble } from './sqlite.ts';
 import { suggestFromDatabase } from './suggest.ts';
+import { storedVersion } from './versions.ts';
 
 export interface Engine {
   search(query: SearchQuery): SearchAnswer;
   suggest(prefix: string, limit: number): Suggestion[];
+  versionOf(sku: string): StoredVersion | undefined;
   close(): void;
 }
 
-/** The synchronous engine over one folder: follows CURRENT. Runs in a worker thread. */
-export function openEngine(directory: string): Engine {
-  const holder = createFileHolder(directory, { busyTimeoutMs: 1_000, isReader: true });
+/** The synchronous engine over one folder: follows CURRENT, unless it is to read one index. Runs in a worker thread. */
+export function openEngine(directory: string, index?: string): Engine {
+  const holder = createFileHolder(directory, { busyTimeoutMs: 1_000, isReader: true, ...(index === undefined ? {} : { index }) });
   let known: { file: OpenFile; vocabulary: Vocabulary; lastId: number } | undefined;
   // Words are only ever added to the file, so that catching up reads the new ones alone.
   const vocabularyOf = (file: OpenFile) => (): Vocabulary => {
@@ -39,6 +42,7 @@ export function openEngine(directory: string): Engine {
   return {
     search: (query) => withFile((file) => searchDatabase(file.db, vocabularyOf(file), query)),
     suggest: (prefix, limit) => withFile((file) => suggestFromDatabase(file.db, vocabularyOf(file), prefix, limit)),
+    versionOf: (sku) => withFile((file) => storedVersion(file.db, sku)),
     close: () => holder.close(),
   };
 }

@@ -8,11 +8,13 @@ import { createSearchThread } from './thread.ts';
 export interface EmbeddedReaderOptions extends EmbeddedSearchOptions {
   /** A query that takes longer is rejected, and the thread that is stuck in it replaced. Default 2,000. */
   readonly timeoutMs?: number;
+  /** Default: the live one, whichever it is. */
+  readonly index?: string;
 }
 
 /** Runs queries in a worker thread, off the event loop. Needs no index to open; without one its answers reject with SearchUnavailableError. */
-export function openEmbeddedSearchReader({ directory, timeoutMs = 2_000 }: EmbeddedReaderOptions): SearchReader {
-  const thread = createSearchThread({ directory, timeoutMs });
+export function openEmbeddedSearchReader({ directory, index, timeoutMs = 2_000 }: EmbeddedReaderOptions): SearchReader {
+  const thread = createSearchThread({ directory, timeoutMs, ...(index === undefined ? {} : { index }) });
   return {
     async search(query) {
       const reply = await thread.ask((id) => ({ id, kind: 'search', query }));
@@ -23,6 +25,11 @@ export function openEmbeddedSearchReader({ directory, timeoutMs = 2_000 }: Embed
       const reply = await thread.ask((id) => ({ id, kind: 'suggest', prefix, limit }));
       if (reply.kind !== 'suggest') throw toError(reply);
       return reply.suggestions;
+    },
+    async versionOf(sku) {
+      const reply = await thread.ask((id) => ({ id, kind: 'version', sku }));
+      if (reply.kind !== 'version') throw toError(reply);
+      return reply.stored;
     },
     close: () => thread.close(),
   };

@@ -1,9 +1,11 @@
+import { createHash } from 'node:crypto';
 import { indexPath, inodeOf, readCurrent } from './files.ts';
 import { isFileTrouble, openDatabase } from './sqlite.ts';
 import type { Database } from './sqlite.ts';
 import { SearchUnavailableError } from '../errors.ts';
+import { TEXT_FORMAT } from '../text.ts';
 
-/** Raised with every change of the tables below; files of another format are refused, a rebuild replaces them. */
+/** Raised when a program of before cannot use the tables below: files of another format are refused, a rebuild replaces them. */
 export const FORMAT = 1;
 
 /**
@@ -24,6 +26,7 @@ create table code (code text not null, id integer not null, kind integer not nul
 create index code_id on code (id);
 create table category (id integer primary key, name text not null unique);
 create table brand (id integer primary key, name text not null unique);
+create table meta (definition_hash text not null);
 create table word (id integer primary key, word text not null unique);
 create virtual table text using fts5 (
   name, sku, mpn, brand, category, description, exact,
@@ -37,6 +40,16 @@ insert into title (title, rank) values ('automerge', 8);
 pragma user_version = ${FORMAT};
 `;
 
+/** Changes with the tables and with how texts become words. */
+export const DEFINITION_HASH = createHash('sha256').update(JSON.stringify([SCHEMA, TEXT_FORMAT])).digest('hex').slice(0, 16);
+
+/** Undefined for a file of before it was written down. */
+export function readDefinitionHash(db: Database): string | undefined {
+  if (db.row("select 1 from sqlite_master where name = 'meta'") === undefined) return undefined;
+  const hash = db.row('select definition_hash from meta')?.[0];
+  return typeof hash === 'string' ? hash : undefined;
+}
+
 /** bm25() weights in the order of the columns of `text`: measured by scripts/eval/search.ts. */
 export const TEXT_WEIGHTS = '1.5, 1, 1, 0.7, 1, 1, 1';
 
@@ -48,12 +61,17 @@ export const exactToken = (accented: string): string => `zq${Buffer.from(accente
 
 export interface OpenFile { readonly db: Database; readonly index: string; readonly inode: string }
 
-/** Opens an existing index file. Throws SearchUnavailableError where it is missing, unfinished or of another format. */
-export function openIndexFile(directory: string, index: string, options: { busyTimeoutMs: number; isReader: boolean }): OpenFile {
+/** Opens an existing index file, of whatever format. Throws SearchUnavailableError where it is missing. */
+export function openAnyFormat(directory: string, index: string, options: { busyTimeoutMs: number; isReader: boolean }): OpenFile {
   const path = indexPath(directory, index);
   const inode = inodeOf(path);
   if (inode === undefined) throw new SearchUnavailableError(`search index ${index} does not exist`);
-  const db = readable(index, () => openDatabase(path, options));
+  return { db: readable(index, () => openDatabase(path, options)), index, inode };
+}
+
+/** Opens an existing index file. Throws SearchUnavailableError where it is missing, unfinished or of another format. */
+export function openIndexFile(directory: string, index: string, options: { busyTimeoutMs: number; isReader: boolean }): OpenFile {
+  const { db, inode } = openAnyFormat(directory, index, options);
   try {
     const format = readable(index, () => Number(db.row('pragma user_version')?.[0]));
     if (format !== FORMAT) throw new SearchUnavailableError(`search index ${index} has format ${format}, this program needs ${FORMAT}: rebuild it (millrace resync)`);
@@ -65,7 +83,7 @@ export function openIndexFile(directory: string, index: string, options: { busyT
 }
 
 /** A damaged or locked file is the engine's trouble: whoever follows the catalogue waits, and parks no event for it. */
-function readable<T>(index: string, read: () => T): T {
+export function readable<T>(index: string, read: () => T): T {
   try {
     return read();
   } catch (error) {

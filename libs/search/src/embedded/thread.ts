@@ -1,6 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import { SearchUnavailableError } from '../errors.ts';
-import type { WorkerReply, WorkerRequest } from './protocol.ts';
+import type { WorkerData, WorkerReply, WorkerRequest } from './protocol.ts';
 
 interface Pending { readonly request: WorkerRequest; readonly settle: (reply: WorkerReply | SearchUnavailableError) => void }
 
@@ -13,21 +13,20 @@ export interface SearchThread {
 // Bundles hold main.js and the worker side by side; from source the worker is a TypeScript file beside this one.
 const workerUrl = new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './embedded-search-worker.js', import.meta.url);
 
-export interface SearchThreadOptions {
-  readonly directory: string;
+export interface SearchThreadOptions extends WorkerData {
   readonly timeoutMs: number;
   readonly url?: URL;
 }
 
 /** A worker thread that is started at the first request, and started again after it crashed or got stuck. */
-export function createSearchThread({ directory, timeoutMs, url = workerUrl }: SearchThreadOptions): SearchThread {
+export function createSearchThread({ timeoutMs, url = workerUrl, ...workerData }: SearchThreadOptions): SearchThread {
   const pending = new Map<number, Pending>();
   let worker: Worker | undefined;
   let lastId = 0;
   let isClosed = false;
 
   const start = (): Worker => {
-    const started = new Worker(url, { workerData: directory });
+    const started = new Worker(url, { workerData: workerData satisfies WorkerData });
     started.unref();
     started.on('message', (reply: WorkerReply) => pending.get(reply.id)?.settle(reply));
     started.on('error', (error) => replace(started, new SearchUnavailableError('the search thread crashed', { cause: error })));

@@ -1,16 +1,18 @@
-/** Thread of an embedded reader; `workerData` is the folder. Bundled beside main.js as embedded-search-worker.js. */
+/** Thread of an embedded reader; `workerData` is WorkerData. Bundled beside main.js as embedded-search-worker.js. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { SearchUnavailableError } from '../errors.ts';
 import { InvalidCursorError } from '../ports.ts';
 import { openEngine } from './engine.ts';
-import type { WorkerReply, WorkerRequest } from './protocol.ts';
+import type { WorkerData, WorkerReply, WorkerRequest } from './protocol.ts';
 
-const engine = openEngine(String(workerData));
+const { directory, index }: WorkerData = workerData;
+const engine = openEngine(directory, index);
 
 function answer(request: WorkerRequest): WorkerReply {
   const { id } = request;
   try {
     if (request.kind === 'search') return { id, kind: 'search', answer: engine.search(request.query) };
+    if (request.kind === 'version') return { id, kind: 'version', stored: engine.versionOf(request.sku) };
     return { id, kind: 'suggest', suggestions: engine.suggest(request.prefix, request.limit) };
   } catch (error) {
     const kind = error instanceof InvalidCursorError ? 'cursor' : error instanceof SearchUnavailableError ? 'unavailable' : 'other';
