@@ -2,9 +2,10 @@
  * What both engines agree on about words: how text is split and folded, which terms of a query count, and what looks like a code.
  * Nothing of a user's text ever reaches a query language: only letters and digits survive `analyseQuery`.
  */
+import { oldStyleTones } from './vietnamese.ts';
 
 /** Part of every index definition: raised with each change of how texts become words, codes or exact tokens in an index. */
-export const TEXT_FORMAT = 1;
+export const TEXT_FORMAT = 2;
 
 const MAX_QUERY_CHARS = 2_000;
 const MAX_TERMS = 24;
@@ -43,10 +44,10 @@ export function* wordsOf(text: string): Generator<Word> {
   for (const match of text.matchAll(WORD)) yield { text: match[0], start: match.index, end: match.index + match[0].length };
 }
 
-/** As written, with its diacritics, in one Unicode form; undefined for a word that folding does not change. */
+/** As written, with its diacritics, in one Unicode form and one place of Vietnamese tones; undefined for a word that folding does not change. */
 export function accented(word: string): string | undefined {
   if (isAscii(word)) return undefined;
-  const written = word.normalize('NFC').toLowerCase();
+  const written = oldStyleTones(word.normalize('NFC').toLowerCase());
   return fold(written) === written ? undefined : written;
 }
 
