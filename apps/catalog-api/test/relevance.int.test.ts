@@ -77,7 +77,7 @@ describe.each([
 
 describe('bad rules', () => {
   it.each([
-    { body: { ...rule, action: { type: 'explode' } }, pointer: '/action/type', detail: 'must have a type that is pin or boost or bury or hide' },
+    { body: { ...rule, action: { type: 'explode' } }, pointer: '/action/type', detail: 'must be pin or boost or bury or hide' },
     { body: { action: rule.action }, pointer: '/query', detail: 'is required where no category is given' },
     { body: { ...rule, from: '2026-11-02T00:00:00Z', until: '2026-11-01T00:00:00Z' }, pointer: '/until', detail: 'must be after from' },
     { body: { ...rule, colour: 'red' }, pointer: '/colour', detail: 'is not known here' },

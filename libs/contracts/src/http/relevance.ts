@@ -42,13 +42,14 @@ const oneWay = z
   .strictObject({ kind: z.literal('one_way'), terms: distinctTerms(1), means: distinctTerms(1) })
   .superRefine(({ terms: from, means }, ctx) => checkDistinct(means, ctx, { path: ['means'], seen: new Set(from.map(keyOf)), message: 'is among the terms already' }));
 
-const oneOf = (field: string, values: readonly string[]) => (issue: { readonly code: string | undefined; readonly input?: unknown }): string => {
+/** Of an object without a known kind the issue's place is its field. */
+const oneOf = (values: readonly string[]) => (issue: { readonly code: string | undefined; readonly input?: unknown }): string => {
   const isObject = typeof issue.input === 'object' && issue.input !== null && !Array.isArray(issue.input);
-  return isObject ? `must have a ${field} that is ${values.join(' or ')}` : 'must be an object';
+  return isObject ? `must be ${values.join(' or ')}` : 'must be an object';
 };
 
 /** Body of a synonym: `equivalent` terms find each other; the `terms` of a `one_way` find what they mean, too, but not the other way round. */
-export const newSynonymSchema = z.discriminatedUnion('kind', [equivalent, oneWay], { error: oneOf('kind', ['equivalent', 'one_way']) }).meta({ id: 'NewSynonym' });
+export const newSynonymSchema = z.discriminatedUnion('kind', [equivalent, oneWay], { error: oneOf(['equivalent', 'one_way']) }).meta({ id: 'NewSynonym' });
 export type NewSynonym = z.output<typeof newSynonymSchema>;
 
 const stored = {
@@ -84,7 +85,7 @@ export const ruleActionSchema = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('boost'), select: selectorSchema }),
   z.strictObject({ type: z.literal('bury'), select: selectorSchema }),
   z.strictObject({ type: z.literal('hide'), select: selectorSchema }),
-], { error: oneOf('type', actionTypes) });
+], { error: oneOf(actionTypes) });
 
 const time = z.iso.datetime({ offset: true, error: 'must be an ISO 8601 time such as 2026-11-02T08:00:00Z' });
 const ruleFields = {
