@@ -47,17 +47,17 @@ export function correctionsFrom(suggest: Record<string, estypes.SearchSuggest[]>
   return corrections;
 }
 
-/** Without the terms that are words of a code: those are spelt as they should be. */
-export async function withoutCodes(client: Client, alias: string, corrections: Corrections): Promise<Corrections> {
+/** Without the terms that a document has in another form or in a code: those are spelt as they should be. */
+export async function withoutKnown(client: Client, alias: string, corrections: Corrections): Promise<Corrections> {
   if (corrections.size === 0) return corrections;
   const terms = [...corrections.keys()];
-  const searches = terms.flatMap((term) => [{ index: alias }, { size: 0, terminate_after: 1, track_total_hits: true, query: { multi_match: { query: term, fields: ['sku.text', 'mpn.text'] } } }]);
+  const searches = terms.flatMap((term) => [{ index: alias }, { size: 0, terminate_after: 1, track_total_hits: true, query: { match: { all: term } } }]);
   const { responses } = await available(client.msearch({ searches }));
-  const isCode = (at: number): boolean => {
+  const isKnown = (at: number): boolean => {
     const answer = responses[at];
     return answer !== undefined && 'hits' in answer && typeof answer.hits.total === 'object' && answer.hits.total.value > 0;
   };
-  return new Map([...corrections].filter((_entry, at) => !isCode(at)));
+  return new Map([...corrections].filter((_entry, at) => !isKnown(at)));
 }
 
 export const correct = (reading: Reading, corrections: Corrections): Reading =>

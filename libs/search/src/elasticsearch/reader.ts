@@ -7,7 +7,7 @@ import { correctedText, readQuery } from '../reading.ts';
 import { analyseQuery } from '../text.ts';
 import { available, connect } from './client.ts';
 import type { ElasticsearchOptions } from './client.ts';
-import { correct, correctionsFrom, suggesterOf, withoutCodes } from './corrections.ts';
+import { correct, correctionsFrom, suggesterOf, withoutKnown } from './corrections.ts';
 import { toProduct } from './document.ts';
 import type { IndexedProduct } from './document.ts';
 import { facetsOf, fromSortValues, HIGHLIGHT_NAMES, highlightOf, matchQuery, orderOf, sortOf, toSortValues, wordsQuery } from './query.ts';
@@ -40,7 +40,7 @@ export function openElasticsearchSearchReader(options: ElasticsearchReaderOption
       const suggest = without.has('corrections') ? undefined : suggesterOf(asked.reading, survey);
       const first = await find(client, alias, { asked, cursor, suggest });
       // Most queries have no unknown word and are answered by the first request.
-      const corrections = await withoutCodes(client, alias, correctionsFrom(first.suggest));
+      const corrections = await withoutKnown(client, alias, correctionsFrom(first.suggest));
       if (corrections.size === 0) return toAnswer(asked, first);
       const corrected = { ...asked, reading: correct(asked.reading, corrections) };
       return toAnswer(corrected, await find(client, alias, { asked: corrected, cursor }));

@@ -4,6 +4,7 @@ import type { RankingPart } from '../ports.ts';
 import { EXPANSION_WEIGHT } from '../reading.ts';
 import type { ReadTerm, Reading } from '../reading.ts';
 import { fold } from '../text.ts';
+import { meantByKeys } from '../typing-repair.ts';
 import { asTypedVietnamese } from '../vietnamese.ts';
 import { available } from './client.ts';
 import type { Query } from './query.ts';
@@ -14,16 +15,19 @@ export interface Survey {
   readonly documents: number;
   /** Documents that have these words side by side. */
   having(words: readonly string[]): number;
+  /** Documents that have this very word, in no other form. */
+  spelling(word: string): number;
   /** Documents that have this word with its marks. */
   writing(accented: string): number;
 }
 
-const NOTHING_ASKED: Survey = { documents: 0, having: () => 0, writing: () => 0 };
+const NOTHING_ASKED: Survey = { documents: 0, having: () => 0, spelling: () => 0, writing: () => 0 };
 
 export const phraseQuery = (field: string, words: readonly string[], boost = 1): Query =>
   words.length === 1 ? { match: { [field]: { query: words[0] ?? '', boost } } } : { match_phrase: { [field]: { query: words.join(' '), boost } } };
 
 const phraseKey = (words: readonly string[]): string => `all:${words.join(' ')}`;
+const wordKey = (word: string): string => `word:${word}`;
 const exactKey = (accented: string): string => `exact:${accented}`;
 
 const keyedTerms = (reading: Reading, without: ReadonlySet<RankingPart>): { term: ReadTerm; candidates: string[] }[] =>
@@ -44,6 +48,7 @@ function questionsOf(reading: Reading, without: ReadonlySet<RankingPart>): Map<s
   }
   for (const { term, candidates } of keyedTerms(reading, without)) {
     ask([term.typed]);
+    questions.set(wordKey(term.typed), { match: { words: term.typed } });
     ask([fold(candidates[0] ?? '')]);
     for (const accented of candidates) questions.set(exactKey(accented), { match: { exact: accented } });
   }
@@ -64,22 +69,23 @@ export async function surveyIndex(client: Client, index: string, { reading, with
   return {
     documents: typeof hits.total === 'number' ? hits.total : (hits.total?.value ?? 0),
     having: (words) => counts.get(phraseKey(words)) ?? 0,
+    spelling: (word) => counts.get(wordKey(word)) ?? 0,
     writing: (accented) => counts.get(exactKey(accented)) ?? 0,
   };
 }
 
-/** A word that no document has, nor a synonym of it, but whose keys make a known Vietnamese word: the one that they make, else the commonest with more marks. */
+/** Words that no document has, nor a synonym of them, become the Vietnamese words that their keys make. */
 export function repairKeys(reading: Reading, survey: Survey, without: ReadonlySet<RankingPart>): Reading {
   const candidatesOf = new Map(keyedTerms(reading, without).map(({ term, candidates }) => [term.typed, candidates]));
   return reading.map((term): ReadTerm => {
     const candidates = candidatesOf.get(term.typed);
-    const first = candidates?.[0];
-    if (candidates === undefined || first === undefined || survey.having(term.words) > 0 || hasKnownSynonym(term, survey)) return term;
-    const commonest = candidates.toSorted((a, b) => survey.writing(b) - survey.writing(a))[0] ?? first;
-    const best = survey.writing(first) > 0 ? first : commonest;
-    if (survey.writing(best) > 0) return { ...term, words: [fold(best)], accented: best, how: 'keys' };
-    const folded = fold(first);
-    return folded.length > 2 && survey.having([folded]) > 0 ? { ...term, words: [folded], how: 'keys' } : term;
+    if (candidates === undefined || hasKnownSynonym(term, survey)) return term;
+    const meant = meantByKeys({
+      typed: { documents: survey.having([term.typed]), isWord: survey.spelling(term.typed) > 0 },
+      writing: candidates.map((accented) => ({ accented, documents: survey.writing(accented) })),
+      hasFolded: (folded) => survey.having([folded]) > 0,
+    });
+    return meant === undefined ? term : { ...term, ...meant, how: 'keys' };
   });
 }
 

@@ -1,7 +1,8 @@
 /** How the index understands the words of a query. */
 import type { RankingPart } from '../ports.ts';
 import type { ReadTerm, Reading } from '../reading.ts';
-import { allowedEdits, fold } from '../text.ts';
+import { allowedEdits } from '../text.ts';
+import { meantByKeys } from '../typing-repair.ts';
 import { asTypedVietnamese } from '../vietnamese.ts';
 import type { Vocabulary } from '../vocabulary.ts';
 import { exactToken } from './schema.ts';
@@ -31,17 +32,21 @@ function corrections(db: Database, vocabulary: () => Vocabulary, word: string): 
     .map(({ candidate }) => candidate);
 }
 
-/** What the keys make where the index knows it so, else the commonest of those with more marks, else what they make without its marks. */
+/** What the index has of a word: documents with it or another form of it, and whether it is a word itself. */
+interface Known { readonly documents: number; readonly isWord: boolean }
+
+const knownOf = (db: Database, word: string): Known => {
+  const documents = frequencyOf(db, phraseExpression([word]));
+  return { documents, isWord: documents > 0 && db.row('select 1 from word where word = ?', word) !== undefined };
+};
+
 function repaired(db: Database, term: ReadTerm): ReadTerm | undefined {
   const candidates = asTypedVietnamese(term.typed);
-  const [first] = candidates;
-  if (first === undefined) return undefined;
-  const frequencies = candidates.map((accented) => ({ accented, frequency: frequencyOf(db, exactExpression(accented)) }));
-  const commonest = frequencies.toSorted((a, b) => b.frequency - a.frequency)[0];
-  const best = (frequencies[0]?.frequency ?? 0) > 0 ? frequencies[0] : commonest;
-  if (best !== undefined && best.frequency > 0) return { ...term, words: [fold(best.accented)], accented: best.accented, how: 'keys' };
-  const folded = fold(first);
-  return folded.length > 2 && isKnown(db, phraseExpression([folded])) ? { ...term, words: [folded], how: 'keys' } : undefined;
+  if (candidates.length === 0) return undefined;
+  const typed = knownOf(db, term.typed);
+  const writing = candidates.map((accented) => ({ accented, documents: typed.isWord ? 0 : frequencyOf(db, exactExpression(accented)) }));
+  const meant = meantByKeys({ typed, writing, hasFolded: (folded) => isKnown(db, phraseExpression([folded])) });
+  return meant === undefined ? undefined : { ...term, ...meant, how: 'keys' };
 }
 
 interface Understanding { readonly vocabulary: () => Vocabulary; readonly without: ReadonlySet<RankingPart> }
@@ -49,9 +54,10 @@ interface Understanding { readonly vocabulary: () => Vocabulary; readonly withou
 /** Terms that no document has, nor any of their synonyms, become what they were most likely meant to be. */
 export const understand = (db: Database, reading: Reading, { vocabulary, without }: Understanding): Reading =>
   reading.map((term): ReadTerm => {
-    if ([term.words, ...term.alternatives.map(({ words }) => words)].some((words) => isKnown(db, phraseExpression(words)))) return term;
+    if (term.alternatives.some(({ words }) => isKnown(db, phraseExpression(words)))) return term;
     const meant = without.has('typing_repair') || term.accented !== undefined ? undefined : repaired(db, term);
     if (meant !== undefined) return meant;
+    if (isKnown(db, phraseExpression(term.words))) return term;
     const words = without.has('corrections') ? [] : corrections(db, vocabulary, term.typed);
     return words.length === 0 ? term : { ...term, words, how: 'corrected' };
   });
