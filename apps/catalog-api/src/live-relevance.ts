@@ -6,7 +6,8 @@ import type { StoredRelevance } from './relevance.repository.ts';
 
 export interface LiveRelevanceDeps {
   readonly readRevision: () => Promise<number>;
-  readonly readAll: () => Promise<StoredRelevance>;
+  /** What is stored now; may take over what has not changed from what it gave before. */
+  readonly readAll: (known: StoredRelevance | undefined) => Promise<StoredRelevance>;
   readonly compile: (stored: { readonly synonyms: readonly SynonymRule[]; readonly rules: readonly MerchandisingRule[] }) => Relevance;
   /** Called when another revision is in force here, the first one too; again with each poll until it resolves. */
   readonly onLoaded: (revision: number) => Promise<void>;
@@ -30,28 +31,28 @@ export async function openLiveRelevance(deps: LiveRelevanceDeps): Promise<LiveRe
   const loadedRevision = new Gauge({ name: 'relevance_revision', help: 'Revision of synonyms and rules in force in this instance', registers: [metrics] });
   const failures = new Counter({ name: 'relevance_load_failures_total', help: 'Tries to load synonyms and rules that failed; the last known stay in force', registers: [metrics] });
   let current = deps.compile({ synonyms: [], rules: [] });
-  let revision: number | undefined;
+  let known: StoredRelevance | undefined;
   let isFailing = false;
 
   const load = async (): Promise<void> => {
     try {
       const wanted = await deps.readRevision();
-      if (wanted !== revision) {
-        const stored = await deps.readAll();
+      if (wanted !== known?.revision) {
+        const stored = await deps.readAll(known);
         current = deps.compile(stored);
-        revision = stored.revision;
+        known = stored;
         loadedRevision.set(stored.revision);
-        logger.info({ revision, synonyms: stored.synonyms.length, rules: stored.rules.length }, 'synonyms and rules loaded');
+        logger.info({ revision: stored.revision, synonyms: stored.synonyms.length, rules: stored.rules.length }, 'synonyms and rules loaded');
       }
       isFailing = false;
     } catch (error) {
       failures.inc();
-      if (!isFailing) logger.warn({ err: error, revision }, 'synonyms and rules cannot be loaded: the last known stay in force');
+      if (!isFailing) logger.warn({ err: error, revision: known?.revision }, 'synonyms and rules cannot be loaded: the last known stay in force');
       isFailing = true;
     }
   };
   const { refresh, settled } = oneAfterTheOther(load);
-  const announce = announceOnce(deps, () => revision);
+  const announce = announceOnce(deps, () => known?.revision);
   const poll = async (): Promise<void> => {
     await refresh();
     await announce();
@@ -61,7 +62,7 @@ export async function openLiveRelevance(deps: LiveRelevanceDeps): Promise<LiveRe
   const timer = setInterval(() => void poll(), deps.pollMs);
   return {
     forQuery: (query, now) => current.forQuery(query, now),
-    revision: () => revision,
+    revision: () => known?.revision,
     refresh: async () => {
       await refresh();
       void announce();

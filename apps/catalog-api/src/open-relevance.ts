@@ -27,7 +27,7 @@ export interface SharedRelevance extends LiveRelevance {
  */
 export async function openRelevance({ db, bus, pollMs, logger, metrics }: OpenRelevanceDeps): Promise<SharedRelevance> {
   const live = await openLiveRelevance({
-    readRevision: () => readRevision(db), readAll: () => readRelevance(db), compile: compileRelevance, pollMs, logger, metrics,
+    readRevision: () => readRevision(db), readAll: (known) => readRelevance(db, known), compile: compileRelevance, pollMs, logger, metrics,
     onLoaded: (revision) => bus.publish(indexUpdates, [{ type: 'retuned', store: 'search', revision, all: true }]),
   });
   const subscription = await bus.subscribe(relevanceUpdates, { mode: 'broadcast', onGap: live.refresh }, live.refresh);

@@ -7,6 +7,8 @@ export interface ListPage {
   /** The last id of the page before; 0 = from the beginning. */
   readonly after: number;
   readonly limit: number;
+  /** Only those with a version above it. */
+  readonly changedSince?: number;
 }
 
 /** Versions that a writer takes to be the current one. */

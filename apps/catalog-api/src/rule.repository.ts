@@ -22,8 +22,8 @@ const toColumns = ({ query, category, from, until, action }: NewRule) => ({
 const unknown = (id: number): Error => notFound(`the rule ${id}`);
 
 /** By id, after the given one; whatever their period. */
-export async function listRules(db: CatalogDb, { after, limit }: ListPage): Promise<readonly Rule[]> {
-  const rows = await db.selectFrom('catalog.rules').select(columns).where('id', '>', after).orderBy('id').limit(limit).execute();
+export async function listRules(db: CatalogDb, { after, limit, changedSince = 0 }: ListPage): Promise<readonly Rule[]> {
+  const rows = await db.selectFrom('catalog.rules').select(columns).where('id', '>', after).where('version', '>', changedSince).orderBy('id').limit(limit).execute();
   return rows.map(toRule);
 }
 

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { setTimeout } from 'node:timers/promises';
 import { describeError, isUnavailable } from '@millrace/bus';
 import type { EventPublisher, NewEventOf } from '@millrace/bus';
 import { searches } from '@millrace/contracts';
@@ -24,7 +25,7 @@ export interface ExecutedSearch {
 export interface SearchLog {
   /** Returns at once and never throws: an entry that cannot be kept is dropped and counted. */
   readonly record: (search: ExecutedSearch) => void;
-  /** Publishes what it can; the rest is dropped and counted. */
+  /** Publishes what it can within a second; the rest is dropped and counted. */
   readonly close: () => Promise<void>;
 }
 
@@ -40,6 +41,8 @@ export interface SearchLogDeps {
 }
 
 const BATCH = 100;
+/** A silent Redis must not hold up the end of the process. */
+const CLOSE_MS = 1_000;
 
 /** Publishes searches in batches, behind their answers. While Redis is away the oldest wait, up to `capacity`; newer ones are dropped. */
 export function createSearchLog({ bus, pseudonym, logger, metrics, everyMs = 250, capacity = 2_000 }: SearchLogDeps): SearchLog {
@@ -79,8 +82,7 @@ export function createSearchLog({ bus, pseudonym, logger, metrics, everyMs = 250
     },
     async close() {
       clearInterval(timer);
-      await flush();
-      await flush();
+      await Promise.race([flush().then(flush), setTimeout(CLOSE_MS, undefined, { ref: false })]);
       const left = batch.length + waiting.length;
       if (left > 0) dropped.inc({ reason: 'closed' }, left);
     },

@@ -16,8 +16,8 @@ const toColumns = (synonym: NewSynonym) => ({ kind: synonym.kind, terms: synonym
 const unknown = (id: number): Error => notFound(`the synonym ${id}`);
 
 /** By id, after the given one. */
-export async function listSynonyms(db: CatalogDb, { after, limit }: ListPage): Promise<readonly Synonym[]> {
-  const rows = await db.selectFrom('catalog.synonyms').select(columns).where('id', '>', after).orderBy('id').limit(limit).execute();
+export async function listSynonyms(db: CatalogDb, { after, limit, changedSince = 0 }: ListPage): Promise<readonly Synonym[]> {
+  const rows = await db.selectFrom('catalog.synonyms').select(columns).where('id', '>', after).where('version', '>', changedSince).orderBy('id').limit(limit).execute();
   return rows.map(toSynonym);
 }
 

@@ -72,7 +72,7 @@ describe('synonyms and rules in memory', () => {
     const { state, deps } = world();
     let commitMeanwhile = (): void => undefined;
     const live = await openLiveRelevance({ ...deps, pollMs: 60_000, readAll: async () => {
-      const stored = await deps.readAll();
+      const stored = await deps.readAll(undefined);
       commitMeanwhile();
       return stored;
     } });

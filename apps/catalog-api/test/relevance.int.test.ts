@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { RELEVANCE_LIMITS, indexUpdates } from '@millrace/contracts';
 import { eventually } from '@millrace/testing';
 import { sql } from 'kysely';
+import { readRelevance } from '../src/relevance.repository.ts';
 import { startShop } from './shop-app.ts';
 import type { Shop, ShopInstance } from './shop-app.ts';
 
@@ -87,6 +88,29 @@ describe('bad rules', () => {
     const answer = await one.call('POST', '/api/admin/rules', { body });
     expect(answer).toMatchObject({ status: 400, body: { code: 'invalid_request', pointer, errors: [{ in: 'body', pointer, detail: expect.stringContaining(detail) }] } });
     expect(await revision()).toBe(before);
+  });
+});
+
+describe('reading what is stored', () => {
+  it('takes over what has not changed, and has what was changed, created and deleted', async () => {
+    const ids: string[] = [];
+    for (const terms of [['a', 'b'], ['c', 'd'], ['e', 'f']]) ids.push(String((await create('/api/admin/synonyms', { kind: 'equivalent', terms }))['id']));
+    const before = await readRelevance(shop.db);
+    await one.call('PUT', `/api/admin/synonyms/${ids[1]}`, { body: { kind: 'equivalent', terms: ['c', 'new'] } });
+    await one.call('DELETE', `/api/admin/synonyms/${ids[2]}`);
+    await create('/api/admin/rules', rule);
+    const after = await readRelevance(shop.db, before);
+    expect(after).toEqual(await readRelevance(shop.db));
+    expect(after.synonyms.find(({ id }) => id === ids[0])).toBe(before.synonyms.find(({ id }) => id === ids[0]));
+    expect(after.synonyms.map(({ terms }) => terms)).toEqual([['a', 'b'], ['c', 'new']]);
+  });
+  it('takes over nothing where the database has gone back', async () => {
+    const stored = await readRelevance(shop.db);
+    const fromTheFuture = { revision: stored.revision + 100, synonyms: stored.synonyms.map((synonym) => ({ ...synonym, terms: ['gone'] })), rules: [] };
+    expect(await readRelevance(shop.db, fromTheFuture)).toEqual(stored);
+    await sql`delete from catalog.rules`.execute(shop.db);
+    await sql`delete from catalog.synonyms`.execute(shop.db);
+    await one.relevance.refresh();
   });
 });
 
