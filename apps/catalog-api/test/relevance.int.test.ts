@@ -106,7 +106,7 @@ describe('reading what is stored', () => {
   });
   it('takes over nothing where the database has gone back', async () => {
     const stored = await readRelevance(shop.db);
-    const fromTheFuture = { revision: stored.revision + 100, synonyms: stored.synonyms.map((synonym) => ({ ...synonym, terms: ['gone'] })), rules: [] };
+    const fromTheFuture = { revision: stored.revision + 100, synonyms: stored.synonyms.map((known) => ({ ...known, terms: ['gone'] })), rules: [] };
     expect(await readRelevance(shop.db, fromTheFuture)).toEqual(stored);
     await sql`delete from catalog.rules`.execute(shop.db);
     await sql`delete from catalog.synonyms`.execute(shop.db);
