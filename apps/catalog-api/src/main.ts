@@ -1,3 +1,4 @@
+import { hostname } from 'node:os';
 import { createRedisStreamsBus, parsePartitions } from '@millrace/bus';
 import { productUpdates } from '@millrace/contracts';
 import { checkSchemaVersion, createKysely, createPool, waitForSchema } from '@millrace/database';
@@ -58,7 +59,7 @@ void runService({
     onClose(() => bus.close());
     const relevance = await openRelevance({ db: readDb, bus, pollMs: config.RELEVANCE_POLL_MS, logger, metrics });
     onClose(() => relevance.close());
-    const log = await startSearchAnalytics({ db, bus, pseudonymSecret: config.USER_PSEUDONYM_SECRET, isLeading: relay.isLeading, logger, metrics });
+    const log = await startSearchAnalytics({ db, bus, consumer: `${hostname()}:${config.PORT}`, pseudonymSecret: config.USER_PSEUDONYM_SECRET, isLeading: relay.isLeading, logger, metrics });
     onClose(() => log.close());
 
     const verifier = await openIdentityVerifier(config.INTERNAL_JWKS_FILE, 'catalog-api');

@@ -12,6 +12,8 @@ import type { SearchLog } from './search-log.ts';
 export interface SearchAnalyticsDeps {
   readonly db: CatalogDb;
   readonly bus: RedisStreamsBus;
+  /** Name in the group: another one for each running instance, the same after a restart. */
+  readonly consumer: string;
   /** Without one, the log has no users. */
   readonly pseudonymSecret: string | undefined;
   /** One instance trims. */
@@ -23,11 +25,11 @@ export interface SearchAnalyticsDeps {
 const TRIM_EVERY_MS = 10_000;
 
 /** The search log, the counting of what it holds, and its trimming: what every group has acknowledged goes within ten seconds. Needs no Redis to start. */
-export async function startSearchAnalytics({ db, bus, pseudonymSecret, isLeading, logger, metrics }: SearchAnalyticsDeps): Promise<SearchLog> {
+export async function startSearchAnalytics({ db, bus, consumer, pseudonymSecret, isLeading, logger, metrics }: SearchAnalyticsDeps): Promise<SearchLog> {
   const pseudonym = pseudonymSecret === undefined ? undefined : createPseudonym(pseudonymSecret);
   const log = createSearchLog({ bus, pseudonym, logger, metrics });
   const labels = { topic: searches.name, group: SEARCH_COUNTS_GROUP };
-  const subscription = await bus.subscribe(searches, { group: SEARCH_COUNTS_GROUP, batchSize: 500 }, withTracing(labels)(withMetrics({ registry: metrics, ...labels })(countSearches(db))));
+  const subscription = await bus.subscribe(searches, { group: SEARCH_COUNTS_GROUP, consumer, batchSize: 500 }, withTracing(labels)(withMetrics({ registry: metrics, ...labels })(countSearches(db))));
   const trim = async (): Promise<void> => {
     if (isLeading()) await bus.trimAcknowledged(searches, { keep: 0 });
   };
