@@ -3,11 +3,13 @@ import { createRedisStreamsBus, parsePartitions } from '@millrace/bus';
 import { productUpdates } from '@millrace/contracts';
 import { checkSchemaVersion, createKysely, createPool, waitForSchema } from '@millrace/database';
 import { authenticate, createHttpApp, problemDetails, startHttpServer } from '@millrace/http';
-import { connectRedis, keysFor } from '@millrace/redis-kit';
+import { createFreshnessReader } from '@millrace/projection';
+import { closeRedis, connectRedis, keysFor } from '@millrace/redis-kit';
 import { openIdentityVerifier, runService } from '@millrace/service';
 import { configSchema } from './config.ts';
 import type { CatalogSchema } from './database.ts';
 import { READER_NAME } from './export.repository.ts';
+import { digestRoutes } from './digest.routes.ts';
 import { exportRoutes } from './export.routes.ts';
 import { startHousekeeping } from './housekeeping.ts';
 import { createIdempotencyStore } from './idempotency.repository.ts';
@@ -25,6 +27,7 @@ import { startSearchAnalytics } from './search-analytics.ts';
 import { searchCountRoutes } from './search-count.routes.ts';
 import { createShopSearch } from './shop-search.ts';
 import { similarRoutes } from './similar.routes.ts';
+import { traceRoutes } from './trace.routes.ts';
 import { createWriteProducts } from './write-products.ts';
 
 void runService({
@@ -50,6 +53,9 @@ void runService({
     onClose(startHousekeeping(db, logger));
     const search = await openSearch(config);
     onClose(() => search.close());
+    const requests = connectRedis(config.REDIS_URL, { role: 'request', name: 'catalog-api' });
+    onClose(() => closeRedis(requests));
+    const lagMs = createFreshnessReader({ redis: requests, keys: keysFor(config.REDIS_URL), store: 'search' });
     const vectors = await openVectors(config);
     onClose(() => vectors.close());
 
@@ -63,7 +69,9 @@ void runService({
     onClose(() => log.close());
 
     const verifier = await openIdentityVerifier(config.INTERNAL_JWKS_FILE, 'catalog-api');
-    internal.use(authenticate(verifier, ['embedding-worker', 'es-sync-worker']), exportRoutes({ readDb }), problemDetails(logger));
+    internal.use('/trace', authenticate(verifier, ['gateway']));
+    internal.use('/products', authenticate(verifier, ['embedding-worker', 'es-sync-worker']));
+    internal.use(traceRoutes({ readDb }), exportRoutes({ readDb }), digestRoutes({ readDb }), problemDetails(logger));
     const { DEFAULT_CURRENCY: defaultCurrency } = config;
     const write = createWriteProducts(db, relay.wake);
     const routes = [
@@ -71,7 +79,7 @@ void runService({
       productRoutes({ db: readDb, write, idempotency: createIdempotencyStore(db), defaultCurrency }),
       merchantRoutes({ db }),
       searchRoutes({
-        search: createShopSearch({ search, vectors, relevance, findProducts: (skus) => findProducts(readDb, skus), logger }), suggest: (prefix, limit) => search.suggest(prefix, limit), relevance, log,
+        search: createShopSearch({ search, vectors, relevance, findProducts: (skus) => findProducts(readDb, skus), logger }), index: search, lagMs, relevance, log,
         isHybridByDefault: config.SEARCH_HYBRID, db: readDb, defaultCurrency, logger,
       }),
       relevanceRoutes({ db, live: relevance, tellOthers: relevance.tellOthers }),

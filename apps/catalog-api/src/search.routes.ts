@@ -12,10 +12,13 @@ import { isHidden } from './passes-filters.ts';
 import { findProduct } from './product.repository.ts';
 import type { ExecutedSearch, SearchLog } from './search-log.ts';
 import type { ShopSearch } from './shop-search.ts';
+import { waitForVersion } from './wait-for-version.ts';
 
 export interface SearchRoutesDeps {
   readonly search: ShopSearch;
-  readonly suggest: SearchReader['suggest'];
+  readonly index: Pick<SearchReader, 'suggest' | 'versionOf'>;
+  /** How far the index is behind, milliseconds; null: not known. */
+  readonly lagMs: () => number | null;
   /** What is hidden stays so while the index is down. */
   readonly relevance: Pick<Relevance, 'forQuery'>;
   readonly log: Pick<SearchLog, 'record'>;
@@ -86,7 +89,7 @@ function toLogged({ query, headers, req }: Pick<RouteInput<typeof searchProducts
 }
 
 /** Search and suggest answer with a flag instead of failing while their index is down: an exact sku is still found, in Postgres. */
-export function searchRoutes({ search, suggest, relevance, log, isHybridByDefault, db, defaultCurrency, logger }: SearchRoutesDeps): Router {
+export function searchRoutes({ search, index, lagMs, relevance, log, isHybridByDefault, db, defaultCurrency, logger }: SearchRoutesDeps): Router {
   const router = Router();
   const degraded = async (query: SearchQuery): Promise<Found> => {
     const { q } = query;
@@ -98,8 +101,9 @@ export function searchRoutes({ search, suggest, relevance, log, isHybridByDefaul
   route(router, searchProducts, async ({ query, headers, req }) => {
     const startMs = performance.now();
     const wanted = toSearchQuery(query, defaultCurrency);
+    const waited = query.wait_for === undefined ? null : await waitForVersion(index, query.wait_for);
     const finish = (found: Found, next: string | undefined, isDegraded: boolean) => {
-      const body = { ...found, page: { next: next ?? null, limit: query.limit }, degraded: isDegraded, took_ms: Math.round((performance.now() - startMs) * 10) / 10 } satisfies SearchAnswerBody;
+      const body = { ...found, page: { next: next ?? null, limit: query.limit }, degraded: isDegraded, took_ms: Math.round((performance.now() - startMs) * 10) / 10, index_lag_ms: lagMs(), waited } satisfies SearchAnswerBody;
       // Later pages are the same search.
       if (query.cursor === undefined) log.record(toLogged({ query, headers, req }, wanted.currency, body));
       return ok(body);
@@ -115,7 +119,7 @@ export function searchRoutes({ search, suggest, relevance, log, isHybridByDefaul
   });
   route(router, suggestProducts, async ({ query }) => {
     try {
-      return ok({ data: await suggest(query.q, query.limit), degraded: false });
+      return ok({ data: await index.suggest(query.q, query.limit), degraded: false });
     } catch (error) {
       logger.warn({ err: error }, 'search index does not answer');
       return ok({ data: [], degraded: true });

@@ -36,7 +36,7 @@ beforeAll(async () => {
   const verifier = { verify: async () => ({ issuer: 'gateway', subject: 'key_1', scopes: ['search:read', 'products:read'] }) };
   const handlers = [
     authenticate(verifier, ['gateway']),
-    searchRoutes({ db, search: down, suggest: down, relevance, log: { record: (search) => void logged.push(search) }, isHybridByDefault: false, defaultCurrency: 'USD', logger }),
+    searchRoutes({ db, search: down, index: { suggest: down, versionOf: down }, lagMs: () => 16_000, relevance, log: { record: (search) => void logged.push(search) }, isHybridByDefault: false, defaultCurrency: 'USD', logger }),
     similarRoutes({ db, vectors: { get: gone, nearest: gone, model: gone }, threshold: 0.75, logger }),
   ];
   server = await startHttpServer(createHttpApp({ logger, metrics: createMetrics('test'), handlers }), { host: '127.0.0.1', port: 0 });
@@ -56,7 +56,7 @@ async function get(path: string): Promise<Record<string, unknown>> {
 describe('while the engines are down', () => {
   it('finds an exact sku in Postgres, says that it is degraded, and nothing else', async () => {
     expect(await get('/api/search?q=one')).toMatchObject({ data: [{ sku: 'one' }], total: 1, degraded: true });
-    expect(await get('/api/search?q=lamp')).toMatchObject({ data: [], total: 0, degraded: true });
+    expect(await get('/api/search?q=lamp')).toMatchObject({ data: [], total: 0, degraded: true, index_lag_ms: 16_000, waited: null });
   });
   it('shows no product that a rule hides', async () => {
     expect(await get('/api/search?q=two')).toMatchObject({ data: [], total: 0, degraded: true });

@@ -111,7 +111,7 @@ export async function startShop({ redisDb, products, scopes = ['search:read', 'a
     const shopSearch = createShopSearch({ search, vectors, relevance, findProducts: (skus) => findProducts(db, skus), logger });
     const handlers = [
       authenticate(verifier, ['gateway']), relevanceRoutes({ db, live: relevance, tellOthers: relevance.tellOthers }), searchCountRoutes({ db }),
-      searchRoutes({ search: shopSearch, suggest: (prefix, limit) => search.suggest(prefix, limit), relevance, log, isHybridByDefault: false, db, defaultCurrency: 'USD', logger }),
+      searchRoutes({ search: shopSearch, index: search, lagMs: () => 0, relevance, log, isHybridByDefault: false, db, defaultCurrency: 'USD', logger }),
       similarRoutes({ db, vectors, threshold: 0.75, logger }),
     ];
     const server = await startHttpServer(createHttpApp({ logger, metrics, handlers }), { host: '127.0.0.1', port: 0 });

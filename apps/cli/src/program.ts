@@ -13,6 +13,7 @@ import { FailedError } from './failed-error.ts';
 import { loadMigrations } from './load-migrations.ts';
 import { createProgress } from './progress.ts';
 import { addDeadLetters, addStreams } from './streams-program.ts';
+import { addTrace, addVerify } from './verify-program.ts';
 
 export interface ProgramDeps {
   readonly config: Config;
@@ -96,6 +97,8 @@ export function createProgram(deps: ProgramDeps): Command {
   const shared = { connect: (timeoutMs?: number) => connect(config, timeoutMs), print, printError };
   addStreams(program, shared);
   addDeadLetters(program, shared);
+  addVerify(program, shared);
+  addTrace(program, shared);
   addOperations(program, deps);
   for (const command of program.commands) command.exitOverride();
   return program;

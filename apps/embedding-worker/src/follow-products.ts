@@ -9,7 +9,8 @@ import { embedProducts } from './embed-products.ts';
 export interface FollowProductsDeps {
   readonly collections: Pick<Collections, 'targets'>;
   readonly bus: EventPublisher;
-  readonly onHandled: () => void;
+  /** Commit times of events whose effects readers can see now. */
+  readonly onVisible: (timestamps: readonly string[]) => unknown;
 }
 
 /**
@@ -17,11 +18,11 @@ export interface FollowProductsDeps {
  * to call twice with the same events, in any order.
  */
 export const followProducts =
-  ({ collections, bus, onHandled }: FollowProductsDeps): BatchHandler<ProductUpdate> =>
+  ({ collections, bus, onVisible }: FollowProductsDeps): BatchHandler<ProductUpdate> =>
   async (events) => {
     const changes = latestProductUpdates(events).map((event) => (event.type === 'delete' ? { sku: event.sku, version: event.version } : toProjected(event.product)));
     const targets = await collections.targets();
     const [changed = []] = await Promise.all(targets.map((target) => embedProducts(target, changes)));
     await announce(bus, changed);
-    onHandled();
+    onVisible(events.map(({ meta }) => meta.timestamp));
   };

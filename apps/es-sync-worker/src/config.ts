@@ -1,4 +1,4 @@
-import { checkSearchEngine, embeddedVariables, productStreamVariables, publicHttpVariables, redisVariables, searchVariables, serviceVariables } from '@millrace/service';
+import { checkSearchEngine, embeddedVariables, productStreamVariables, publicHttpVariables, reconcileVariables, redisVariables, searchVariables, serviceVariables } from '@millrace/service';
 import { z } from 'zod';
 
 export const configSchema = z
@@ -7,6 +7,7 @@ export const configSchema = z
     ...publicHttpVariables(8103),
     ...redisVariables,
     ...productStreamVariables,
+    ...reconcileVariables,
     ...embeddedVariables,
     ...searchVariables,
     ES_SYNC_WORKER_DATABASE_URL: z.url().describe('Postgres, as the role of this service'),

@@ -10,7 +10,8 @@ import type { Indexes } from './indexes.ts';
 export interface FollowProductsDeps extends IndexProductsDeps {
   readonly indexes: Pick<Indexes, 'targets'>;
   readonly bus: EventPublisher;
-  readonly onHandled: () => void;
+  /** Commit times of events whose effects readers can see now. */
+  readonly onVisible: (timestamps: readonly string[]) => unknown;
 }
 
 /**
@@ -18,12 +19,12 @@ export interface FollowProductsDeps extends IndexProductsDeps {
  * twice with the same events, in any order.
  */
 export const followProducts =
-  ({ tracker, indexes, bus, onHandled }: FollowProductsDeps): BatchHandler<ProductUpdate> =>
+  ({ tracker, indexes, bus, onVisible }: FollowProductsDeps): BatchHandler<ProductUpdate> =>
   async (events) => {
     const changes = latestProductUpdates(events).map((event) => (event.type === 'delete' ? { sku: event.sku, version: event.version } : toProjected(event.product)));
     const targets = await indexes.targets();
     const done = await Promise.all(targets.map((target) => indexProducts({ tracker }, target, changes)));
     await announce(bus, done[0]?.accepted ?? []);
     for (const indexed of done) refuse(indexed, changes.length);
-    onHandled();
+    onVisible(events.map(({ meta }) => meta.timestamp));
   };

@@ -75,6 +75,7 @@ const scope = (index: string): string => names.get(`${directory}/${index}`) ?? (
 const scoped: typeof tracker = {
   markSynced: (index, items) => tracker.markSynced(scope(index), items),
   unsynced: (index, items) => tracker.unsynced(scope(index), items),
+  versionOf: (index, sku) => tracker.versionOf(scope(index), sku),
   stats: (index) => tracker.stats(scope(index)),
   clear: (index) => tracker.clear(scope(index)),
 };

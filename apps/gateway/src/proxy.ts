@@ -40,7 +40,7 @@ const hasBody = (req: Request): boolean => req.headers['transfer-encoding'] !== 
 /** A failure of the socket, as Node names it. */
 const isSystemError = (error: unknown): boolean => typeof error === 'object' && error !== null && 'code' in error && !(error instanceof AppError);
 
-const isTimeout = (error: unknown): boolean => typeof error === 'object' && error !== null && 'name' in error && error.name === 'TimeoutError';
+export const isTimeout = (error: unknown): boolean => typeof error === 'object' && error !== null && 'name' in error && error.name === 'TimeoutError';
 
 function toAppError(error: unknown, service: string): unknown {
   if (isTimeout(error) || error instanceof errors.HeadersTimeoutError || error instanceof errors.BodyTimeoutError) return new AppError('upstream_timeout', `${service} did not answer in time`, { cause: error, headers: { 'Retry-After': '1' } });

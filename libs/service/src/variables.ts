@@ -32,6 +32,12 @@ export const productStreamVariables = {
   PRODUCT_STREAM_CONSUMER: z.string().min(1).max(200).optional().describe('Consumer name, stable per replica; default: the host name'),
 };
 
+/** Verification of a store against the catalogue. */
+export const reconcileVariables = {
+  RECONCILE_INTERVAL_MS: z.coerce.number().int().min(0).default(300_000).describe('How often the store is compared with the catalogue and mended, milliseconds; 0 = never by itself'),
+  RECONCILE_SETTLE_MS: z.coerce.number().int().min(0).max(600_000).default(30_000).describe('Differences are no drift while the consumer has a backlog; longest wait for it to end, milliseconds'),
+};
+
 /** Where the embedded engines (SQLite) keep their files; shared by the services of one host. */
 export const embeddedVariables = {
   EMBEDDED_DATA_DIR: z.string().default('.local/embedded').describe('Folder of the embedded search index and vector store'),

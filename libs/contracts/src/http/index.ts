@@ -1,13 +1,16 @@
 import type { Operation } from '../operation.ts';
 import { adminOperations } from './admin.ts';
+import { driftOperations } from './drift.ts';
 import { merchantOperations } from './merchants.ts';
 import { productOperations } from './products.ts';
 import { relevanceOperations } from './relevance.ts';
 import { searchOperations } from './search.ts';
 import { searchCountOperations } from './searches.ts';
 import { deadLetterOperations, streamOperations } from './streams.ts';
+import { traceOperations } from './trace.ts';
 
 export * from './admin.ts';
+export * from './drift.ts';
 export * from './internal.ts';
 export * from './merchants.ts';
 export * from './products.ts';
@@ -15,6 +18,7 @@ export * from './relevance.ts';
 export * from './search.ts';
 export * from './searches.ts';
 export * from './streams.ts';
+export * from './trace.ts';
 
 /** Every public operation of Millrace. */
-export const operations: readonly Operation[] = [...productOperations, ...merchantOperations, ...searchOperations, ...relevanceOperations, ...searchCountOperations, ...adminOperations, ...streamOperations, ...deadLetterOperations];
+export const operations: readonly Operation[] = [...productOperations, ...merchantOperations, ...searchOperations, ...relevanceOperations, ...searchCountOperations, ...adminOperations, ...driftOperations, ...traceOperations, ...streamOperations, ...deadLetterOperations];

@@ -21,6 +21,7 @@ export const searchQuery = z
     sort: z.enum(['relevance', 'price_asc', 'price_desc', 'newest']).default('relevance'),
     limit: limit(20),
     cursor: z.string().max(4_000).optional(),
+    wait_for: z.string().max(200).regex(/^.+:[1-9]\d{0,15}$/, 'must be a sku and a version, such as MR-0001:1204').optional().meta({ description: 'sku:version; waits at most 2 s until searches see that sku at that version or a higher one', example: 'MR-0001:1204' }),
     explain: z.stringbool().default(false).meta({ description: 'Says of each hit in plain words why it is there and where it is' }),
     hybrid: z.stringbool().optional().meta({ description: 'Fuses the ranks of words and vectors; for searches with words, by relevance. At most 200 products in all pages. Default: SEARCH_HYBRID (off)' }),
   });
@@ -50,6 +51,8 @@ export const searchAnswerSchema = z
     hybrid: z.boolean().meta({ description: 'true: ranks of words and vectors were fused' }),
     degraded: z.boolean().meta({ description: 'true: the index is down, the answer is empty or comes from Postgres' }),
     took_ms: z.number(),
+    index_lag_ms: z.int().nullable().meta({ description: 'How far the index is behind the catalogue now, milliseconds; null: not known yet' }),
+    waited: z.boolean().nullable().meta({ description: 'wait_for: true = searches see that version, false = not within 2 s; null = not asked for' }),
   })
   .meta({ id: 'SearchAnswer' });
 export type SearchAnswerBody = z.output<typeof searchAnswerSchema>;
@@ -65,7 +68,7 @@ export const searchProducts = defineOperation({
     200: { description: 'Best match first', schema: searchAnswerSchema, example: {
       data: [hitExample], total: 1,
       facets: { category: [{ value: 'Audio', count: 1 }], brand: [{ value: 'Nhật Minh', count: 1 }], merchant: [{ value: 1, count: 1 }], price: [{ from: 50, to: 100, count: 1 }] },
-      page: { next: null, limit: 20 }, did_you_mean: null, hybrid: false, degraded: false, took_ms: 1.9 } },
+      page: { next: null, limit: 20 }, did_you_mean: null, hybrid: false, degraded: false, took_ms: 1.9, index_lag_ms: 14, waited: null } },
   },
 });
 
