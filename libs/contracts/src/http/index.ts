@@ -3,6 +3,7 @@ import { adminOperations } from './admin.ts';
 import { driftOperations } from './drift.ts';
 import { merchantOperations } from './merchants.ts';
 import { productOperations } from './products.ts';
+import { rebuildOperations } from './rebuilds.ts';
 import { relevanceOperations } from './relevance.ts';
 import { searchOperations } from './search.ts';
 import { searchCountOperations } from './searches.ts';
@@ -14,6 +15,7 @@ export * from './drift.ts';
 export * from './internal.ts';
 export * from './merchants.ts';
 export * from './products.ts';
+export * from './rebuilds.ts';
 export * from './relevance.ts';
 export * from './search.ts';
 export * from './searches.ts';
@@ -21,4 +23,4 @@ export * from './streams.ts';
 export * from './trace.ts';
 
 /** Every public operation of Millrace. */
-export const operations: readonly Operation[] = [...productOperations, ...merchantOperations, ...searchOperations, ...relevanceOperations, ...searchCountOperations, ...adminOperations, ...driftOperations, ...traceOperations, ...streamOperations, ...deadLetterOperations];
+export const operations: readonly Operation[] = [...productOperations, ...merchantOperations, ...searchOperations, ...relevanceOperations, ...searchCountOperations, ...adminOperations, ...driftOperations, ...rebuildOperations, ...traceOperations, ...streamOperations, ...deadLetterOperations];

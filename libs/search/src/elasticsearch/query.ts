@@ -28,15 +28,12 @@ export interface Asked {
 }
 
 function termQuery(term: ReadTerm, { survey, without }: Pick<Asked, 'survey' | 'without'>): Query {
-  const fields = (words: readonly string[]): Query[] => [phraseQuery('all', words), ...(without.has('field_weights') ? [] : [phraseQuery('name', words, NAME_BOOST)])];
-  const literal: Query = { bool: { should: term.words.flatMap((word) => fields([word])) } };
+  const isNamed = !without.has('field_weights');
+  const literal: Query = { bool: { should: term.words.flatMap((word) => [phraseQuery('all', [word]), ...(isNamed ? [phraseQuery('name', [word], NAME_BOOST)] : [])]) } };
   if (term.alternatives.length === 0) return literal;
-  const [weight = 1, ...weights] = weightsOf(term, survey);
-  const queries: Query[] = [
-    { bool: { must: [literal], boost: weight } },
-    ...term.alternatives.map(({ words }, at): Query => ({ bool: { should: fields(words), boost: weights[at] ?? 1 } })),
-  ];
-  return { dis_max: { queries } };
+  const weights = weightsOf(term, survey);
+  // Nothing more for a synonym in the name: names repeat it, and it would outrank the word itself elsewhere.
+  return { dis_max: { queries: [literal, ...term.alternatives.map(({ words }, at) => phraseQuery('all', words, weights[at]))] } };
 }
 
 const tier = (filter: Query, boost: number): Query => ({ constant_score: { filter, boost } });

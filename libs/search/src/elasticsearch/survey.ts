@@ -95,15 +95,11 @@ export const hasKnownSynonym = ({ alternatives }: ReadTerm, survey: Survey): boo
 const inverseFrequency = (documents: number, having: number): number => Math.log(1 + (documents - having + 0.5) / (having + 0.5));
 
 /**
- * Factors for the ways to write a term, the term itself first. All count as being as rare as the commonest of them, or a rare synonym would outrank
- * the word itself (as Lucene's SynonymQuery does); Lucene scores a phrase by the sum of its words' inverse frequencies.
+ * Factors of a term's alternatives. A synonym is no rarer than the word itself, or it would outrank it; one of a word that no document has stands for it.
+ * Lucene scores a phrase by the sum of its words' inverse frequencies.
  */
 export function weightsOf({ words, alternatives }: ReadTerm, survey: Survey): number[] {
-  const ways = [words, ...alternatives.map((alternative) => alternative.words)];
-  const documents = Math.max(survey.documents, ...ways.map((way) => survey.having(way)));
-  const common = inverseFrequency(documents, Math.max(...ways.map((way) => survey.having(way))));
-  return ways.map((way, at) => {
-    const own = way.reduce((sum, word) => sum + inverseFrequency(documents, survey.having([word])), 0);
-    return Math.min(1, common / own) * (at === 0 ? 1 : EXPANSION_WEIGHT);
-  });
+  const rarity = (phrase: readonly string[]): number => phrase.reduce((sum, word) => sum + inverseFrequency(survey.documents, survey.having([word])), 0);
+  const literal = survey.having(words) === 0 ? Infinity : rarity(words);
+  return alternatives.map((alternative) => EXPANSION_WEIGHT * Math.min(1, literal / rarity(alternative.words)));
 }

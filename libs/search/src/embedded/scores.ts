@@ -16,8 +16,8 @@ const inverseFrequency = (documents: number, having: number): number => Math.max
 type Scores = Map<Cell, number>;
 
 /**
- * Ways to write one term count as one word: all are as rare as the commonest of them, or a rare synonym would outrank the word itself
- * (as Lucene's SynonymQuery does); a document gets the best of its ways, not their sum.
+ * A document gets the best way in which it writes a term, not the sum of all. A synonym is no rarer than the word itself, or it would outrank it; one of a
+ * word that no document has stands for it.
  */
 export function scoreTerms(db: Database, groups: readonly TermGroup[], weights: string): ReadonlyMap<Cell, number> {
   const documents = Number(db.row('select count(*) from text_docsize')?.[0]);
@@ -25,12 +25,12 @@ export function scoreTerms(db: Database, groups: readonly TermGroup[], weights: 
     new Map(db.rows(`select rowid, -bm25(text, ${weights}) from text where text match ?`, expression).map((row) => [row[0] ?? null, Number(row[1])]));
   const total: Scores = new Map();
   for (const { literal, alternatives } of groups) {
-    const ways = [literal, ...alternatives].map(scoresOf);
-    const common = inverseFrequency(documents, Math.max(...ways.map((way) => way.size)));
-    const best: Scores = new Map();
-    for (const [at, way] of ways.entries()) {
-      const scale = alternatives.length === 0 ? 1 : (common / inverseFrequency(documents, way.size)) * (at === 0 ? 1 : EXPANSION_WEIGHT);
-      for (const [id, score] of way) best.set(id, Math.max(best.get(id) ?? 0, score * scale));
+    const best = scoresOf(literal);
+    const rarity = best.size === 0 ? Infinity : inverseFrequency(documents, best.size);
+    for (const alternative of alternatives) {
+      const scores = scoresOf(alternative);
+      const scale = EXPANSION_WEIGHT * Math.min(1, rarity / inverseFrequency(documents, scores.size));
+      for (const [id, score] of scores) best.set(id, Math.max(best.get(id) ?? 0, score * scale));
     }
     for (const [id, score] of best) total.set(id, (total.get(id) ?? 0) + score);
   }
