@@ -29,7 +29,7 @@ export function createRedisReader({ redis, close, options, collection }: ReaderD
   let known: { readonly collection: string; readonly model: VectorModel } | undefined;
 
   const current = async (): Promise<string | undefined> => collection ?? (await redis.get(names.live)) ?? undefined;
-  /** The document is large and rarely new: only the name is asked for each time. A name that is used again has the same model. */
+  /** The document is large and rarely new: only the name is asked for each time, and no name is used again. */
   const model = (): Promise<VectorModel | undefined> =>
     asking(async () => {
       const name = await current();
