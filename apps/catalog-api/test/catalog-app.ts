@@ -6,6 +6,7 @@ import { Router } from 'express';
 import type { Pool } from 'pg';
 import { z } from 'zod';
 import type { CatalogSchema } from '../src/database.ts';
+import { digestRoutes } from '../src/digest.routes.ts';
 import { exportRoutes } from '../src/export.routes.ts';
 import { createIdempotencyStore } from '../src/idempotency.repository.ts';
 import { importRoutes } from '../src/import.routes.ts';
@@ -36,7 +37,7 @@ export async function startCatalogApp(): Promise<CatalogApp> {
   const logger = createLogger('test', 'silent');
   const write = createWriteProducts(db, () => undefined);
   const verifier = { verify: async () => ({ issuer: 'gateway', subject: 'key_1', scopes: ['products:read', 'products:write'] }) };
-  const internal = Router().use('/internal', exportRoutes({ readDb: db }), problemDetails(logger));
+  const internal = Router().use('/internal', exportRoutes({ readDb: db }), digestRoutes({ readDb: db }), problemDetails(logger));
   const handlers = [
     internal, authenticate(verifier, ['gateway']), importRoutes({ db, atomicPool: pool, write, wake: () => undefined, defaultCurrency: 'USD' }),
     productRoutes({ db, write, idempotency: createIdempotencyStore(db), defaultCurrency: 'USD' }), merchantRoutes({ db }),

@@ -1,4 +1,4 @@
-import { checkVectorStore, embeddedVariables, productStreamVariables, redisVariables, serviceVariables, vectorVariables } from '@millrace/service';
+import { checkVectorStore, embeddedVariables, productStreamVariables, rebuildVariables, reconcileVariables, redisVariables, serviceVariables, vectorVariables } from '@millrace/service';
 import { z } from 'zod';
 
 export const configSchema = z
@@ -6,6 +6,8 @@ export const configSchema = z
     ...serviceVariables,
     ...redisVariables,
     ...productStreamVariables,
+    ...reconcileVariables,
+    ...rebuildVariables,
     ...embeddedVariables,
     ...vectorVariables,
     EMBEDDING_WORKER_DATABASE_URL: z.url().describe('Postgres, as the role of this service'),

@@ -1,83 +1,65 @@
-import { createRedisStreamsBus, parsePartitions, withMetrics, withTracing } from '@millrace/bus';
-import { indexUpdates, productUpdates } from '@millrace/contracts';
-import { checkSchemaVersion, createKysely, createPool, waitForSchema } from '@millrace/database';
-import { parseModel } from '@millrace/embedding';
-import { createBacklogCheck, createExportReader, runAsLeader } from '@millrace/projection';
-import { connectRedis, keysFor } from '@millrace/redis-kit';
-import { openIdentitySigner, runService, untilDone } from '@millrace/service';
-import { createCollections } from './collections.ts';
+import { withMetrics, withTracing } from '@millrace/bus';
+import { productUpdates } from '@millrace/contracts';
+import { authenticate, problemDetails } from '@millrace/http';
+import { createBacklogCheck, createExportReader, createVerification, createVersionSource, rebuildRoutes, runAsLeader, startFreshnessReporter } from '@millrace/projection';
+import { closeRedis, connectRedis, keysFor } from '@millrace/redis-kit';
+import { openIdentitySigner, openIdentityVerifier, runService, untilDone } from '@millrace/service';
 import { configSchema } from './config.ts';
-import type { EmbeddingSchema } from './database.ts';
 import { fillLive } from './fill-live.ts';
-import { fitModel } from './fit-model.ts';
-import { startFitWatch } from './fit-watch.ts';
-import { msSinceLastFit, recordFit } from './fit.repository.ts';
 import { followProducts } from './follow-products.ts';
-import { migrations } from './migrations/index.ts';
+import { openBus } from './open-bus.ts';
+import { openDatabase } from './open-database.ts';
+import { openRebuilds } from './open-rebuilds.ts';
 import { openVectors } from './open-vectors.ts';
+import { reconciledCollection } from './reconciled-collection.ts';
+import { traceRoutes } from './trace.routes.ts';
 
 /** I3: each store purges its own tombstones. */
 const TOMBSTONE_DAYS = 30;
 const PURGE_EVERY_MS = 3_600_000;
 const GROUP = 'embedding-worker';
+const LABELS = { topic: productUpdates.name, group: GROUP };
 
 void runService({
   name: 'embedding-worker',
   configSchema,
-  async start({ config, logger, metrics, health, onClose }) {
+  async start({ config, logger, metrics, health, internal, onClose }) {
     const stopping = new AbortController();
-    const pool = createPool({ url: config.EMBEDDING_WORKER_DATABASE_URL, name: 'embedding-worker', max: 4, logger });
-    onClose(() => pool.end());
-    const db = createKysely<EmbeddingSchema>(pool);
-    await waitForSchema(db, migrations, logger);
-    health.addCheck('database', () => checkSchemaVersion(db, migrations));
+    const db = await openDatabase({ config, logger, health, onClose });
     const admin = await openVectors(config);
     onClose(() => admin.close());
     health.addCheck('vectors', () => admin.ping());
-    const collections = createCollections(admin);
-    onClose(() => collections.close());
-    const bus = createRedisStreamsBus({
-      connect: (role) => connectRedis(config.REDIS_URL, { role, name: `embedding-worker:${role}` }), logger, metrics,
-      keys: keysFor(config.REDIS_URL), partitions: parsePartitions(config.BUS_PARTITIONS),
-      batchSize: config.PRODUCT_STREAM_BATCH_SIZE, blockMs: config.PRODUCT_STREAM_BLOCK_MS, claimIdleMs: config.PRODUCT_STREAM_CLAIM_IDLE_MS,
-      ...(config.PRODUCT_STREAM_CONSUMER !== undefined && { consumer: config.PRODUCT_STREAM_CONSUMER }),
-    });
+    const bus = openBus(config, logger, metrics);
     onClose(() => bus.close());
 
     const directUrl = config.DATABASE_DIRECT_URL ?? config.EMBEDDING_WORKER_DATABASE_URL;
-    const readExport = createExportReader({ baseUrl: config.CATALOG_API_INTERNAL_URL, signer: await openIdentitySigner(config.INTERNAL_KEY_FILE), service: 'embedding-worker' });
-    const fit = (): Promise<unknown> =>
-      runAsLeader({ directUrl, lock: 'millrace:embedding:fit' }, async (lost) => {
-        const done = await fitModel({ readExport, admin, collections, dimensions: config.VECTOR_DIMENSION, minProducts: config.MODEL_FIT_MIN_PRODUCTS, record: (made) => recordFit(db, made) }, AbortSignal.any([stopping.signal, lost]));
-        await bus.publish(indexUpdates, [{ type: 'swapped', store: 'vectors', index: done.collection, all: true }]);
-        logger.info({ collection: done.collection, model: done.modelId, fittedOn: done.fittedOn, products: done.rows }, 'model fitted');
-        return done;
-      });
+    const catalogue = { baseUrl: config.CATALOG_API_INTERNAL_URL, signer: await openIdentitySigner(config.INTERNAL_KEY_FILE), service: 'embedding-worker' };
+    const readExport = createExportReader(catalogue);
+    const redis = connectRedis(config.REDIS_URL, { role: 'background', name: 'embedding-worker' });
+    onClose(() => closeRedis(redis));
+    const source = createVersionSource(catalogue);
+    const lag = () => bus.lag(productUpdates, GROUP);
+    const lead = (lock: string) => <T>(work: (lost: AbortSignal) => Promise<T>) => runAsLeader({ directUrl, lock: `millrace:embedding:${lock}` }, work);
+    const { rebuilds, collections, lane, health: liveHealth } = openRebuilds({ config, admin, bus, db, lag, logger, metrics, readExport, source, asLeader: lead('fit') });
+    onClose(() => collections.close());
+    onClose(() => rebuilds.close());
     const retry = { signal: stopping.signal, onFailure: (err: unknown) => logger.warn({ err }, 'the first fill failed, it will be tried again') };
-    const bootstrap = (): Promise<unknown> => untilDone(() => fillLive({ admin, collections, readExport, bus, logger, build: fit }, stopping.signal), retry);
+    const bootstrap = (): Promise<unknown> => untilDone(() => fillLive({ admin, collections, readExport, bus, rebuild: rebuilds.look }, stopping.signal), retry);
+    const verification = createVerification({
+      store: 'vectors', db, schema: 'embedding', source, target: reconciledCollection({ admin, collections, bus }), lag, config,
+      asLeader: lead('verify'), metrics, logger, signal: stopping.signal,
+    });
+    internal.use(authenticate(await openIdentityVerifier(config.INTERNAL_JWKS_FILE, 'embedding-worker'), ['gateway']), verification.routes, rebuildRoutes('vectors', rebuilds), traceRoutes({ admin, collections }), problemDetails(logger));
     onClose(() => stopping.abort());
     await bootstrap();
 
-    const lag = () => bus.lag(productUpdates, GROUP);
     const backlog = createBacklogCheck(lag);
     health.addCheck('backlog', backlog.check);
-    const labels = { topic: productUpdates.name, group: GROUP };
-    const handle = withTracing(labels)(withMetrics({ registry: metrics, ...labels })(followProducts({ collections, bus, onHandled: backlog.progressed })));
-    await bus.subscribe(productUpdates, { group: GROUP, onGroupCreated: async () => void (await bootstrap()) }, handle);
-    const liveModel = async () => {
-      const live = await admin.liveCollection();
-      return live === undefined ? undefined : parseModel((await admin.modelOf(live)).document);
-    };
-    const stopWatch = startFitWatch({
-      everyMs: config.MODEL_CHECK_INTERVAL_MS, policy: { minProducts: config.MODEL_FIT_MIN_PRODUCTS, minIntervalMs: config.MODEL_FIT_INTERVAL_MS }, logger, lag, fit,
-      count: async () => {
-        const live = await admin.liveCollection();
-        return live === undefined ? undefined : admin.count(live);
-      },
-      model: liveModel, dimensions: config.VECTOR_DIMENSION,
-      msSinceLastFit: () => msSinceLastFit(db),
-    });
-    onClose(stopWatch);
+    const freshness = startFreshnessReporter({ redis, keys: keysFor(config.REDIS_URL), store: 'vectors', lag, metrics, logger });
+    onClose(() => freshness.stop());
+    const handle = withTracing(LABELS)(withMetrics({ registry: metrics, ...LABELS })(followProducts({ collections, lane, health: liveHealth, bus, onVisible: (timestamps) => [freshness.visible(timestamps), backlog.progressed()] })));
+    await bus.subscribe(productUpdates, { group: GROUP, onHeartbeat: (timestamp) => freshness.visible([timestamp]), onGroupCreated: async () => void (await bootstrap()) }, handle);
+    onClose(verification.start());
     const purging = setInterval(() => void admin.purgeTombstones(TOMBSTONE_DAYS).catch((err: unknown) => logger.warn({ err }, 'old tombstones could not be purged')), PURGE_EVERY_MS);
     onClose(() => clearInterval(purging));
     onClose(() => stopping.abort());

@@ -8,6 +8,8 @@ export interface SyncTracker {
   markSynced(index: string, items: readonly Synced[]): Promise<void>;
   /** The items whose sku is not recorded at that version or a higher one. */
   unsynced<T extends Synced>(index: string, items: readonly T[]): Promise<T[]>;
+  /** The version that is recorded; undefined: none. */
+  versionOf(index: string, sku: string): Promise<number | undefined>;
   /** redis_healthy false: the total cannot be known now (0 is answered). */
   stats(index: string): Promise<{ total_synced: number; redis_healthy: boolean }>;
   /** How many entries there were. */
@@ -35,6 +37,10 @@ export function createSyncTracker(redis: Redis): SyncTracker {
       const known = await Promise.all(chunks.map((chunk) => redis.hmget(keys.syncTracker(index), ...chunk.map((item) => item.sku))));
       for (const [at, chunk] of chunks.entries()) missing.push(...chunk.filter((item, position) => Number(known[at]?.[position] ?? 0) < item.version));
       return missing;
+    },
+    versionOf: async (index, sku) => {
+      const known = await redis.hget(keys.syncTracker(index), sku);
+      return known === null ? undefined : Number(known);
     },
     stats: async (index) => {
       try {

@@ -6,20 +6,24 @@ import { createHttpApp, startHttpServer } from '@millrace/http';
 import { closeRedis, connectRedis, keysFor } from '@millrace/redis-kit';
 import { openIdentitySigner, runService } from '@millrace/service';
 import { createAsyncApi } from './asyncapi.ts';
+import { createServiceClient } from './ask-service.ts';
 import { appendAudit } from './audit.repository.ts';
 import { createAuthenticateKey } from './authenticate-key.ts';
 import { createBusAccess, pingRedis } from './bus-access.ts';
 import { configSchema } from './config.ts';
 import type { GatewaySchema } from './database.ts';
+import { driftRoutes } from './drift.routes.ts';
 import { docsRoutes } from './docs.routes.ts';
 import { findKeyOwner, registerDevelopmentKey } from './key.repository.ts';
 import { migrations } from './migrations/index.ts';
 import { createOpenApi } from './openapi.ts';
 import { createUpstream } from './proxy.ts';
 import { readyRoute } from './ready.routes.ts';
+import { rebuildRoutes } from './rebuilds.routes.ts';
 import { routeTable } from './route-table.ts';
 import { security } from './security.ts';
 import { deadLetterRoutes, streamRoutes } from './streams.routes.ts';
+import { traceRoutes } from './trace.routes.ts';
 
 void runService({
   name: 'gateway',
@@ -39,11 +43,15 @@ void runService({
 
     const upstreams = { 'catalog-api': createUpstream('catalog-api', config.CATALOG_API_URL), 'es-sync-worker': createUpstream('es-sync-worker', config.ES_SYNC_WORKER_URL) };
     for (const upstream of Object.values(upstreams)) onClose(() => upstream.close());
+    const signer = await openIdentitySigner(config.INTERNAL_KEY_FILE);
+    const services = createServiceClient({
+      signer,
+      addresses: { 'catalog-api': config.CATALOG_API_INTERNAL_URL, 'es-sync-worker': config.ES_SYNC_WORKER_INTERNAL_URL, 'embedding-worker': config.EMBEDDING_WORKER_INTERNAL_URL },
+    });
     const routes = routeTable({
-      operations, upstreams, logger,
-      local: { ...streamRoutes(bus, parsePartitions(config.BUS_PARTITIONS)), ...deadLetterRoutes(bus) },
+      operations, upstreams, logger, signer,
+      local: { ...streamRoutes(bus, parsePartitions(config.BUS_PARTITIONS)), ...deadLetterRoutes(bus), ...driftRoutes(services), ...rebuildRoutes(services), ...traceRoutes(services, bus) },
       authenticate: createAuthenticateKey({ findKeyOwner: (hash) => findKeyOwner(db, hash), isProduction: config.NODE_ENV === 'production' }),
-      signer: await openIdentitySigner(config.INTERNAL_KEY_FILE),
       audit: (entry) => appendAudit(db, entry),
     });
     const docs = docsRoutes({ openapi: createOpenApi(operations), asyncapi: createAsyncApi(topics) });

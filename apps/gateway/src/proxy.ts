@@ -23,7 +23,7 @@ const CONNECTIONS = 128;
 const STREAMS = 16;
 
 /** Headers of the caller that services may see; everything else, above all its key, stays here. */
-const PASSED_ON = ['accept', 'content-type', 'content-encoding', 'if-match', 'if-none-match', 'idempotency-key'];
+const PASSED_ON = ['accept', 'content-type', 'content-encoding', 'if-match', 'if-none-match', 'idempotency-key', 'x-user-id'];
 const PASSED_BACK = ['content-type', 'content-length', 'etag', 'location', 'retry-after', 'idempotent-replayed', 'cache-control', 'x-accel-buffering'];
 
 const pick = (names: readonly string[], headers: Readonly<Record<string, string | string[] | undefined>>): Record<string, string> => {
@@ -40,7 +40,7 @@ const hasBody = (req: Request): boolean => req.headers['transfer-encoding'] !== 
 /** A failure of the socket, as Node names it. */
 const isSystemError = (error: unknown): boolean => typeof error === 'object' && error !== null && 'code' in error && !(error instanceof AppError);
 
-const isTimeout = (error: unknown): boolean => typeof error === 'object' && error !== null && 'name' in error && error.name === 'TimeoutError';
+export const isTimeout = (error: unknown): boolean => typeof error === 'object' && error !== null && 'name' in error && error.name === 'TimeoutError';
 
 function toAppError(error: unknown, service: string): unknown {
   if (isTimeout(error) || error instanceof errors.HeadersTimeoutError || error instanceof errors.BodyTimeoutError) return new AppError('upstream_timeout', `${service} did not answer in time`, { cause: error, headers: { 'Retry-After': '1' } });

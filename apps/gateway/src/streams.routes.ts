@@ -19,7 +19,8 @@ const toTopic = ({ topic, partitions, streams }: TopicState): TopicStateBody => 
   })),
 });
 
-const toLetter = ({ id, topic, partition, group, reason, sourceId, consumer, attempts, firstSeen, lastSeen, eventType, eventId, key }: DeadLetterState): DeadLetterBody => ({
+/** As the API shows it. */
+export const toLetter = ({ id, topic, partition, group, reason, sourceId, consumer, attempts, firstSeen, lastSeen, eventType, eventId, key }: DeadLetterState): DeadLetterBody => ({
   id, topic, partition, group, reason, source_id: sourceId, consumer, attempts, first_seen: firstSeen, last_seen: lastSeen,
   event_type: eventType ?? null, event_id: eventId ?? null, key: key ?? null,
 });

@@ -39,6 +39,7 @@ export function createMemoryBusAdmin(): MemoryBusAdmin {
   return {
     calls, letters,
     topics: async () => [state],
+    traceKey: async () => [],
     dropGroup: async (group, options = {}) => {
       calls.push(['dropGroup', group, options]);
       if (group !== 'g') throw new BusAdminError('not_found', `there is no group ${group}`);

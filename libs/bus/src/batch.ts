@@ -7,18 +7,20 @@ import type { Received } from './retries.ts';
 
 /** Handles one batch of new entries (which are in hand), acknowledges what is done, and leaves the rest to the retries. */
 export async function workBatch(state: ConsumerState, entries: readonly RawEntry[]): Promise<void> {
-  const { inHand, retries } = state;
+  const { inHand, options, retries } = state;
   try {
-    const received = await retries.admit(await receive(state, entries));
+    const heartbeats: string[] = [];
+    const received = await retries.admit(await receive(state, entries, heartbeats));
     if (received.length > 0) await handleAndSort(state, received);
     await state.acknowledge();
+    for (const timestamp of heartbeats) options.onHeartbeat?.(timestamp);
   } finally {
     for (const { id } of entries) inHand.delete(id);
   }
 }
 
-/** Parks what cannot be read, and counts as handled what is no event of ours. */
-async function receive(state: ConsumerState, entries: readonly RawEntry[]): Promise<Received[]> {
+/** Parks what cannot be read, and counts as handled what is no event of ours; heartbeats among it are added to `heartbeats`. */
+async function receive(state: ConsumerState, entries: readonly RawEntry[], heartbeats: string[]): Promise<Received[]> {
   const { options, handled } = state;
   const { metrics, labels, topic } = options;
   const received: Received[] = [];
@@ -30,7 +32,10 @@ async function receive(state: ConsumerState, entries: readonly RawEntry[]): Prom
       await state.park(entry.id, decoded.reason, 1);
     } else {
       handled.ids.push(entry.id);
-      if (decoded.kind === 'heartbeat') metrics.fresh(labels, decoded.timestamp);
+      if (decoded.kind === 'heartbeat') {
+        metrics.fresh(labels, decoded.timestamp);
+        heartbeats.push(decoded.timestamp);
+      }
       metrics.consumed(labels, decoded.kind === 'heartbeat' ? 'heartbeat' : 'skipped', 1);
     }
   }

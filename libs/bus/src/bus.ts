@@ -33,6 +33,8 @@ export interface GroupOptions {
   readonly signal?: AbortSignal;
   readonly batchSize?: number;
   readonly blockMs?: number;
+  /** A heartbeat was acknowledged: this consumer has handled what was before it on its partition. `timestamp`: when it was committed, ISO 8601. */
+  onHeartbeat?(timestamp: string): void;
   /** Awaited before the first event whenever the group had to be created (also after a flush of Redis): the place to read the export (I5). */
   onGroupCreated?(): Promise<void>;
 }

@@ -16,6 +16,7 @@ export interface ConsumerOptions {
   readonly log: GroupLog;
   readonly handle: BatchHandler<AnyEvent>;
   readonly onGroupCreated?: (need: BootstrapNeed) => Promise<void>;
+  readonly onHeartbeat?: (timestamp: string) => void;
   readonly ordering: 'none' | 'key';
   /** This consumer is the group's only one on its stream. */
   readonly isLeased: boolean;

@@ -84,7 +84,10 @@ export async function handleSingle(state: Omit<ConsumerState, 'retries'>, id: st
     state.handled.ids.push(id);
   }
   if (decoded.kind === 'event') metrics.fresh(labels, decoded.event.meta.timestamp);
-  if (decoded.kind === 'heartbeat') metrics.fresh(labels, decoded.timestamp);
+  if (decoded.kind === 'heartbeat') {
+    metrics.fresh(labels, decoded.timestamp);
+    options.onHeartbeat?.(decoded.timestamp);
+  }
   metrics.consumed(labels, decoded.kind === 'event' ? 'handled' : decoded.kind === 'heartbeat' ? 'heartbeat' : 'skipped', 1);
   return { kind: 'settled' };
 }

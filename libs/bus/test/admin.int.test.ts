@@ -46,6 +46,44 @@ async function park(count: number, of: number, group = 'g'): Promise<number[]> {
   return done;
 }
 
+describe('the trace of a key', () => {
+  it('shows its last entries, newest first, and how far each group is with them', async () => {
+    await park(40, 100);
+    await redis.xgroup('CREATE', topic.name, 'slow', '0');
+    await redis.xreadgroup('GROUP', 'slow', 'c1', 'COUNT', 20, 'STREAMS', topic.name, '>');
+    const [trace] = await admin.traceKey(topic.name, 'k1', 10);
+    expect(trace).toMatchObject({ stream: topic.name, partition: 0, isComplete: true });
+    expect(trace?.entries.map(({ eventType, groups }) => [eventType, ...groups.map(({ group, state, consumer }) => `${group} ${state} ${consumer ?? '-'}`)])).toEqual([
+      ['created', 'g acknowledged -', 'slow unread -'], ['created', 'g acknowledged -', 'slow pending c1'], ['created', 'g acknowledged -', 'slow pending c1'],
+    ]);
+    expect(trace?.entries.map(({ version }) => version)).toEqual([33, 17, 1]);
+    expect((await admin.traceKey(topic.name, 'k1', 1))[0]).toMatchObject({ isComplete: false, entries: [{ version: 33 }] });
+    expect(await admin.traceKey(topic.name, 'nobody', 10)).toMatchObject([{ entries: [], isComplete: true }]);
+  });
+  it('tells of an entry that failed and is put off', async () => {
+    await publishAll(bus, topic, 1);
+    await bus.subscribe(topic, { group: 'g', consumer: 'me' }, async () => Promise.reject(new Error('not now')));
+    await eventually(async () => (await redis.zcard(`${topic.name}:delayed:g`)) > 0, { everyMs: 1 });
+    const states = (await admin.traceKey(topic.name, 'k0', 1))[0]?.entries[0]?.groups;
+    expect(states).toMatchObject([{ group: 'g', consumer: 'me', state: expect.stringMatching(/delayed|pending/) }]);
+  });
+  it('follows a key to the partition that it belongs to', async () => {
+    await bus.publish(topic, [{ type: 'created', key: 'k1', n: 1 }]);
+    await bus.subscribe(topic, { group: 'g' }, async () => undefined);
+    await admin.repartition(topic.name, 4);
+    await publishAll(bus, topic, 16, 100);
+    const traces = await eventually(async () => {
+      const found = await admin.traceKey(topic.name, 'k1', 10);
+      return found.at(-1)?.entries[0]?.groups[0]?.state === 'acknowledged' && found;
+    });
+    expect(traces.at(-1)?.entries.map(({ version }) => version)).toEqual([113]);
+    expect(traces.at(-1)?.stream).toContain(`${topic.name}:{`);
+  });
+  it('knows its topics only', async () => {
+    await expect(admin.traceKey('nope', 'k', 1)).rejects.toMatchObject({ code: 'not_found' });
+  });
+});
+
 describe('topics', () => {
   it('shows every group of a topic: what is unread, pending, put off and parked, and its consumers', async () => {
     await park(20, 10);

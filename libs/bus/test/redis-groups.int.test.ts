@@ -85,6 +85,21 @@ describe('a group on Redis Streams', () => {
     await redis.unlink(`${topic.name}:ids`, `${topic.name}:effects`, `${topic.name}:handlings`, `${topic.name}:deaths`);
   });
 
+  it('tells of a heartbeat once what was before it is acknowledged', async () => {
+    const bus = openBus({});
+    await bus.publish(topic, numbered(10));
+    await redis.xadd(topic.name, '*', 'event_type', 'heartbeat', 'timestamp', '2026-11-21T10:00:00.000000Z');
+    const told: { timestamp: string; handled: number }[] = [];
+    let handled = 0;
+    await bus.subscribe(topic, { group: 'g', batchSize: 4, onHeartbeat: (timestamp) => void told.push({ timestamp, handled }) }, async (events) => {
+      await Promise.resolve();
+      handled += events.length;
+    });
+    await eventually(() => told.length > 0);
+    expect(told).toEqual([{ timestamp: '2026-11-21T10:00:00.000000Z', handled: 10 }]);
+    expect((await bus.lag(topic, 'g')).messages).toBe(0);
+  });
+
   it('writes dead letters with their reason, origin, handlings and the payload\'s own fields', async () => {
     const bus = openBus({ consumer: 'me' });
     await bus.publish(topic, numbered(1));

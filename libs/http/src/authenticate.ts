@@ -1,7 +1,7 @@
 import { AppError } from '@millrace/service';
 import type { IdentityVerifier } from '@millrace/service';
 import type { RequestHandler } from 'express';
-import { setIdentity } from './request-context.ts';
+import { identityOf, setIdentity } from './request-context.ts';
 
 /** Lets only callers with a valid internal identity token of one of the issuers pass. Public-API calls need the issuer `gateway`. */
 export function authenticate(verifier: IdentityVerifier, issuers: readonly string[]): RequestHandler {
@@ -11,6 +11,14 @@ export function authenticate(verifier: IdentityVerifier, issuers: readonly strin
     const identity = await verifier.verify(token);
     if (!issuers.includes(identity.issuer)) throw new AppError('forbidden', `${identity.issuer} may not call this route`);
     setIdentity(req, identity);
+    next();
+  };
+}
+
+/** For routes of the second port that are called in a caller's name: whoever is asked checks the scope, too. */
+export function requireScope(scope: string): RequestHandler {
+  return (req, _res, next) => {
+    if (identityOf(req)?.scopes.includes(scope) !== true) throw new AppError('forbidden', `the scope ${scope} is needed`);
     next();
   };
 }

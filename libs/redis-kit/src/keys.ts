@@ -55,6 +55,8 @@ export interface Keys {
   user(id: string): UserKeys;
   /** Sync tracker of a search index: hash sku -> version. */
   syncTracker(index: string): string;
+  /** How fresh a derived store is, as its sink says: hash. */
+  freshness(store: string): string;
   /** BullMQ's `prefix` option. */
   readonly jobsPrefix: string;
 }
@@ -87,6 +89,7 @@ export function createKeys({ cluster = false }: KeyOptions = {}): Keys {
       return { recentItems: `${prefix}:recent_items`, recentCategories: `${prefix}:recent_categories`, lastActive: `${prefix}:last_active` };
     },
     syncTracker: (index) => `sync:${index}`,
+    freshness: (store) => `freshness:${store}`,
     jobsPrefix: cluster ? '{bull}' : 'bull',
   };
 }

@@ -33,11 +33,12 @@ const isSamePhrase = (a: Phrase, b: Phrase): boolean =>
  * without marks) and are followed one step: of two rules a = b and b = c, a does not find c. A rule's query is compared as a set of words, stop words left out.
  * Pins of a rule without a query act where no words are asked; its other actions on every search in its category.
  * Of a query the first 48 words and 16 phrases with synonyms count, of a synonym rule 20 alternatives.
+ * A rule object that was compiled before is not compiled again: a caller who keeps those that did not change pays for the others.
  * Ignored: phrases without a word, selectors that name nothing, unreadable dates. The first of several pins of a sku counts.
  */
 export function compileRelevance({ synonyms, rules }: { readonly synonyms: readonly SynonymRule[]; readonly rules: readonly MerchandisingRule[] }): Relevance {
-  const byFirstWord = indexBy(synonyms.flatMap(compileSynonym), ({ phrase }) => phrase[0]?.stem ?? '');
-  const compiled = rules.map(compileRule);
+  const byFirstWord = indexBy(synonyms.flatMap((rule) => compiledOnce(synonymsCompiled, rule, compileSynonym)), ({ phrase }) => phrase[0]?.stem ?? '');
+  const compiled = rules.map((rule) => compiledOnce(rulesCompiled, rule, compileRule));
   const byWords = indexBy(compiled.filter(({ words }) => words.length > 0), ({ words }) => keyOf(words));
   const byCategory = indexBy(compiled.filter(({ rule }) => rule.query === undefined), ({ rule }) => rule.category ?? '');
   const order = new Map(compiled.map(({ rule }, at) => [rule, at]));
@@ -73,6 +74,17 @@ function indexBy<T>(items: readonly T[], keyOfItem: (item: T) => string): Map<st
     else list.push(item);
   }
   return index;
+}
+
+const synonymsCompiled = new WeakMap<SynonymRule, readonly CompiledSynonym[]>();
+const rulesCompiled = new WeakMap<MerchandisingRule, CompiledRule>();
+
+function compiledOnce<R extends object, C>(known: WeakMap<R, C>, rule: R, compile: (rule: R) => C): C {
+  const before = known.get(rule);
+  if (before !== undefined) return before;
+  const made = compile(rule);
+  known.set(rule, made);
+  return made;
 }
 
 function compileSynonym(rule: SynonymRule): CompiledSynonym[] {

@@ -45,7 +45,7 @@ export interface SearchQuery {
   /** true: stock is unknown or above 0; false: stock is 0. */
   readonly inStock?: boolean;
   readonly sort: SearchSort;
-  /** 1 to 100 */
+  /** 1 to 200 */
   readonly limit: number;
   /** Opaque, from an earlier answer to the same query; malformed or foreign ones throw InvalidCursorError. */
   readonly cursor?: string;

@@ -1,3 +1,5 @@
+import type { SkuRange, StoredVersion } from '@millrace/contracts';
+
 /** Filterable fields and what an answer shows of a product without asking Postgres. */
 export interface VectorPayload {
   readonly name: string;
@@ -54,7 +56,7 @@ export interface SimilarHit {
 }
 
 export interface VectorReader {
-  /** The model that the live collection names; undefined while there is none. */
+  /** The model of the collection that is read; undefined while there is none. */
   model(): Promise<VectorModel | undefined>;
   /** The stored record of one product, with its vector if it has one. Undefined for unknown skus and tombstones. */
   get(sku: string): Promise<VectorRecord | undefined>;
@@ -79,6 +81,13 @@ export interface VectorAdmin {
   dropOthers(keep: readonly string[]): Promise<void>;
   /** Products with a vector in the collection. */
   count(collection: string): Promise<number>;
+  /**
+   * Version of every sku that readers can find or that is stored without a vector, tombstones left out; each sku once, in any order, in
+   * batches; bounded memory. Only skus in `ranges` (absent: all; order of UTF-8 bytes). What changes meanwhile may be seen before or after.
+   */
+  readVersions(collection: string, ranges?: readonly SkuRange[], signal?: AbortSignal): AsyncIterable<readonly StoredVersion[]>;
+  /** A reader of one physical collection, live or not (validation before a swap). Rejects where there is none. The caller closes it. */
+  openReader(collection: string): Promise<VectorReader>;
   purgeTombstones(olderThanDays: number): Promise<number>;
   ping(): Promise<void>;
   close(): Promise<void>;

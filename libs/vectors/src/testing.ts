@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { describeCollections, describeReading } from './testing/collections.ts';
 import { describeSearching } from './testing/searching.ts';
 import { describeWriting } from './testing/writing.ts';
 import { model, record, unit } from './testing/records.ts';
@@ -55,6 +56,7 @@ export function describeVectorContract(name: string, features: VectorFeatures, o
     describeSearching(features, store);
     describeWriting(store);
     describeCollections(store);
+    describeReading(store);
   });
 
   describe(`${name} without a live collection`, () => {
@@ -79,70 +81,3 @@ export function describeVectorContract(name: string, features: VectorFeatures, o
   });
 }
 
-function describeCollections(store: () => Store): void {
-  it('names the model by the live collection, and gives its document back as it was', async () => {
-    const { admin, reader, collection } = store();
-    expect(await reader.model()).toEqual(model('first'));
-    expect(await admin.modelOf(collection)).toEqual(model('first'));
-    const next = await admin.createCollection(model('second', '{"ü":"\\u0000"}'));
-    expect(await admin.modelOf(next)).toEqual(model('second', '{"ü":"\\u0000"}'));
-    expect(await reader.model()).toEqual(model('first'));
-  });
-
-  it('fills a collection beside the live one unseen, and swaps an open reader to it at once, with its model', async () => {
-    const { admin, reader, writer, collection } = store();
-    await writer.upsert([record('old', 1, [1])]);
-    const next = await admin.createCollection(model('second'));
-    expect(next).not.toBe(collection);
-    await (await admin.openWriter(next)).upsert([record('new', 1, [1])]);
-    expect(await found(reader)).toEqual(['old']);
-
-    await admin.swapTo(next);
-    expect(await admin.liveCollection()).toBe(next);
-    expect(await found(reader)).toEqual(['new']);
-    expect(await reader.model()).toEqual(model('second'));
-    expect(await reader.get('old')).toBeUndefined();
-
-    await admin.swapTo(collection);
-    expect(await found(reader)).toEqual(['old']);
-  });
-
-  it('drops other collections, never the live one, and refuses a writer of a dropped one', async () => {
-    const { admin, reader, writer, collection } = store();
-    await writer.upsert([record('a', 1, [1])]);
-    const next = await admin.createCollection(model('second'));
-    const kept = await admin.createCollection(model('third'));
-    await admin.swapTo(next);
-    await admin.dropOthers([kept]);
-    await expect(writer.upsert([record('b', 1, [1])])).rejects.toThrow();
-    await expect(admin.modelOf(collection)).rejects.toThrow();
-    expect(await admin.modelOf(kept)).toEqual(model('third'));
-    expect(await reader.model()).toEqual(model('second'));
-    expect(await found(reader)).toEqual([]);
-  });
-
-  it('does not swap to a collection that does not exist', async () => {
-    const { admin, collection } = store();
-    await expect(admin.swapTo(`${collection}99`)).rejects.toThrow();
-    expect(await admin.liveCollection()).toBe(collection);
-  });
-
-  it('counts the products that have a vector', async () => {
-    const { admin, writer, collection } = store();
-    await writer.upsert([record('a', 1, [1]), record('b', 1, [2]), record('c', 1)]);
-    await writer.remove([{ sku: 'b', version: 2 }]);
-    expect(await admin.count(collection)).toBe(1);
-  });
-
-  it('answers a ping, and admits a second administrator beside the first', async () => {
-    const { admin, underTest, collection } = store();
-    await admin.ping();
-    const other = await underTest.openAdmin();
-    expect(await other.liveCollection()).toBe(collection);
-  });
-}
-
-async function found(reader: VectorReader): Promise<string[]> {
-  const hits = await reader.nearest(unit([1]), { limit: 10, excludeSkus: [] });
-  return hits.map(({ sku }) => sku);
-}

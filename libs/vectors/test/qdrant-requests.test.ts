@@ -1,8 +1,8 @@
 import { createServer, type IncomingHttpHeaders, type Server } from 'node:http';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { CollectionDroppedError, InvalidVectorError, openQdrantVectorAdmin, openQdrantVectorReader, VectorsUnavailableError } from '../src/index.ts';
-import { pointId } from '../src/qdrant/points.ts';
-import { dimensions, payload, record, unit } from '../src/testing/records.ts';
+import { modelPointId, pointId } from '../src/qdrant/points.ts';
+import { dimensions, payload, record, toList, unit } from '../src/testing/records.ts';
 
 interface Seen { readonly route: string; readonly headers: IncomingHttpHeaders; readonly body: unknown }
 type Reply = (route: string) => { status?: number; result?: unknown } | 'never';
@@ -102,6 +102,21 @@ describe('requests sent to Qdrant', () => {
     expect(sent('POST /collections/aliases')[0]?.body).toEqual({
       actions: [{ delete_alias: { alias_name: 'products' } }, { create_alias: { alias_name: 'products', collection_name: 'products-2' } }],
     });
+  });
+
+  it('read versions page by page, without vectors, tombstones and the model, and choose the ranges here', async () => {
+    const pages = [{ points: ['a', 'b'].map((sku, at) => ({ id: sku, payload: { sku, version: at + 1 } })), next_page_offset: 'after b' }, { points: [{ id: 'c', payload: { sku: 'c', version: 3 } }], next_page_offset: null }];
+    reply = (route) => ({ result: route.endsWith('/scroll') ? pages.shift() : [modelPoint] });
+    const admin = await openQdrantVectorAdmin({ url, alias: 'products' });
+    expect(await toList(admin.readVersions('products-1', [{ from: 'b' }]))).toEqual([[{ sku: 'b', version: 2, deleted: false }], [{ sku: 'c', version: 3, deleted: false }]]);
+    const asked = { limit: 1_000, with_payload: ['sku', 'version'], with_vector: false, filter: { must_not: [{ key: 'deleted', match: { value: true } }, { has_id: [modelPointId] }] } };
+    expect(sent('POST /collections/products-1/points/scroll').map(({ body }) => body)).toEqual([asked, { ...asked, offset: 'after b' }]);
+  });
+
+  it('go to the named collection where a reader of one is opened', async () => {
+    const named = await (await openQdrantVectorAdmin({ url, alias: 'products' })).openReader('products-1');
+    await named.nearest(unit([1]), { limit: 1, excludeSkus: [] });
+    expect(sent('POST /collections/products-1/points/query')).toHaveLength(1);
   });
 
   it('are not sent for vectors that Qdrant would accept and must not: zero, or of another length', async () => {

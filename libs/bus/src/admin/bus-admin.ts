@@ -95,6 +95,34 @@ export interface ChangedDeadLetters {
   readonly missing: readonly string[];
 }
 
+/** What a group has done with an entry. `delayed`: it failed and is put off; parked entries are acknowledged and among the dead letters. */
+export interface TracedState {
+  readonly group: string;
+  readonly state: 'unread' | 'pending' | 'delayed' | 'acknowledged';
+  /** Who holds it, and since when nobody touched it. */
+  readonly consumer: string | undefined;
+  readonly idleMs: number | undefined;
+}
+
+export interface TracedEntry {
+  readonly id: string;
+  readonly eventType: string;
+  readonly eventId: string;
+  readonly version: number | undefined;
+  /** When the event was committed, ISO 8601. */
+  readonly timestamp: string;
+  readonly groups: readonly TracedState[];
+}
+
+/** The entries of one key on one stream, newest first. */
+export interface KeyTrace {
+  readonly stream: string;
+  readonly partition: number;
+  readonly entries: readonly TracedEntry[];
+  /** false: there may be older ones. */
+  readonly isComplete: boolean;
+}
+
 /** The tools to live with the bus. Errors: BusAdminError with a code. */
 export interface BusAdmin {
   topics(): Promise<readonly TopicState[]>;
@@ -106,6 +134,11 @@ export interface BusAdmin {
   dropGroup(group: string, options?: { readonly topic?: string; readonly force?: boolean; readonly dryRun?: boolean }): Promise<readonly DroppedGroup[]>;
   /** Moves a topic to `partitions` partitions: publishers at once, consumers after finishing the old ones. @throws BusAdminError not_found, conflict, invalid */
   repartition(topic: string, partitions: number): Promise<TopicState>;
+  /**
+   * The last `limit` entries of one ordering key and how far each group is with them, on the partition that the key belongs to (and on the one that
+   * is draining). Looks at the last 20,000 entries at most. @throws BusAdminError not_found (topic), invalid (personal topic)
+   */
+  traceKey(topic: string, key: string, limit: number): Promise<readonly KeyTrace[]>;
   /** Oldest first in each group. @throws BusAdminError not_found (topic), invalid (cursor) */
   listDeadLetters(filter: DeadLetterFilter, page: { readonly limit: number; readonly cursor?: string }): Promise<DeadLetterPage>;
   /** @throws BusAdminError not_found, invalid (id) */

@@ -8,6 +8,7 @@ import type { Topic } from '../topic.ts';
 import { BusAdminError } from './bus-admin.ts';
 import type { BusAdmin, DroppedGroup, GroupState, StreamState, TopicState } from './bus-admin.ts';
 import { createDeadLetters } from './dead-letters.ts';
+import { traceKey } from './trace-key.ts';
 
 export interface RedisBusAdminOptions {
   /** Role 'background'. */
@@ -43,6 +44,11 @@ export function createRedisBusAdmin(options: RedisBusAdminOptions): BusAdmin {
       if (!dryRun) for (const { state, stream } of found) await drop(redis, partitionKeys(keys, state.topic, stream.stream === state.topic ? 'bare' : stream.partition), { group, force });
       if (!dryRun) for (const { key } of boxes) await redis.unlink(key);
       return sumByTopic(found.map(({ state, one }) => ({ topic: state.topic, group, pending: one.pending, unread: one.unread })));
+    },
+    async traceKey(name, key, limit) {
+      const topic = topicOf(name);
+      if (topic.options.isPersonal === true) throw new BusAdminError('invalid', `the keys of ${name} are personal and cannot be traced`);
+      return traceKey(options, topic, key, limit);
     },
     async repartition(name, partitions) {
       const topic = topicOf(name);

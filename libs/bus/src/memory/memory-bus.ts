@@ -64,6 +64,7 @@ export function createMemoryBus({ batchSize = 64, claimIdleMs = 30_000, maxDeliv
               topic, metrics, claimIdleMs, maxDeliveries, retryBaseMs,
               handle: erased,
               labels: { topic: topic.name, group: options.group },
+              onHeartbeat: (timestamp) => options.onHeartbeat?.(timestamp),
               ...(options.onGroupCreated ? { onGroupCreated: async () => options.onGroupCreated?.() } : {}),
               ordering: options.ordering ?? 'none',
               batchSize: options.batchSize ?? batchSize,

@@ -23,6 +23,7 @@ export interface GroupSubscriptionDeps extends FollowDeps {
   readonly consumer: string;
   readonly handle: BatchHandler<AnyEvent>;
   readonly onGroupCreated: (() => Promise<void>) | undefined;
+  readonly onHeartbeat: (timestamp: string) => void;
   readonly openReader: (stream: string) => BlockingReader;
   readonly leaseMs: number;
   readonly consumerOptions: Pick<ConsumerOptions, 'ordering' | 'batchSize' | 'blockMs' | 'claimIdleMs' | 'maxDeliveries' | 'retryBaseMs' | 'forgetConsumersMs'>;
@@ -93,7 +94,7 @@ function startPartition(deps: GroupSubscriptionDeps, { of, partition, bootstrap,
     ...(lease ? { lease: lease.value } : {}),
   });
   return startConsumer({
-    ...consumerOptions, topic, handle, logger, metrics,
+    ...consumerOptions, topic, handle, logger, metrics, onHeartbeat: deps.onHeartbeat,
     labels: { topic: topic.name, group },
     log,
     isLeased: lease !== undefined,

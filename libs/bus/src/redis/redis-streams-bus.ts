@@ -125,6 +125,7 @@ function consume(control: Redis, options: Options, { topic, subscribeOptions, ha
     onGroupCreated: subscribeOptions.onGroupCreated && (async () => subscribeOptions.onGroupCreated?.()),
     openReader: (stream) => createBlockingReader({ redis: options.connect('blocking'), control, stream }),
     partitions: options.partitions[topic.name],
+    onHeartbeat: (timestamp) => subscribeOptions.onHeartbeat?.(timestamp),
     consumerOptions: {
       ordering: subscribeOptions.ordering ?? 'none', batchSize: subscribeOptions.batchSize ?? options.batchSize, blockMs: subscribeOptions.blockMs ?? options.blockMs,
       claimIdleMs, maxDeliveries, retryBaseMs, forgetConsumersMs,

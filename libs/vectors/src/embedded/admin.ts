@@ -6,6 +6,8 @@ import { initialiseCollectionFile, openCollectionFile, readModel, writeTransacti
 import { integer } from './columns.ts';
 import { listCollections, readCurrent, removeCollectionFiles, reserveCollection, writeCurrent } from './directory.ts';
 import { checkDimensions } from './matrix.ts';
+import { openEmbeddedReader } from './reader.ts';
+import { readVersions } from './versions.ts';
 import { openEmbeddedWriter } from './writer.ts';
 
 const dayMs = 86_400_000;
@@ -45,6 +47,11 @@ export async function openEmbeddedVectorAdmin({ directory }: { directory: string
       for (const collection of listCollections(directory)) if (!kept.has(collection)) drop(directory, collection, withFile);
     },
     count: async (collection) => withFile(collection, (db) => integer(db.prepare('SELECT count(*) AS n FROM records WHERE searchable = 1').get() ?? {}, 'n')),
+    readVersions: (collection, ranges, signal) => readVersions({ directory, collection, ranges, signal }),
+    async openReader(collection) {
+      withFile(collection, readModel);
+      return openEmbeddedReader({ directory, collection });
+    },
     async purgeTombstones(olderThanDays) {
       const before = Date.now() - olderThanDays * dayMs;
       return listCollections(directory).reduce((purged, collection) => purged + withFile(collection, (db) => purge(db, before)), 0);

@@ -13,8 +13,8 @@ const payloadColumns = 'sku, name, category, brand, merchant_id, price_minor, cu
 export interface OpenCollection {
   readonly model: VectorModel;
   readonly copy: CollectionCopy;
-  /** False once CURRENT names another file, or another file stands at this one's path. */
-  isLive(): boolean;
+  /** False once another file stands at this one's path, and of the live one once CURRENT names another. */
+  isCurrent(): boolean;
   /** Takes over what was committed since the last call. */
   catchUp(): void;
   get(sku: string): VectorRecord | undefined;
@@ -30,26 +30,29 @@ export function openLiveCollection(directory: string): OpenCollection | undefine
     const name = readCurrent(directory);
     if (name === undefined) return undefined;
     try {
-      return openCollection(directory, name);
+      return openCollection(directory, name, () => readCurrent(directory) === name);
     } catch (error) {
       if (attempt === 5 || readCurrent(directory) === name) throw error;
     }
   }
 }
 
-function openCollection(directory: string, name: string): OpenCollection {
-  const inode = inodeOf(collectionPath(directory, name));
+/** Whether it is live or not. Throws VectorsUnavailableError where the file is not there or cannot be read. */
+export const openNamedCollection = (directory: string, name: string): OpenCollection => openCollection(directory, name, () => true);
+
+function openCollection(directory: string, name: string, isWanted: () => boolean): OpenCollection {
+  const path = collectionPath(directory, name);
+  const inode = inodeOf(path);
   const db = openCollectionFile(directory, name, { readOnly: true });
   try {
-    return readFrom(db, { directory, name, inode });
+    return readFrom(db, () => isWanted() && inodeOf(path) === inode);
   } catch (error) {
     db.close();
     throw error;
   }
 }
 
-function readFrom(db: DatabaseSync, { directory, name, inode }: { directory: string; name: string; inode: number | undefined }): OpenCollection {
-  const path = collectionPath(directory, name);
+function readFrom(db: DatabaseSync, isCurrent: () => boolean): OpenCollection {
   const model = readModel(db);
   const source = createCopySource(db, model.dimensions);
   const selectOne = db.prepare(`SELECT version, text_hash, vector, ${payloadColumns} FROM records WHERE sku = ? AND deleted = 0`);
@@ -60,7 +63,7 @@ function readFrom(db: DatabaseSync, { directory, name, inode }: { directory: str
     get copy() {
       return source.copy();
     },
-    isLive: () => readCurrent(directory) === name && inodeOf(path) === inode,
+    isCurrent,
     catchUp: () => inSnapshot(db, () => source.catchUp()),
     get(sku) {
       const row = selectOne.get(sku);

@@ -12,8 +12,11 @@ export interface EmbeddedVectorReaderOptions {
  * Exact nearest neighbours from an in-memory copy in a thread of its own, which takes over every commit of any process before it answers.
  * Without a live collection `model` is undefined and the rest rejects with VectorsUnavailableError; it works as soon as there is one.
  */
-export async function openEmbeddedVectorReader({ directory, queryTimeoutMs = 2_000 }: EmbeddedVectorReaderOptions): Promise<VectorReader> {
-  const thread = createThread({ url: workerUrl(import.meta.url), workerData: { directory }, timeoutMs: queryTimeoutMs });
+export const openEmbeddedVectorReader = async (options: EmbeddedVectorReaderOptions): Promise<VectorReader> => openEmbeddedReader(options);
+
+/** Of the live collection, or always of the given one. */
+export function openEmbeddedReader({ directory, queryTimeoutMs = 2_000, collection }: EmbeddedVectorReaderOptions & { readonly collection?: string }): VectorReader {
+  const thread = createThread({ url: workerUrl(import.meta.url), workerData: { directory, collection }, timeoutMs: queryTimeoutMs });
   // The first load happens now instead of in the first request. What is wrong with the files, that request will say.
   thread.ask('warm', {}).catch(() => undefined);
   return {

@@ -1,15 +1,17 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { InvalidVectorError, VectorsUnavailableError } from '../errors.ts';
-import { openLiveCollection, type OpenCollection } from './collection.ts';
+import { openLiveCollection, openNamedCollection, type OpenCollection } from './collection.ts';
 import { toWire, type Answer, type Request } from './protocol.ts';
 
 // The reader's thread: node:sqlite and the search block, so they must not run where requests are served.
 const directory = String(workerData.directory);
+/** Undefined: the live one. */
+const collection = typeof workerData.collection === 'string' ? workerData.collection : undefined;
 let open: OpenCollection | undefined;
 
 function live(): OpenCollection | undefined {
-  if (open !== undefined && !open.isLive()) forget();
-  open ??= openLiveCollection(directory);
+  if (open !== undefined && !open.isCurrent()) forget();
+  open ??= collection === undefined ? openLiveCollection(directory) : openNamedCollection(directory, collection);
   return open;
 }
 
@@ -19,9 +21,9 @@ function forget(): void {
 }
 
 function required(): OpenCollection {
-  const collection = live();
-  if (collection === undefined) throw new VectorsUnavailableError('there is no live vector collection yet');
-  return collection;
+  const current = live();
+  if (current === undefined) throw new VectorsUnavailableError('there is no live vector collection yet');
+  return current;
 }
 
 function perform(request: Request): unknown {

@@ -3,6 +3,8 @@ import { VectorsUnavailableError } from '../errors.ts';
 import type { VectorAdmin, VectorModel } from '../ports.ts';
 import { asking, connectQdrant, statusOf, type QdrantOptions } from './client.ts';
 import { modelPointId, modelPointSchema, payloadIndexes, toModel, vectorName } from './points.ts';
+import { createQdrantReader } from './reader.ts';
+import { readVersions } from './versions.ts';
 import { createQdrantWriter } from './writer.ts';
 
 const dayMs = 86_400_000;
@@ -43,6 +45,11 @@ export async function openQdrantVectorAdmin(options: QdrantOptions): Promise<Vec
       }
     },
     count: async (collection) => (await asking(() => client.count(collection, { filter: { must: [{ has_vector: vectorName }] }, exact: true }))).count,
+    readVersions: (collection, ranges, signal) => readVersions(client, { collection, ranges, signal }),
+    async openReader(collection) {
+      await modelOf(collection);
+      return createQdrantReader(connectQdrant(options, 2_000), collection);
+    },
     async purgeTombstones(olderThanDays) {
       const filter = { must: [{ key: 'deleted', match: { value: true } }, { key: 'deleted_at', range: { lte: Date.now() - olderThanDays * dayMs } }] };
       let purged = 0;

@@ -1,4 +1,4 @@
-import type { Schemas } from '@qdrant/js-client-rest';
+import type { QdrantClient, Schemas } from '@qdrant/js-client-rest';
 import { checkLimit, checkVector } from '../check-vector.ts';
 import { VectorsUnavailableError } from '../errors.ts';
 import { byScoreThenSku } from '../top.ts';
@@ -7,13 +7,14 @@ import { asking, connectQdrant, statusOf, type QdrantOptions } from './client.ts
 import { modelPointId, modelPointSchema, pointId, productPointSchema, toModel, toPayload, vectorName, vectorOf } from './points.ts';
 
 /** Approximate nearest neighbours (HNSW) in the collection that the alias names. */
-export async function openQdrantVectorReader(options: QdrantOptions): Promise<VectorReader> {
-  const client = connectQdrant(options, 2_000);
-  const { alias } = options;
+export const openQdrantVectorReader = async (options: QdrantOptions): Promise<VectorReader> => createQdrantReader(connectQdrant(options, 2_000), options.alias);
+
+/** `name`: a collection, or an alias of one. */
+export function createQdrantReader(client: QdrantClient, name: string): VectorReader {
   let known: VectorModel | undefined;
 
   const readModelPoint = async (fields: boolean | string[]): Promise<Schemas['Record'] | undefined> => {
-    const [point] = await client.retrieve(alias, { ids: [modelPointId], with_payload: fields, with_vector: false });
+    const [point] = await client.retrieve(name, { ids: [modelPointId], with_payload: fields, with_vector: false });
     return point;
   };
 
@@ -35,7 +36,7 @@ export async function openQdrantVectorReader(options: QdrantOptions): Promise<Ve
     exact: false,
     model,
     async get(sku) {
-      const [point] = await asking(() => client.retrieve(alias, { ids: [pointId(sku)], with_payload: true, with_vector: [vectorName] }));
+      const [point] = await asking(() => client.retrieve(name, { ids: [pointId(sku)], with_payload: true, with_vector: [vectorName] }));
       const product = productPointSchema.safeParse(point?.payload);
       if (!product.success) return undefined;
       const vector = vectorOf(point?.vector);
@@ -47,7 +48,7 @@ export async function openQdrantVectorReader(options: QdrantOptions): Promise<Ve
       const { dimensions } = known ?? (await model()) ?? { dimensions: vector.length };
       checkVector(vector, { dimensions, what: 'the vector to search by' });
       const { points } = await asking(() =>
-        client.query(alias, { query: [...vector], using: vectorName, filter: toFilter(query), limit: query.limit, with_payload: true, with_vector: false }),
+        client.query(name, { query: [...vector], using: vectorName, filter: toFilter(query), limit: query.limit, with_payload: true, with_vector: false }),
       );
       return points
         .map(({ payload, score }) => {

@@ -44,3 +44,10 @@ export function randomRecords(count: number): VectorRecord[] {
     return record(`sku-${at}`, 1, values, { category: `category ${at % 7}`, brand: at % 3 === 0 ? null : `brand ${at % 40}` });
   });
 }
+
+/** Everything that the iteration gives. */
+export async function toList<T>(items: AsyncIterable<T>): Promise<T[]> {
+  const list: T[] = [];
+  for await (const item of items) list.push(item);
+  return list;
+}

@@ -1,0 +1,34 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Logger } from '@millrace/service';
+import type { Reconciler, Verification } from './reconcile.ts';
+
+export interface ReconcileRegularlyDeps {
+  readonly reconciler: Reconciler;
+  /** The last verification of any instance. */
+  readonly last: () => Promise<Verification | undefined>;
+  /** 0 = never. */
+  readonly everyMs: number;
+  readonly logger: Pick<Logger, 'warn'>;
+}
+
+/** Compares and mends every `everyMs`, one instance for all. Returns the function that stops it and waits for what is in hand. */
+export function reconcileRegularly({ reconciler, last, everyMs, logger }: ReconcileRegularlyDeps): () => Promise<void> {
+  const stopping = new AbortController();
+  const isFresh = (verification: Verification | undefined): boolean => verification !== undefined && Date.now() - Date.parse(verification.finishedAt) < everyMs / 2;
+  const loop = async (): Promise<void> => {
+    while (!stopping.signal.aborted) {
+      await delay(everyMs, undefined, { signal: stopping.signal }).catch(() => undefined);
+      if (stopping.signal.aborted) return;
+      try {
+        if (!isFresh(await last())) await reconciler.run({ repair: true });
+      } catch (err) {
+        logger.warn({ err }, 'the store could not be compared with the catalogue, it will be tried again');
+      }
+    }
+  };
+  const running = everyMs > 0 ? loop() : undefined;
+  return async () => {
+    stopping.abort();
+    await running;
+  };
+}
