@@ -57,7 +57,7 @@ export const understand = (db: Database, reading: Reading, { vocabulary, without
     if (term.alternatives.some(({ words }) => isKnown(db, phraseExpression(words)))) return term;
     const meant = without.has('typing_repair') || term.accented !== undefined ? undefined : repaired(db, term);
     if (meant !== undefined) return meant;
-    if (isKnown(db, phraseExpression(term.words))) return term;
-    const words = without.has('corrections') ? [] : corrections(db, vocabulary, term.typed);
+    if (without.has('corrections') || allowedEdits(term.typed) === 0 || isKnown(db, phraseExpression(term.words))) return term;
+    const words = corrections(db, vocabulary, term.typed);
     return words.length === 0 ? term : { ...term, words, how: 'corrected' };
   });
