@@ -8,8 +8,8 @@ import { closeRedis, connectRedis } from '@millrace/redis-kit';
 import { openElasticsearchSearchAdmin, openEmbeddedSearchAdmin } from '@millrace/search';
 import type { SearchAdmin } from '@millrace/search';
 import { openIdentitySigner } from '@millrace/service';
+import { indexProducts } from '../../apps/es-sync-worker/src/index-products.ts';
 import { createIndexes } from '../../apps/es-sync-worker/src/indexes.ts';
-import { resync } from '../../apps/es-sync-worker/src/resync.ts';
 import type { CompletedSweep } from '../../apps/es-sync-worker/src/sweep.repository.ts';
 import { sweep } from '../../apps/es-sync-worker/src/sweep.ts';
 import { createSyncTracker } from '../../apps/es-sync-worker/src/sync-tracker.ts';
@@ -44,13 +44,14 @@ async function measure(stack: Stack, keyFile: string): Promise<BenchRow[]> {
   const readExport = createExportReader({ baseUrl: stack.app('catalog-api').internalUrl, signer: await openIdentitySigner(keyFile), service: 'es-sync-worker' });
   const rows: BenchRow[] = [];
   for (const { name, admin, allMs, cleanUp } of await openEngines()) {
-    const indexes = createIndexes(admin);
+    const index = await admin.createIndex();
+    await admin.swapTo(index);
+    const indexes = createIndexes({ admin, building: () => undefined, logger: silent });
     const scope = createSyncTracker(redis);
     const own = (index: string): string => `bench-${name}-${index}`;
     const tracker = { ...scope, markSynced: (index: string, items: Parameters<typeof scope.markSynced>[1]) => scope.markSynced(own(index), items), unsynced: <T extends { sku: string; version: number }>(index: string, items: readonly T[]) => scope.unsynced(own(index), items) };
-    await resync({ readExport, admin, indexes, tracker, logger: silent, forgetSweepsOf: async () => undefined });
-    const target = await indexes.live();
-    if (!target) throw new Error('no live index');
+    const target = await indexes.withOne(index, async (open) => open);
+    await readExport({ batchSize: 5_000 }, async (changes) => void (await indexProducts({ tracker }, target, changes)));
     let last: CompletedSweep | undefined;
     const run = () => sweep({ readExport, tracker, bus: nobody, logger: silent, overlapMs: 0, findLastSweep: async () => last, recordSweep: async (done) => void (last = done) }, target);
     await run();

@@ -1,38 +1,28 @@
 import { createTfIdfEmbedder, parseModel } from '@millrace/embedding';
+import { createTargets } from '@millrace/projection';
+import type { Targets } from '@millrace/projection';
+import type { Logger } from '@millrace/service';
 import type { VectorAdmin } from '@millrace/vectors';
 import type { Target } from './embed-products.ts';
 
-export interface Collections {
-  /** The collections that a live change goes into: the live one, and the one being built by this instance. Follows swaps of other instances. */
-  targets(): Promise<readonly Target[]>;
-  open(collection: string): Promise<Target>;
-  /** From now on live changes go into this collection too; undefined: no more. */
-  building(target: Target | undefined): void;
-  close(): Promise<void>;
+/** The collections that are written now, each with its own model: the live one, and the one that is being built. */
+export type Collections = Targets<Target>;
+
+export interface CollectionsDeps {
+  readonly admin: Pick<VectorAdmin, 'liveCollection' | 'modelOf' | 'openWriter'>;
+  /** Name of the collection that is being built, by whatever instance. */
+  readonly building: () => string | undefined;
+  readonly logger: Pick<Logger, 'warn'>;
 }
 
-/** Opens writers once and gives them back while their collection is live. */
-export function createCollections(admin: VectorAdmin): Collections {
-  let live: Target | undefined;
-  let inBuild: Target | undefined;
-  const open = async (collection: string): Promise<Target> => {
-    const model = await admin.modelOf(collection);
-    return { collection, writer: await admin.openWriter(collection), embed: createTfIdfEmbedder(parseModel(model.document)) };
-  };
-  return {
-    open,
-    targets: async () => {
-      const name = await admin.liveCollection();
-      if (name !== undefined && name !== live?.collection) {
-        const previous = live;
-        live = inBuild?.collection === name ? inBuild : await open(name);
-        await previous?.writer.close();
-      }
-      return [live, inBuild].filter((target, index, all) => target !== undefined && all.indexOf(target) === index).filter((target) => target !== undefined);
+export const createCollections = ({ admin, building, logger }: CollectionsDeps): Collections =>
+  createTargets({
+    live: () => admin.liveCollection(),
+    building,
+    open: async (collection) => {
+      const model = await admin.modelOf(collection);
+      return { collection, writer: await admin.openWriter(collection), embed: createTfIdfEmbedder(parseModel(model.document)) };
     },
-    building: (target) => void (inBuild = target),
-    close: async () => {
-      for (const target of new Set([live, inBuild])) await target?.writer.close();
-    },
-  };
-}
+    close: ({ writer }) => writer.close(),
+    logger,
+  });

@@ -1,4 +1,4 @@
-import { checkVectorStore, embeddedVariables, productStreamVariables, reconcileVariables, redisVariables, serviceVariables, vectorVariables } from '@millrace/service';
+import { checkVectorStore, embeddedVariables, productStreamVariables, rebuildVariables, reconcileVariables, redisVariables, serviceVariables, vectorVariables } from '@millrace/service';
 import { z } from 'zod';
 
 export const configSchema = z
@@ -7,6 +7,7 @@ export const configSchema = z
     ...redisVariables,
     ...productStreamVariables,
     ...reconcileVariables,
+    ...rebuildVariables,
     ...embeddedVariables,
     ...vectorVariables,
     EMBEDDING_WORKER_DATABASE_URL: z.url().describe('Postgres, as the role of this service'),

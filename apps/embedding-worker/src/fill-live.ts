@@ -1,44 +1,37 @@
 import type { ReadExport } from '@millrace/projection';
 import type { VectorAdmin } from '@millrace/vectors';
-import type { Logger } from '@millrace/service';
 import { announce } from './announce.ts';
 import type { EventPublisher } from '@millrace/bus';
 import type { Collections } from './collections.ts';
 import { embedProducts } from './embed-products.ts';
 
 export interface FillLiveDeps {
-  readonly admin: Pick<VectorAdmin, 'liveCollection' | 'ping'>;
-  readonly logger: Pick<Logger, 'warn'>;
-  readonly collections: Collections;
+  readonly admin: Pick<VectorAdmin, 'liveCollection' | 'ping' | 'count'>;
+  readonly collections: Pick<Collections, 'withLive'>;
   readonly readExport: ReadExport;
   readonly bus: EventPublisher;
-  /** Builds the first collection; undefined where another instance is at it. */
-  readonly build: () => Promise<unknown>;
+  /** Looks for a rebuild that is due and works on it, unless another instance does. */
+  readonly rebuild: () => Promise<void>;
 }
 
 const BATCH = 500;
 
 /**
- * The bootstrap of a new or empty projection (I5): builds the first collection, or, where there is one, brings in what it lacks. Versions make
- * the overlap with the stream harmless. Undefined: not yet, another instance is building.
+ * The bootstrap of a new or empty projection (I5): has the first collection built, or, where there is one, brings in what it lacks. Versions make
+ * the overlap with the stream harmless. Undefined: not yet, there is no collection that can be opened.
  */
-export async function fillLive({ admin, collections, readExport, bus, logger, build }: FillLiveDeps, signal: AbortSignal): Promise<true | undefined> {
-  if (!(await canOpenLive({ admin, collections, logger }))) return (await build()) === undefined ? undefined : true;
+export async function fillLive({ admin, collections, readExport, bus, rebuild }: FillLiveDeps, signal: AbortSignal): Promise<true | undefined> {
+  const canOpen = async (): Promise<boolean> => {
+    const name = await admin.liveCollection();
+    return name !== undefined && admin.count(name).then(() => true, () => false);
+  };
+  await admin.ping();
+  if (!(await canOpen())) {
+    await rebuild();
+    return (await canOpen()) ? true : undefined;
+  }
   await readExport({ batchSize: BATCH, signal }, async (changes) => {
-    for (const target of await collections.targets()) await announce(bus, (await embedProducts(target, changes)).filter((item) => !item.again));
+    await collections.withLive(async (target) => announce(bus, (await embedProducts(target, changes)).filter((item) => !item.again)));
   });
   return true;
-}
-
-/** False: there is none, or it cannot be opened (missing, damaged) although the store is there. Then a new one is built. */
-async function canOpenLive({ admin, collections, logger }: Pick<FillLiveDeps, 'admin' | 'collections' | 'logger'>): Promise<boolean> {
-  await admin.ping();
-  const name = await admin.liveCollection();
-  if (name === undefined) return false;
-  try {
-    return (await collections.targets()).length > 0;
-  } catch (err) {
-    logger.warn({ err, collection: name }, 'the live collection cannot be opened: building another one');
-    return false;
-  }
 }

@@ -3,8 +3,10 @@ import { sql } from 'kysely';
 
 export interface Fit { readonly collection: string; readonly modelId: string; readonly fittedOn: number; readonly startedAt: string }
 
-export async function recordFit(db: EmbeddingDb, fit: Fit): Promise<void> {
-  await db.insertInto('embedding.fits').values({ collection: fit.collection, model_id: fit.modelId, fitted_on: fit.fittedOn, started_at: fit.startedAt }).execute();
+/** Once for each swap: the same collection twice in a row is one fit. */
+export async function recordFit(db: EmbeddingDb, { collection, modelId, fittedOn, startedAt }: Fit): Promise<void> {
+  await sql`insert into embedding.fits (collection, model_id, fitted_on, started_at) select ${collection}, ${modelId}, ${fittedOn}, ${startedAt}::timestamptz
+    where ${collection} is distinct from (select collection from embedding.fits order by id desc limit 1)`.execute(db);
 }
 
 /** Milliseconds since the last fit of any instance ended, by the database's clock; Infinity before the first one. */

@@ -1,19 +1,15 @@
 import { withMetrics, withTracing } from '@millrace/bus';
-import { indexUpdates, productUpdates } from '@millrace/contracts';
-import { parseModel } from '@millrace/embedding';
+import { productUpdates } from '@millrace/contracts';
 import { authenticate, problemDetails } from '@millrace/http';
-import { createBacklogCheck, createExportReader, createVerification, createVersionSource, runAsLeader, startFreshnessReporter } from '@millrace/projection';
+import { createBacklogCheck, createExportReader, createVerification, createVersionSource, rebuildRoutes, runAsLeader, startFreshnessReporter } from '@millrace/projection';
 import { closeRedis, connectRedis, keysFor } from '@millrace/redis-kit';
 import { openIdentitySigner, openIdentityVerifier, runService, untilDone } from '@millrace/service';
-import { createCollections } from './collections.ts';
 import { configSchema } from './config.ts';
 import { fillLive } from './fill-live.ts';
-import { fitModel } from './fit-model.ts';
-import { startFitWatch } from './fit-watch.ts';
-import { msSinceLastFit, recordFit } from './fit.repository.ts';
 import { followProducts } from './follow-products.ts';
 import { openBus } from './open-bus.ts';
 import { openDatabase } from './open-database.ts';
+import { openRebuilds } from './open-rebuilds.ts';
 import { openVectors } from './open-vectors.ts';
 import { reconciledCollection } from './reconciled-collection.ts';
 import { traceRoutes } from './trace.routes.ts';
@@ -33,31 +29,27 @@ void runService({
     const admin = await openVectors(config);
     onClose(() => admin.close());
     health.addCheck('vectors', () => admin.ping());
-    const collections = createCollections(admin);
-    onClose(() => collections.close());
     const bus = openBus(config, logger, metrics);
     onClose(() => bus.close());
 
     const directUrl = config.DATABASE_DIRECT_URL ?? config.EMBEDDING_WORKER_DATABASE_URL;
     const catalogue = { baseUrl: config.CATALOG_API_INTERNAL_URL, signer: await openIdentitySigner(config.INTERNAL_KEY_FILE), service: 'embedding-worker' };
     const readExport = createExportReader(catalogue);
-    const fit = (): Promise<unknown> =>
-      runAsLeader({ directUrl, lock: 'millrace:embedding:fit' }, async (lost) => {
-        const done = await fitModel({ readExport, admin, collections, dimensions: config.VECTOR_DIMENSION, minProducts: config.MODEL_FIT_MIN_PRODUCTS, record: (made) => recordFit(db, made) }, AbortSignal.any([stopping.signal, lost]));
-        await bus.publish(indexUpdates, [{ type: 'swapped', store: 'vectors', index: done.collection, all: true }]);
-        logger.info({ collection: done.collection, model: done.modelId, fittedOn: done.fittedOn, products: done.rows }, 'model fitted');
-        return done;
-      });
-    const retry = { signal: stopping.signal, onFailure: (err: unknown) => logger.warn({ err }, 'the first fill failed, it will be tried again') };
-    const bootstrap = (): Promise<unknown> => untilDone(() => fillLive({ admin, collections, readExport, bus, logger, build: fit }, stopping.signal), retry);
     const redis = connectRedis(config.REDIS_URL, { role: 'background', name: 'embedding-worker' });
     onClose(() => closeRedis(redis));
+    const source = createVersionSource(catalogue);
     const lag = () => bus.lag(productUpdates, GROUP);
+    const lead = (lock: string) => <T>(work: (lost: AbortSignal) => Promise<T>) => runAsLeader({ directUrl, lock: `millrace:embedding:${lock}` }, work);
+    const { rebuilds, collections, lane, health: liveHealth } = openRebuilds({ config, admin, bus, db, lag, logger, metrics, readExport, source, asLeader: lead('fit') });
+    onClose(() => collections.close());
+    onClose(() => rebuilds.close());
+    const retry = { signal: stopping.signal, onFailure: (err: unknown) => logger.warn({ err }, 'the first fill failed, it will be tried again') };
+    const bootstrap = (): Promise<unknown> => untilDone(() => fillLive({ admin, collections, readExport, bus, rebuild: rebuilds.look }, stopping.signal), retry);
     const verification = createVerification({
-      store: 'vectors', db, schema: 'embedding', source: createVersionSource(catalogue), target: reconciledCollection({ admin, collections, bus }), lag, config,
-      asLeader: (work) => runAsLeader({ directUrl, lock: 'millrace:embedding:verify' }, work), metrics, logger, signal: stopping.signal,
+      store: 'vectors', db, schema: 'embedding', source, target: reconciledCollection({ admin, collections, bus }), lag, config,
+      asLeader: lead('verify'), metrics, logger, signal: stopping.signal,
     });
-    internal.use(authenticate(await openIdentityVerifier(config.INTERNAL_JWKS_FILE, 'embedding-worker'), ['gateway']), verification.routes, traceRoutes({ admin, collections }), problemDetails(logger));
+    internal.use(authenticate(await openIdentityVerifier(config.INTERNAL_JWKS_FILE, 'embedding-worker'), ['gateway']), verification.routes, rebuildRoutes('vectors', rebuilds), traceRoutes({ admin, collections }), problemDetails(logger));
     onClose(() => stopping.abort());
     await bootstrap();
 
@@ -65,22 +57,8 @@ void runService({
     health.addCheck('backlog', backlog.check);
     const freshness = startFreshnessReporter({ redis, keys: keysFor(config.REDIS_URL), store: 'vectors', lag, metrics, logger });
     onClose(() => freshness.stop());
-    const handle = withTracing(LABELS)(withMetrics({ registry: metrics, ...LABELS })(followProducts({ collections, bus, onVisible: (timestamps) => [freshness.visible(timestamps), backlog.progressed()] })));
+    const handle = withTracing(LABELS)(withMetrics({ registry: metrics, ...LABELS })(followProducts({ collections, lane, health: liveHealth, bus, onVisible: (timestamps) => [freshness.visible(timestamps), backlog.progressed()] })));
     await bus.subscribe(productUpdates, { group: GROUP, onHeartbeat: (timestamp) => freshness.visible([timestamp]), onGroupCreated: async () => void (await bootstrap()) }, handle);
-    const liveModel = async () => {
-      const live = await admin.liveCollection();
-      return live === undefined ? undefined : parseModel((await admin.modelOf(live)).document);
-    };
-    const stopWatch = startFitWatch({
-      everyMs: config.MODEL_CHECK_INTERVAL_MS, policy: { minProducts: config.MODEL_FIT_MIN_PRODUCTS, minIntervalMs: config.MODEL_FIT_INTERVAL_MS }, logger, lag, fit,
-      count: async () => {
-        const live = await admin.liveCollection();
-        return live === undefined ? undefined : admin.count(live);
-      },
-      model: liveModel, dimensions: config.VECTOR_DIMENSION,
-      msSinceLastFit: () => msSinceLastFit(db),
-    });
-    onClose(stopWatch);
     onClose(verification.start());
     const purging = setInterval(() => void admin.purgeTombstones(TOMBSTONE_DAYS).catch((err: unknown) => logger.warn({ err }, 'old tombstones could not be purged')), PURGE_EVERY_MS);
     onClose(() => clearInterval(purging));

@@ -7,7 +7,7 @@ import { embedProducts } from './embed-products.ts';
 
 export interface ReconciledCollectionDeps {
   readonly admin: Pick<VectorAdmin, 'liveCollection' | 'readVersions'>;
-  readonly collections: Pick<Collections, 'targets'>;
+  readonly collections: Pick<Collections, 'withOne'>;
   readonly bus: EventPublisher;
 }
 
@@ -15,13 +15,11 @@ export interface ReconciledCollectionDeps {
 export const reconciledCollection =
   ({ admin, collections, bus }: ReconciledCollectionDeps) =>
   async (): Promise<ReconciledTarget | undefined> => {
-    const name = await admin.liveCollection();
-    const target = (await collections.targets()).find(({ collection }) => collection === name);
-    if (!target) return undefined;
-    const { collection } = target;
+    const collection = await admin.liveCollection();
+    if (collection === undefined) return undefined;
     return {
       name: collection,
-      store: { readVersions: (ranges, signal) => admin.readVersions(collection, ranges, signal), versionsOf: (skus) => target.writer.describe(skus) },
-      repair: async (changes) => announce(bus, (await embedProducts(target, changes)).filter((item) => !item.again)),
+      store: { readVersions: (ranges, signal) => admin.readVersions(collection, ranges, signal), versionsOf: (skus) => collections.withOne(collection, ({ writer }) => writer.describe(skus)) },
+      repair: async (changes) => announce(bus, (await collections.withOne(collection, (target) => embedProducts(target, changes))).filter((item) => !item.again)),
     };
   };

@@ -8,7 +8,7 @@ import type { Collections } from './collections.ts';
 
 export interface TraceRoutesDeps {
   readonly admin: Pick<VectorAdmin, 'liveCollection' | 'modelOf' | 'openReader'>;
-  readonly collections: Pick<Collections, 'targets'>;
+  readonly collections: Pick<Collections, 'withOne'>;
 }
 
 const params = z.object({ sku: skuSchema });
@@ -27,13 +27,12 @@ export function traceRoutes({ admin, collections }: TraceRoutesDeps): Router {
   const router = Router();
   router.get('/trace/:sku', requireScope('ops'), async (req, res) => {
     const { sku } = parsePart(params, req.params, 'path');
-    const name = await admin.liveCollection();
-    const target = (await collections.targets()).find(({ collection }) => collection === name);
-    if (!target) return void res.json({ collection: null, model: null, version: null, deleted: false, has_vector: false, embedded_at: null } satisfies VectorsTrace);
-    const [model, described, record] = await Promise.all([admin.modelOf(target.collection), target.writer.describe([sku]), recordOf(admin, target.collection, sku)]);
+    const collection = await admin.liveCollection();
+    if (collection === undefined) return void res.json({ collection: null, model: null, version: null, deleted: false, has_vector: false, embedded_at: null } satisfies VectorsTrace);
+    const [model, described, record] = await Promise.all([admin.modelOf(collection), collections.withOne(collection, ({ writer }) => writer.describe([sku])), recordOf(admin, collection, sku)]);
     const held = described.get(sku);
     return void res.json({
-      collection: target.collection, model: model.id, version: held?.version ?? null, deleted: held?.deleted ?? false,
+      collection, model: model.id, version: held?.version ?? null, deleted: held?.deleted ?? false,
       has_vector: record?.vector !== undefined, embedded_at: record?.embeddedAt ?? null,
     } satisfies VectorsTrace);
   });

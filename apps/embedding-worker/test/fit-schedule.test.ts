@@ -2,12 +2,10 @@ import { describe, expect, it } from '@jest/globals';
 import { isFitDue } from '../src/fit-schedule.ts';
 
 const policy = { minProducts: 500, minIntervalMs: 60_000 };
-const calm = { wrongDimensions: false, count: 600, previousCount: 600, fittedOn: 0, lag: 0, msSinceLastFit: Infinity };
+const calm = { count: 600, previousCount: 600, fittedOn: 0, lag: 0, msSinceLastFit: Infinity };
 
 describe('isFitDue', () => {
   it.each([
-    { name: 'builds the first collection', situation: { ...calm, count: undefined }, due: true },
-    { name: 'rebuilds for other dimensions at once', situation: { ...calm, count: 3, wrongDimensions: true }, due: true },
     { name: 'waits below 500 products', situation: { ...calm, count: 499, previousCount: 499 }, due: false },
     { name: 'fits at 500 products', situation: { ...calm, count: 500, previousCount: 500 }, due: true },
     { name: 'waits until the catalogue has doubled', situation: { ...calm, count: 1_199, previousCount: 1_199, fittedOn: 600 }, due: false },

@@ -1,37 +1,18 @@
+import { createTargets } from '@millrace/projection';
+import type { Targets } from '@millrace/projection';
 import type { SearchAdmin } from '@millrace/search';
+import type { Logger } from '@millrace/service';
 import type { Target } from './index-products.ts';
 
-export interface Indexes {
-  /** The indexes that a live change goes into: the live one, and the one being built by this instance. Follows swaps of other instances. */
-  targets(): Promise<readonly Target[]>;
-  /** The live one; undefined before the first resync. */
-  live(): Promise<Target | undefined>;
-  open(index: string): Promise<Target>;
-  /** From now on live changes go into this index too; undefined: no more. */
-  building(target: Target | undefined): void;
-  close(): Promise<void>;
+/** The physical indexes that are written now: the live one, and the one that is being built. */
+export type Indexes = Targets<Target>;
+
+export interface IndexesDeps {
+  readonly admin: Pick<SearchAdmin, 'liveIndex' | 'openWriter'>;
+  /** Name of the index that is being built, by whatever instance. */
+  readonly building: () => string | undefined;
+  readonly logger: Pick<Logger, 'warn'>;
 }
 
-/** Opens writers once and gives them back while their index is live. */
-export function createIndexes(admin: SearchAdmin): Indexes {
-  let current: Target | undefined;
-  let inBuild: Target | undefined;
-  const open = async (index: string): Promise<Target> => ({ index, writer: await admin.openWriter(index) });
-  const live = async (): Promise<Target | undefined> => {
-    const name = await admin.liveIndex();
-    if (name === undefined || name === current?.index) return current;
-    const previous = current;
-    current = inBuild?.index === name ? inBuild : await open(name);
-    await previous?.writer.close();
-    return current;
-  };
-  return {
-    live,
-    open,
-    targets: async () => [...new Set([await live(), inBuild])].filter((target) => target !== undefined),
-    building: (target) => void (inBuild = target),
-    close: async () => {
-      for (const target of new Set([current, inBuild])) await target?.writer.close();
-    },
-  };
-}
+export const createIndexes = ({ admin, building, logger }: IndexesDeps): Indexes =>
+  createTargets({ live: () => admin.liveIndex(), building, open: async (index) => ({ index, writer: await admin.openWriter(index) }), close: ({ writer }) => writer.close(), logger });

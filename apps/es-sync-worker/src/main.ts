@@ -1,7 +1,7 @@
 import { withMetrics, withTracing } from '@millrace/bus';
-import { indexUpdates, productUpdates } from '@millrace/contracts';
+import { productUpdates } from '@millrace/contracts';
 import { authenticate, createHttpApp, problemDetails, startHttpServer } from '@millrace/http';
-import { createBacklogCheck, createExportReader, createVerification, createVersionSource, runAsLeader, startFreshnessReporter } from '@millrace/projection';
+import { createBacklogCheck, createExportReader, createVerification, createVersionSource, rebuildRoutes, runAsLeader, startFreshnessReporter } from '@millrace/projection';
 import { closeRedis, connectRedis, keysFor } from '@millrace/redis-kit';
 import type { RedisRole } from '@millrace/redis-kit';
 import { openIdentitySigner, openIdentityVerifier, runService, untilDone } from '@millrace/service';
@@ -9,16 +9,14 @@ import { adminRoutes } from './admin.routes.ts';
 import { configSchema } from './config.ts';
 import { fillLive } from './fill-live.ts';
 import { followProducts } from './follow-products.ts';
-import { createIndexes } from './indexes.ts';
 import { openBus } from './open-bus.ts';
 import { openDatabase } from './open-database.ts';
+import { openRebuilds } from './open-rebuilds.ts';
 import { openSearch } from './open-search.ts';
 import { reconciledIndex } from './reconciled-index.ts';
-import { createResyncJob } from './resync-job.ts';
-import { resync } from './resync.ts';
 import { startSweepSchedule } from './sweep-schedule.ts';
 import { createSweepRun } from './sweep-run.ts';
-import { findLastSweep, forgetSweeps, forgetSweepsOf } from './sweep.repository.ts';
+import { findLastSweep, forgetSweeps } from './sweep.repository.ts';
 import { createSyncTracker } from './sync-tracker.ts';
 import { traceRoutes } from './trace.routes.ts';
 
@@ -39,8 +37,6 @@ void runService({
     const admin = await openSearch(config);
     onClose(() => admin.close());
     health.addCheck('search', () => admin.ping());
-    const indexes = createIndexes(admin);
-    onClose(() => indexes.close());
     const bus = openBus(config, logger, metrics);
     onClose(() => bus.close());
     onClose(() => stopping.abort());
@@ -49,26 +45,21 @@ void runService({
     const lead = (lock: string) => <T>(work: (lost: AbortSignal) => Promise<T>) => runAsLeader({ directUrl, lock: `millrace:search:${lock}` }, work);
     const catalogue = { baseUrl: config.CATALOG_API_INTERNAL_URL, signer: await openIdentitySigner(config.INTERNAL_KEY_FILE), service: 'es-sync-worker' };
     const readExport = createExportReader(catalogue);
-    const job = createResyncJob({
-      logger,
-      asLeader: lead('resync'),
-      resync: async (onProgress, lost) => {
-        const done = await resync({ readExport, admin, indexes, tracker, logger, forgetSweepsOf: (index) => forgetSweepsOf(db, index), onProgress }, AbortSignal.any([stopping.signal, lost]));
-        await bus.publish(indexUpdates, [{ type: 'swapped', store: 'search', index: done.index, all: true }]);
-        return done;
-      },
-    });
+    const source = createVersionSource(catalogue);
+    const { rebuilds, indexes, lane, health: liveHealth } = await openRebuilds({ config, admin, tracker, bus, db, logger, metrics, readExport, source, asLeader: lead('resync') });
+    onClose(() => indexes.close());
+    onClose(() => rebuilds.close());
     const retry = { signal: stopping.signal, onFailure: (err: unknown) => logger.warn({ err }, 'the first fill failed, it will be tried again') };
-    const bootstrap = (): Promise<unknown> => untilDone(() => fillLive({ admin, indexes, tracker, readExport, bus, logger, build: job.run }, stopping.signal), retry);
+    const bootstrap = (): Promise<unknown> => untilDone(() => fillLive({ admin, indexes, tracker, readExport, bus, logger, rebuild: rebuilds.look }, stopping.signal), retry);
     // Before the first fill, which may last or fail: a resync is the way out then.
-    const routes = adminRoutes({ admin, tracker, job, findLastSweep: (index) => findLastSweep(db, index), forgetSweeps: () => forgetSweeps(db) });
+    const routes = adminRoutes({ admin, tracker, rebuilds, findLastSweep: (index) => findLastSweep(db, index), forgetSweeps: () => forgetSweeps(db) });
     const lag = () => bus.lag(productUpdates, GROUP);
     const verification = createVerification({
-      store: 'search', db, schema: 'search', source: createVersionSource(catalogue), target: reconciledIndex({ admin, indexes, tracker, bus, logger }), lag, config,
+      store: 'search', db, schema: 'search', source, target: reconciledIndex({ admin, indexes, tracker, bus, logger }), lag, config,
       asLeader: lead('verify'), metrics, logger, signal: stopping.signal,
     });
     const fromGateway = authenticate(await openIdentityVerifier(config.INTERNAL_JWKS_FILE, 'es-sync-worker'), ['gateway']);
-    internal.use(fromGateway, verification.routes, traceRoutes({ admin, tracker }), problemDetails(logger));
+    internal.use(fromGateway, verification.routes, rebuildRoutes('search', rebuilds), traceRoutes({ admin, tracker }), problemDetails(logger));
     const app = createHttpApp({ logger, metrics, handlers: [fromGateway, routes] });
     const server = await startHttpServer(app, { host: config.HOST, port: config.PORT });
     onClose(() => server.close());
@@ -78,7 +69,7 @@ void runService({
     health.addCheck('backlog', backlog.check);
     const freshness = startFreshnessReporter({ redis, keys, store: 'search', lag, metrics, logger });
     onClose(() => freshness.stop());
-    const handle = withTracing(LABELS)(withMetrics({ registry: metrics, ...LABELS })(followProducts({ tracker, indexes, bus, onVisible: (timestamps) => [freshness.visible(timestamps), backlog.progressed()] })));
+    const handle = withTracing(LABELS)(withMetrics({ registry: metrics, ...LABELS })(followProducts({ tracker, indexes, lane, health: liveHealth, bus, onVisible: (timestamps) => [freshness.visible(timestamps), backlog.progressed()] })));
     await bus.subscribe(productUpdates, { group: GROUP, onHeartbeat: (timestamp) => freshness.visible([timestamp]), onGroupCreated: async () => void (await bootstrap()) }, handle);
     const schedule = await startSweepSchedule({
       connect, logger, prefix: keys.jobsPrefix, queue: 'search-sweep', everyMs: config.SYNC_SWEEP_INTERVAL_MS,

@@ -8,8 +8,8 @@ import type { Indexes } from './indexes.ts';
 import type { SyncTracker } from './sync-tracker.ts';
 
 export interface ReconciledIndexDeps {
-  readonly admin: Pick<SearchAdmin, 'readVersions' | 'versionsOf'>;
-  readonly indexes: Pick<Indexes, 'live'>;
+  readonly admin: Pick<SearchAdmin, 'liveIndex' | 'readVersions' | 'versionsOf'>;
+  readonly indexes: Pick<Indexes, 'withOne'>;
   readonly tracker: SyncTracker;
   readonly bus: EventPublisher;
   readonly logger: Pick<Logger, 'warn'>;
@@ -19,14 +19,13 @@ export interface ReconciledIndexDeps {
 export const reconciledIndex =
   ({ admin, indexes, tracker, bus, logger }: ReconciledIndexDeps) =>
   async (): Promise<ReconciledTarget | undefined> => {
-    const target = await indexes.live();
-    if (!target) return undefined;
-    const { index } = target;
+    const index = await admin.liveIndex();
+    if (index === undefined) return undefined;
     return {
       name: index,
       store: { readVersions: (ranges, signal) => admin.readVersions(index, ranges, signal), versionsOf: (skus) => admin.versionsOf(index, skus) },
       repair: async (changes) => {
-        const done = await indexProducts({ tracker }, target, changes);
+        const done = await indexes.withOne(index, (target) => indexProducts({ tracker }, target, changes));
         report(done, logger);
         await announce(bus, done.accepted);
       },

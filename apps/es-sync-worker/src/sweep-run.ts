@@ -11,7 +11,7 @@ import type { SyncTracker } from './sync-tracker.ts';
 export interface SweepRunDeps {
   readonly readExport: ReadExport;
   readonly tracker: SyncTracker;
-  readonly indexes: Pick<Indexes, 'live'>;
+  readonly indexes: Pick<Indexes, 'withLive'>;
   readonly admin: Pick<SearchAdmin, 'purgeTombstones'>;
   readonly db: SearchDb;
   readonly bus: EventPublisher;
@@ -28,10 +28,10 @@ export const createSweepRun =
   ({ readExport, tracker, indexes, admin, db, bus, logger, overlapMs, asLeader, signal }: SweepRunDeps) =>
   async (): Promise<void> => {
     await asLeader(async (lost) => {
-      const target = await indexes.live();
-      if (!target) return;
       const ports = { readExport, tracker, bus, logger, overlapMs, findLastSweep: (index: string) => findLastSweep(db, index), recordSweep: (done: Parameters<typeof recordSweep>[1]) => recordSweep(db, done) };
-      const { seen, indexed } = await sweep(ports, target, AbortSignal.any([signal, lost]));
+      const done = await indexes.withLive((target) => sweep(ports, target, AbortSignal.any([signal, lost])));
+      if (!done) return;
+      const { seen, indexed } = done;
       if (indexed > 0) logger.info({ seen, indexed }, 'sweep found what the stream had not brought');
       await admin.purgeTombstones(TOMBSTONE_DAYS);
     });

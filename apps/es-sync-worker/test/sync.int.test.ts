@@ -1,22 +1,25 @@
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { productExample } from '@millrace/contracts';
+import { afterAll, afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { compareSkus, productExample } from '@millrace/contracts';
 import type { Product } from '@millrace/contracts';
 import { createKysely, createPool, migrateSchema } from '@millrace/database';
 import type { EventPublisher } from '@millrace/bus';
-import type { ProjectedChange, ReadExport } from '@millrace/projection';
+import { createLane, createRebuildJournal, createRebuilds, createVersionDigest } from '@millrace/projection';
+import type { ProjectedChange, ReadExport, RebuildJob, Rebuilds, VersionSource } from '@millrace/projection';
 import { closeRedis, connectRedis } from '@millrace/redis-kit';
 import { openEmbeddedSearchAdmin, openEmbeddedSearchReader } from '@millrace/search';
 import type { SearchReader, SearchWriter } from '@millrace/search';
-import { createTestDatabase, testServer, uniqueName } from '@millrace/testing';
+import { createLogger } from '@millrace/service';
+import { createTestDatabase, eventually, testServer, uniqueName } from '@millrace/testing';
+import { sql } from 'kysely';
 import type { SearchSchema } from '../src/database.ts';
 import { DocumentsRefusedError, indexProducts, refuse } from '../src/index-products.ts';
 import { fillLive } from '../src/fill-live.ts';
 import { createIndexes } from '../src/indexes.ts';
 import { migrations } from '../src/migrations/index.ts';
-import { resync } from '../src/resync.ts';
+import { createSearchStore, searchHealth } from '../src/search-store.ts';
 import { findLastSweep, forgetSweeps, forgetSweepsOf, recordSweep } from '../src/sweep.repository.ts';
 import { sweep } from '../src/sweep.ts';
 import { createSyncTracker } from '../src/sync-tracker.ts';
@@ -36,14 +39,27 @@ afterAll(async () => {
 const product = (sku: string, version: number, over: Partial<Product> = {}): ProjectedChange => ({ sku, version, product: { ...productExample, status: 'active', sku, version, name: `Lamp ${sku}`, ...over } });
 
 /** A catalogue in memory, with the export's watermark under the test's control. */
-function catalogue(): { set(change: ProjectedChange, at: string): void; readExport: ReadExport; watermark: string; reads: { since: string | undefined; rows: number }[] } {
+interface Catalogue { set(change: ProjectedChange, at: string): void; readExport: ReadExport; source: VersionSource; watermark: string; reads: { since: string | undefined; rows: number }[] }
+
+function catalogue(): Catalogue {
   const rows = new Map<string, { change: ProjectedChange; at: string }>();
-  const self: ReturnType<typeof catalogue> = {
+  const active = () => [...rows.values()].map(({ change }) => change).filter((change) => change.product).toSorted((a, b) => compareSkus(a.sku, b.sku));
+  const source: VersionSource = {
+    digests: async () => {
+      const digest = createVersionDigest();
+      for (const change of active()) digest.add(change);
+      return { products: digest.products, buckets: [{ from: null, to: null, products: digest.products, digest: digest.hex }] };
+    },
+    versions: async function* () { yield active(); },
+    states: async (skus) => ({ known: new Map(skus.flatMap((sku) => { const change = rows.get(sku)?.change; return change ? [[sku, change] as const] : []; })), lastVersion: Math.max(0, ...[...rows.values()].map(({ change }) => change.version)) }),
+  };
+  const self: Catalogue = {
+    source,
     watermark: '2026-01-01T00:00:00.000000Z', reads: [],
     set: (change, at) => void rows.set(change.sku, { change, at }),
     readExport: async ({ updatedSince, batchSize }, onBatch) => {
       const found = [...rows.values()].filter(({ at }) => updatedSince === undefined || Date.parse(at) >= Date.parse(updatedSince)).map(({ change }) => change);
-      for (let i = 0; i < found.length; i += batchSize) await onBatch(found.slice(i, i + batchSize));
+      for (let i = 0; i < found.length; i += batchSize) await onBatch(found.slice(i, i + batchSize), { after: String(i), watermark: self.watermark });
       self.reads.push({ since: updatedSince, rows: found.length });
       return { watermark: self.watermark, rows: found.length };
     },
@@ -51,24 +67,52 @@ function catalogue(): { set(change: ProjectedChange, at: string): void; readExpo
   return self;
 }
 
-let world: ReturnType<typeof catalogue>;
+let world: Catalogue;
 let admin: ReturnType<typeof openEmbeddedSearchAdmin>;
 let indexes: ReturnType<typeof createIndexes>;
 let directory: string;
+const runners: Rebuilds[] = [];
+afterEach(async () => {
+  for (const runner of runners.splice(0)) await runner.close();
+  await indexes.close();
+});
 beforeEach(async () => {
   await forgetSweeps(db);
+  await sql`truncate search.rebuilds`.execute(db);
   directory = await mkdtemp(join(tmpdir(), 'millrace-sync-'));
   world = catalogue();
   admin = openEmbeddedSearchAdmin({ directory });
-  indexes = createIndexes(admin);
+  indexes = createIndexes({ admin, building: () => runners.at(-1)?.building(), logger });
 });
 
 const refusals: object[] = [];
 const logger = { warn: (fields: object) => void refusals.push(fields) };
 const announced: unknown[] = [];
 const bus: EventPublisher = { publish: async (_topic, events) => void announced.push(...events) };
-const rebuild = (readExport: ReadExport) => resync({ readExport, admin, indexes, tracker: scoped, logger, forgetSweepsOf: (index) => forgetSweepsOf(db, index) });
-const build = () => rebuild(world.readExport);
+/** A worker's rebuilds, on these stores and this catalogue. */
+function startRebuilds(readExport: ReadExport = world.readExport, health = searchHealth(admin)): Rebuilds {
+  const store = createSearchStore({ admin, indexes, tracker: scoped, bus, logger, health, goldenQueries: [], forgetSweepsOf: (index) => forgetSweepsOf(db, index) });
+  const rebuilds = createRebuilds({
+    store, readExport, source: world.source, lane: createLane({ idleRows: 500, busyRows: 50 }), journal: createRebuildJournal(db, 'search'), logger: createLogger('test', 'silent'),
+    asLeader: async (work) => ({ result: await work(new AbortController().signal) }), batchSize: 1_000, everyMs: 50, keepHours: 24,
+  });
+  runners.push(rebuilds);
+  return rebuilds;
+}
+const endOf = (rebuilds: Rebuilds, id: number): Promise<RebuildJob> => eventually(async () => {
+  const job = await rebuilds.get(id);
+  return job.finishedAt !== null && job;
+});
+/** Builds an index, the first one or another, and waits for it. */
+async function build(readExport?: ReadExport): Promise<{ readonly index: string }> {
+  const rebuilds = startRebuilds(readExport);
+  const known = await rebuilds.list(1);
+  const job = (await admin.liveIndex()) === undefined && known.length === 0 ? await eventually(async () => (await rebuilds.list(1))[0]) : await rebuilds.request();
+  const { phase, error, target } = await endOf(rebuilds, job.id);
+  await rebuilds.close();
+  if (phase !== 'done') throw new Error(error ?? phase);
+  return { index: target ?? '' };
+}
 /** The tracker's hash is named by the index, and each test's folder has a search-1: names of their own keep them apart. */
 const names = new Map<string, string>();
 const scope = (index: string): string => names.get(`${directory}/${index}`) ?? (names.set(`${directory}/${index}`, uniqueName('idx')), names.get(`${directory}/${index}`) ?? '');
@@ -81,7 +125,7 @@ const scoped: typeof tracker = {
 };
 const sweepDeps = () => ({ readExport: world.readExport, tracker: scoped, bus, logger, overlapMs: 60_000, findLastSweep: (index: string) => findLastSweep(db, index), recordSweep: (done: Parameters<typeof recordSweep>[1]) => recordSweep(db, done) });
 async function live() {
-  const target = await indexes.live();
+  const target = await indexes.withLive(async (open) => open);
   if (!target) throw new Error('no live index');
   return target;
 }
@@ -168,31 +212,45 @@ describe('resync', () => {
       if (world.reads.length === passes) world.set(product('late', 99), '2026-03-01T00:00:00Z');
       return world.readExport(options, onBatch);
     };
-    const second = await rebuild(changing);
+    const second = await build(changing);
     expect(second.index).not.toBe(first.index);
     expect([(await live()).index, await total()]).toEqual([second.index, 31]);
   });
 });
 
-describe('a resync that fails', () => {
-  it('leaves nothing behind, and the live index as it was', async () => {
+describe('a live index that is lost', () => {
+  it('is built anew by itself where its file was deleted, and live changes go on', async () => {
     world.set(product('a', 1), '2026-01-01T00:00:00Z');
-    const { index } = await build();
-    const files = await readdir(directory);
-    for (let n = 0; n < 3; n += 1) await expect(rebuild(async () => Promise.reject(new Error('export down')))).rejects.toThrow('export down');
-    expect((await readdir(directory)).filter((name) => name.endsWith('.db'))).toEqual(files.filter((name) => name.endsWith('.db')));
-    expect([await admin.liveIndex(), await total()]).toEqual([index, 1]);
+    const first = await build();
+    const rebuilds = startRebuilds();
+    await rm(join(directory, `${first.index}.db`));
+    const job = await eventually(async () => {
+      const [latest] = await rebuilds.list(1);
+      return latest?.reason === 'repair' && latest.finishedAt !== null && latest;
+    });
+    expect([job.phase, await total(), await admin.liveIndex()]).toEqual(['done', 1, job.target]);
+    world.set(product('b', 2), '2026-01-02T00:00:00Z');
+    await indexes.write((target) => indexProducts({ tracker: scoped }, target, [product('b', 2)]));
+    expect(await total()).toBe(2);
+  });
+  it('is built anew by itself where its file is damaged', async () => {
+    world.set(product('a', 1), '2026-01-01T00:00:00Z');
+    const first = await build();
+    const rebuilds = startRebuilds();
+    await indexes.close();
+    await writeFile(join(directory, `${first.index}.db`), Buffer.alloc(65_536, 'damage'));
+    await eventually(async () => (await rebuilds.list(1))[0]?.reason === 'repair' && (await rebuilds.list(1))[0]?.phase === 'done');
+    expect([await total(), await admin.liveIndex() === first.index]).toEqual([1, false]);
   });
 });
 
 describe('the first fill', () => {
-  it('builds another index where the live one cannot be opened', async () => {
+  it('waits for another index where the live one cannot be opened', async () => {
     world.set(product('a', 1), '2026-01-01T00:00:00Z');
     const first = await build();
-    await indexes.close();
     await rm(join(directory, `${first.index}.db`));
-    indexes = createIndexes(admin);
-    const filled = await fillLive({ admin, indexes, tracker: scoped, readExport: world.readExport, bus, logger, build }, new AbortController().signal);
+    const { look } = startRebuilds();
+    const filled = await eventually(() => fillLive({ admin, indexes, tracker: scoped, readExport: world.readExport, bus, logger, rebuild: look }, new AbortController().signal));
     expect([filled, await total()]).toEqual([true, 1]);
     expect(await admin.liveIndex()).not.toBe(first.index);
   });
@@ -205,8 +263,10 @@ describe('dropped indexes', () => {
     await sweep(sweepDeps(), await live());
     expect((await scoped.stats(first.index)).total_synced).toBe(1);
     await build(); // keeps the one before
-    await build();
-    expect([(await scoped.stats(first.index)).total_synced, await findLastSweep(db, first.index)]).toEqual([0, undefined]);
+    await sql`update search.rebuilds set kept_until = now()`.execute(db);
+    startRebuilds();
+    await eventually(async () => (await readdir(directory)).filter((name) => name.endsWith('.db')).length === 1);
+    await eventually(async () => (await scoped.stats(first.index)).total_synced === 0 && (await findLastSweep(db, first.index)) === undefined);
   });
 });
 

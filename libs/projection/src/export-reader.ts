@@ -14,13 +14,30 @@ export interface ProjectedChange {
 export const toProjected = (product: Product): ProjectedChange =>
   product.status === 'active' ? { sku: product.sku, version: product.version, product } : { sku: product.sku, version: product.version };
 
+/** Where a read stands: give it back as `from` and it goes on there, in another process too. */
+export interface ExportPosition {
+  /** Cursor behind the last row that was read; absent = at the beginning. */
+  readonly after?: string;
+  /** Of the read's first connection: where the next read may begin. */
+  readonly watermark?: string;
+}
+
+export interface ReadExportOptions {
+  /** Rows changed at or after it; all, without it. */
+  readonly updatedSince?: string;
+  readonly batchSize: number;
+  /** Goes on with a read that was cut short; with the `updatedSince` of that one. */
+  readonly from?: ExportPosition;
+  readonly signal?: AbortSignal;
+}
+
 export interface ReadExport {
   /**
-   * Every product changed at or after `updatedSince` (all, without it), in batches of at most `batchSize`, by (updated_at, sku).
-   * Returns the watermark: where the next read may begin without missing anything. A broken connection is taken up again
+   * Every product changed at or after `updatedSince` (all, without it), in batches of at most `batchSize`, by (updated_at, sku), each with
+   * the position behind it. Returns the watermark: where the next read may begin without missing anything. A broken connection is taken up again
    * where it broke, up to five times in a row; what `onBatch` rejects with, and answers of 400 to 499, reject at once. `onBatch` is awaited before more is read: bounded memory.
    */
-  (options: { readonly updatedSince?: string; readonly batchSize: number; readonly signal?: AbortSignal }, onBatch: (changes: readonly ProjectedChange[]) => Promise<void>): Promise<{ watermark: string; rows: number }>;
+  (options: ReadExportOptions, onBatch: (changes: readonly ProjectedChange[], behind: ExportPosition) => Promise<void>): Promise<{ watermark: string; rows: number }>;
 }
 
 export interface ExportReaderDeps {
@@ -79,7 +96,7 @@ export function createExportReader(deps: ExportReaderDeps): ReadExport {
     let after = progress.after;
     const flush = async (): Promise<void> => {
       isWriting = true;
-      if (batch.length > 0) await onBatch(batch).catch((error: unknown) => { throw new FinalError('the batch was refused', { cause: error }); });
+      if (batch.length > 0) await onBatch(batch, { ...(after !== undefined && { after }), ...(progress.watermark !== undefined && { watermark: progress.watermark }) }).catch((error: unknown) => { throw new FinalError('the batch was refused', { cause: error }); });
       isWriting = false;
       timer.refresh();
       progress.rows += batch.length;
@@ -106,7 +123,7 @@ export function createExportReader(deps: ExportReaderDeps): ReadExport {
     }
   };
   return async (options, onBatch) => {
-    const progress: Progress = { after: undefined, rows: 0, watermark: undefined };
+    const progress: Progress = { after: options.from?.after, rows: 0, watermark: options.from?.watermark };
     for (let failures = 0; ; ) {
       const before = progress.rows;
       try {

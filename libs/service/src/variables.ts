@@ -38,6 +38,12 @@ export const reconcileVariables = {
   RECONCILE_SETTLE_MS: z.coerce.number().int().min(0).max(600_000).default(30_000).describe('Differences are no drift while the consumer has a backlog; longest wait for it to end, milliseconds'),
 };
 
+/** Rebuilds of a store beside the live one. */
+export const rebuildVariables = {
+  REBUILD_KEEP_HOURS: z.coerce.number().min(0).max(8_760).default(24).describe('How long the store before a swap is kept for a rollback, hours'),
+  REBUILD_CHECK_MS: z.coerce.number().int().min(50).max(60_000).default(1_000).describe('How often it is looked for a rebuild job, and whether one is due, milliseconds'),
+};
+
 /** Where the embedded engines (SQLite) keep their files; shared by the services of one host. */
 export const embeddedVariables = {
   EMBEDDED_DATA_DIR: z.string().default('.local/embedded').describe('Folder of the embedded search index and vector store'),

@@ -3,6 +3,7 @@ import { adminOperations } from './admin.ts';
 import { driftOperations } from './drift.ts';
 import { merchantOperations } from './merchants.ts';
 import { productOperations } from './products.ts';
+import { rebuildOperations } from './rebuilds.ts';
 import { searchOperations } from './search.ts';
 import { deadLetterOperations, streamOperations } from './streams.ts';
 import { traceOperations } from './trace.ts';
@@ -12,9 +13,10 @@ export * from './drift.ts';
 export * from './internal.ts';
 export * from './merchants.ts';
 export * from './products.ts';
+export * from './rebuilds.ts';
 export * from './search.ts';
 export * from './streams.ts';
 export * from './trace.ts';
 
 /** Every public operation of Millrace. */
-export const operations: readonly Operation[] = [...productOperations, ...merchantOperations, ...searchOperations, ...adminOperations, ...driftOperations, ...traceOperations, ...streamOperations, ...deadLetterOperations];
+export const operations: readonly Operation[] = [...productOperations, ...merchantOperations, ...searchOperations, ...adminOperations, ...driftOperations, ...rebuildOperations, ...traceOperations, ...streamOperations, ...deadLetterOperations];

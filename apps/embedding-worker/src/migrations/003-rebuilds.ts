@@ -1,0 +1,5 @@
+import { createRebuildsTable } from '@millrace/projection';
+import type { Kysely } from 'kysely';
+
+/** Jobs that build the collection anew. */
+export const up = (db: Kysely<unknown>): Promise<void> => createRebuildsTable(db, 'embedding');
