@@ -44,13 +44,13 @@ async function measure(stack: Stack, keyFile: string): Promise<BenchRow[]> {
   const readExport = createExportReader({ baseUrl: stack.app('catalog-api').internalUrl, signer: await openIdentitySigner(keyFile), service: 'es-sync-worker' });
   const rows: BenchRow[] = [];
   for (const { name, admin, allMs, cleanUp } of await openEngines()) {
-    const index = await admin.createIndex();
-    await admin.swapTo(index);
+    const live = await admin.createIndex();
+    await admin.swapTo(live);
     const indexes = createIndexes({ admin, building: () => undefined, logger: silent });
     const scope = createSyncTracker(redis);
     const own = (index: string): string => `bench-${name}-${index}`;
     const tracker = { ...scope, markSynced: (index: string, items: Parameters<typeof scope.markSynced>[1]) => scope.markSynced(own(index), items), unsynced: <T extends { sku: string; version: number }>(index: string, items: readonly T[]) => scope.unsynced(own(index), items) };
-    const target = await indexes.withOne(index, async (open) => open);
+    const target = await indexes.withOne(live, async (open) => open);
     await readExport({ batchSize: 5_000 }, async (changes) => void (await indexProducts({ tracker }, target, changes)));
     let last: CompletedSweep | undefined;
     const run = () => sweep({ readExport, tracker, bus: nobody, logger: silent, overlapMs: 0, findLastSweep: async () => last, recordSweep: async (done) => void (last = done) }, target);

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { untilDone } from '@millrace/service';
 import type { RebuildPhase } from '@millrace/contracts';
-import type { ProjectedChange, ReadExport } from './export-reader.ts';
+import type { ExportPosition, ProjectedChange, ReadExport } from './export-reader.ts';
 import type { Lane } from './lane.ts';
 import { createRate } from './rate.ts';
 import type { RebuildJob, RebuildStore } from './rebuild-job.ts';
@@ -47,6 +47,7 @@ const MAX_LOOKS = 3;
  * that is gone or outdated is begun anew. Rejects with what went wrong; the row then tells where to go on. One instance at a time.
  */
 export async function runRebuild(deps: RunRebuildDeps, taken: RebuildJob, signal: AbortSignal): Promise<RebuildJob> {
+  if (taken.cancelRequested && taken.phase !== 'swapped') throw new RebuildCancelledError('it was cancelled');
   let job = await withTarget(deps, taken, signal);
   for (;;) {
     signal.throwIfAborted();
@@ -89,11 +90,11 @@ async function withTarget({ journal, store, source, building }: RunRebuildDeps, 
 }
 
 /** Reads one pass of the export into the target. The next batch is read while one is stored; the position is saved once it is durable. */
-async function pass({ journal, store, readExport, lane, batchSize }: RunRebuildDeps, job: RebuildJob, signal: AbortSignal): Promise<{ readonly watermark: string; readonly rows: number; readonly total: number }> {
+async function pass({ journal, store, readExport, lane, batchSize }: RunRebuildDeps, job: RebuildJob, signal: AbortSignal): Promise<{ readonly watermark: string; readonly rows: number }> {
   const { since, after, watermark } = job.checkpoint;
   const rate = createRate();
   let total = job.rows;
-  const storeBatch = async (changes: readonly ProjectedChange[], behind: { readonly after?: string; readonly watermark?: string }): Promise<void> => {
+  const storeBatch = async (changes: readonly ProjectedChange[], behind: ExportPosition): Promise<void> => {
     await lane.backfill(changes, async (slice) => {
       signal.throwIfAborted();
       await store.fill(targetOf(job), slice);
@@ -103,18 +104,17 @@ async function pass({ journal, store, readExport, lane, batchSize }: RunRebuildD
     if (cancelRequested && job.phase !== 'swapped') throw new RebuildCancelledError('it was cancelled');
   };
   let stored = Promise.resolve();
-  const read = readExport(
-    { batchSize, signal, ...(since !== undefined && { updatedSince: since }), from: { ...(after !== undefined && { after }), ...(watermark !== undefined && { watermark }) } },
-    async (changes, behind) => {
-      await stored;
-      stored = storeBatch(changes, behind);
-      stored.catch(() => undefined); // it rejects the next batch, or the await below
-    },
-  );
-  // A connection that breaks must not leave a batch running behind the end of this pass.
-  const done = await read.finally(() => stored.catch(() => undefined));
-  await stored;
-  return { ...done, total };
+  const onBatch = async (changes: readonly ProjectedChange[], behind: ExportPosition): Promise<void> => {
+    await stored;
+    stored = storeBatch(changes, behind);
+    stored.catch(() => undefined); // it rejects the next batch, or the await below
+  };
+  const from = { ...(after !== undefined && { after }), ...(watermark !== undefined && { watermark }) };
+  try {
+    return await readExport({ batchSize, signal, from, ...(since !== undefined && { updatedSince: since }) }, onBatch);
+  } finally {
+    await stored; // no batch goes on behind the end of this pass
+  }
 }
 
 const fill: Step = async (deps, job, signal) => {

@@ -70,8 +70,8 @@ export function createWorld() {
       for (const name of targets.keys()) if (name !== state.live && !keep.includes(name)) targets.delete(name);
     },
   };
-  const truth = (): Record<string, number> => Object.fromEntries([...rows].filter(([, row]) => row.active).map(([sku, { version }]) => [sku, version]).toSorted());
-  const found = (target = state.live): Record<string, number> => Object.fromEntries([...(target === undefined ? [] : held(target))].filter(([, { deleted }]) => !deleted).map(([sku, { version }]): [string, number] => [sku, version]).toSorted());
+  const truth = (): Record<string, number> => Object.fromEntries([...rows].filter(([, row]) => row.active).map(([sku, { version }]) => [sku, version]));
+  const found = (target = state.live): Record<string, number> => Object.fromEntries([...(target === undefined ? [] : held(target))].filter(([, { deleted }]) => !deleted).map(([sku, { version }]): [string, number] => [sku, version]));
   return { rows, write, read, beforeRow, source, readExport, store, state, targets, truth, found, live: async (sku: string, row: Row) => memoryStore(held(state.live ?? '')).apply([changeOf(sku, row)]) };
 }
 export type World = ReturnType<typeof createWorld>;
