@@ -12,6 +12,7 @@ import { connect } from './connection.ts';
 import { FailedError } from './failed-error.ts';
 import { loadMigrations } from './load-migrations.ts';
 import { createProgress } from './progress.ts';
+import { addRebuild } from './rebuild-program.ts';
 import { addDeadLetters, addStreams } from './streams-program.ts';
 import { addTrace, addVerify } from './verify-program.ts';
 
@@ -90,7 +91,7 @@ function addOperations(program: Command, { config, env, print }: ProgramDeps): v
 
 /** The command line. Throws UsageError and CommanderError for wrong usage, FailedError (and others) for failed work. */
 export function createProgram(deps: ProgramDeps): Command {
-  const program = new Command('millrace').description('Operates a Millrace installation').exitOverride().configureOutput({ writeErr: (text) => deps.printError(text.trimEnd()) });
+  const program = new Command('millrace').description('Operates a Millrace installation').enablePositionalOptions().exitOverride().configureOutput({ writeErr: (text) => deps.printError(text.trimEnd()) });
   addCatalogue(program, deps);
   addSync(program, deps);
   const { config, print, printError } = deps;
@@ -99,6 +100,7 @@ export function createProgram(deps: ProgramDeps): Command {
   addDeadLetters(program, shared);
   addVerify(program, shared);
   addTrace(program, shared);
+  addRebuild(program, shared);
   addOperations(program, deps);
   for (const command of program.commands) command.exitOverride();
   return program;

@@ -17,7 +17,7 @@ export interface AdminRoutesDeps {
 }
 
 /** The latest rebuild in the words of the sync's statistics. */
-const toResync = (job: RebuildJob | undefined): SyncStats['resync'] => ({ running: job?.finishedAt === null, index: job?.target ?? null, done: job?.rows ?? 0, error: job?.error ?? null });
+const toResync = (job: RebuildJob | undefined): SyncStats['resync'] => ({ running: job?.finishedAt === null, index: job?.target ?? null, done: job?.rows ?? 0, error: job?.finishedAt == null ? null : job.error });
 
 /** `GET|DELETE /api/admin/sync`, `POST /api/admin/resync`. */
 export function adminRoutes({ admin, tracker, rebuilds, findLastSweep, forgetSweeps }: AdminRoutesDeps): Router {

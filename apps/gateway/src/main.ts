@@ -19,6 +19,7 @@ import { migrations } from './migrations/index.ts';
 import { createOpenApi } from './openapi.ts';
 import { createUpstream } from './proxy.ts';
 import { readyRoute } from './ready.routes.ts';
+import { rebuildRoutes } from './rebuilds.routes.ts';
 import { routeTable } from './route-table.ts';
 import { security } from './security.ts';
 import { deadLetterRoutes, streamRoutes } from './streams.routes.ts';
@@ -49,7 +50,7 @@ void runService({
     });
     const routes = routeTable({
       operations, upstreams, logger, signer,
-      local: { ...streamRoutes(bus, parsePartitions(config.BUS_PARTITIONS)), ...deadLetterRoutes(bus), ...driftRoutes(services), ...traceRoutes(services, bus) },
+      local: { ...streamRoutes(bus, parsePartitions(config.BUS_PARTITIONS)), ...deadLetterRoutes(bus), ...driftRoutes(services), ...rebuildRoutes(services), ...traceRoutes(services, bus) },
       authenticate: createAuthenticateKey({ findKeyOwner: (hash) => findKeyOwner(db, hash), isProduction: config.NODE_ENV === 'production' }),
       audit: (entry) => appendAudit(db, entry),
     });

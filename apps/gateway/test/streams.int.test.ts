@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { FinalError, createRedisBusAdmin, createRedisStreamsBus, defineTopic } from '@millrace/bus';
 import { ProblemError, createClient } from '@millrace/client';
 import type { Client } from '@millrace/client';
-import { discardDeadLetters, dropGroup, editDeadLetter, getDeadLetter, listDeadLetters, listStreams, operations, repartitionTopic, replayDeadLetters } from '@millrace/contracts';
+import { deadLetterOperations, discardDeadLetters, dropGroup, editDeadLetter, getDeadLetter, listDeadLetters, listStreams, repartitionTopic, replayDeadLetters, streamOperations } from '@millrace/contracts';
 import { createHttpApp, startHttpServer } from '@millrace/http';
 import type { HttpServer } from '@millrace/http';
 import { closeRedis, connectRedis, createKeys } from '@millrace/redis-kit';
@@ -27,7 +27,7 @@ let clientOfNone: Client;
 async function serve(connection: Redis): Promise<Client> {
   const access = createBusAccess({ admin: createRedisBusAdmin({ redis: connection, keys: createKeys(), topics: [topic] }), ping: () => pingRedis(connection) });
   const routes = routeTable({
-    operations: operations.filter(({ service }) => service === 'gateway'), upstreams: {}, local: { ...streamRoutes(access), ...deadLetterRoutes(access) }, logger,
+    operations: [...streamOperations, ...deadLetterOperations], upstreams: {}, local: { ...streamRoutes(access), ...deadLetterRoutes(access) }, logger,
     authenticate: async () => ({ id: 'key_ops', scopes: ['ops'], isDevelopment: false }), signer: { sign: async () => '' }, audit: async () => undefined,
   });
   const server = await startHttpServer(createHttpApp({ logger, metrics: createMetrics('test'), handlers: [routes] }), { host: '127.0.0.1', port: 0 });

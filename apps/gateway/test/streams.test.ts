@@ -3,7 +3,8 @@ import type { IncomingMessage } from 'node:http';
 import { once } from 'node:events';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { ProblemError, createClient } from '@millrace/client';
-import { editDeadLetter, listDeadLetters, listStreams, operations, scopes } from '@millrace/contracts';
+import { deadLetterOperations, editDeadLetter, listDeadLetters, listStreams, scopes, streamOperations } from '@millrace/contracts';
+import type { Operation } from '@millrace/contracts';
 import { createHttpApp, ok, startHttpServer } from '@millrace/http';
 import type { HttpServer } from '@millrace/http';
 import { createLogger, createMetrics } from '@millrace/service';
@@ -16,7 +17,7 @@ import { deadLetterRoutes, streamRoutes } from '../src/streams.routes.ts';
 import { createMemoryBusAdmin, letter } from './memory-bus-admin.ts';
 import type { MemoryBusAdmin } from './memory-bus-admin.ts';
 
-const own = operations.filter(({ service }) => service === 'gateway');
+const own: readonly Operation[] = [...streamOperations, ...deadLetterOperations];
 const withoutOps = scopes.filter((scope) => scope !== 'ops');
 const audited: AuditEntry[] = [];
 const slow = { operationId: 'slow', method: 'post', path: '/api/slow', service: 'gateway', scope: 'ops', summary: '', responses: {}, body: editDeadLetter.body } as const;
