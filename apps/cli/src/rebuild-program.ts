@@ -14,7 +14,7 @@ export function addRebuild(program: Command, { connect, print, printError }: Str
     .enablePositionalOptions()
     .option('--force', 'swap although golden queries fail')
     .option('--wait', 'show its progress, and wait until it is live')
-    .action(async (store: string | undefined, options: { force?: boolean; wait?: boolean }) => {
+    .action(async (store: string | undefined, options: { force?: boolean; wait?: boolean }): Promise<void> => {
       if (store === undefined) return rebuild.error("error: missing required argument 'store': use search or vectors");
       await follow((await startOf(await connect(), store, options)).id, options.wait);
     });

@@ -29,9 +29,8 @@ beforeAll(async () => {
     req.on('end', () => {
       const path = `${req.method ?? ''} ${req.url ?? ''}`;
       asked.push({ path, body: text === '' ? undefined : JSON.parse(text) });
-      if (isBusy) return void res.writeHead(409, { 'content-type': 'application/problem+json' }).end(JSON.stringify(problem));
-      const body = path.startsWith('GET /api/admin/rebuilds?') ? { data: [job, done], unavailable: ['vectors'] } : path.startsWith('GET') ? (states.length > 1 ? states.shift() : states[0]) : job;
-      res.writeHead(path.startsWith('GET') ? 200 : 202, { 'content-type': 'application/json' }).end(JSON.stringify(body));
+      const body = isBusy ? problem : path.startsWith('GET /api/admin/rebuilds?') ? { data: [job, done], unavailable: ['vectors'] } : path.startsWith('GET') ? (states.length > 1 ? states.shift() : states[0]) : job;
+      res.writeHead(isBusy ? 409 : path.startsWith('GET') ? 200 : 202, { 'content-type': 'application/json' }).end(JSON.stringify(body));
     });
   }).listen(0, '127.0.0.1');
   await once(server, 'listening');

@@ -1,0 +1,156 @@
+import { readdir, readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { listRebuilds } from '../../libs/contracts/src/index.ts';
+import type { Rebuild, RebuildStoreName } from '../../libs/contracts/src/index.ts';
+import { eventually, uniqueName } from '../../libs/testing/src/index.ts';
+import type { Plane } from './support/plane.ts';
+import { ndjson, startPlane } from './support/plane.ts';
+
+const isFull = process.env['TEST_SCALE'] === 'full';
+const COUNT = isFull ? 50_000 : 4_000;
+const KILLS = 3;
+
+let plane: Plane;
+beforeAll(async () => {
+  // One fit, at the first fill: a fit that falls due on its own would be a rebuild too.
+  plane = await startPlane({ MODEL_FIT_MIN_PRODUCTS: '1000000', REBUILD_CHECK_MS: '200' });
+  await plane.import(ndjson(products('base', COUNT)));
+  await plane.agrees(120_000);
+}, 240_000);
+afterAll(() => plane.stop(), 30_000);
+
+function* products(category: string, count: number, over: Record<string, unknown> = {}): Generator<Record<string, unknown>> {
+  for (let n = 0; n < count; n += 1) yield { sku: `${category}-${n}`, name: `Bình giữ nhiệt ${n}`, description: `Thermal bottle number ${n} keeps water cold for ${n % 24} hours`, category, brand: `b${n % 5}`, price: 10 + n, stock: n % 3, ...over };
+}
+const jobs = async (store: RebuildStoreName): Promise<readonly Rebuild[]> => (await plane.client.call(listRebuilds, { query: { store } })).body.data;
+/** While its worker is down there is no answer: ask again. */
+const jobOf = async (id: string): Promise<Rebuild> => {
+  const { status, body } = await plane.call('GET', `/api/admin/rebuilds/${id}`);
+  if (status !== 200) throw new Error(`${id}: ${status}`);
+  return body as unknown as Rebuild;
+};
+async function start(store: RebuildStoreName): Promise<string> {
+  const { status, body } = await plane.call('POST', '/api/admin/rebuilds', { store });
+  expect([status, body['store'], body['phase']]).toEqual([202, store, 'filling']);
+  return String(body['id']);
+}
+const done = (id: string, timeoutMs = 120_000): Promise<Rebuild> => eventually(async () => {
+  const job = await jobOf(id);
+  return job.finished_at !== null && job;
+}, { timeoutMs, everyMs: 50 });
+
+/** Writes without a pause until it is stopped: prices of the base, new products, deletes of these. */
+function writeOn(prefix: string): { stop(): Promise<number> } {
+  let isStopped = false;
+  let round = 0;
+  const run = async (): Promise<void> => {
+    for (; !isStopped; round += 1) {
+      await plane.import(ndjson(products('base', 50, { price: round + 0.5 })));
+      await plane.call('POST', '/api/products', { sku: `${prefix}-${round}`, name: `new one ${round}`, category: prefix });
+      if (round % 3 === 2) await plane.call('DELETE', `/api/products/${prefix}-${round - 1}`, undefined, { 'if-match': '*' });
+    }
+  };
+  const running = run();
+  return { stop: async () => { isStopped = true; await running; return round; } };
+}
+
+/** Searches without a pause: what was there before and is never deleted must be found by every answer. */
+function searchOn(): { stop(): Promise<{ fewest: number; answers: number; degraded: number }> } {
+  const seen = { fewest: Infinity, answers: 0, degraded: 0 };
+  let isStopped = false;
+  const run = async (): Promise<void> => {
+    while (!isStopped) {
+      const { body } = await plane.call('GET', '/api/search?category=base&limit=1');
+      seen.fewest = Math.min(seen.fewest, Number(body['total']));
+      seen.answers += 1;
+      if (body['degraded'] === true) seen.degraded += 1;
+    }
+  };
+  const running = run();
+  return { stop: async () => { isStopped = true; await running; return seen; } };
+}
+
+describe('a rebuild under live writes', () => {
+  it('is killed three times, goes on each time where it was, never shows fewer hits than there are, and ends equal', async () => {
+    const before = await plane.call('GET', '/api/admin/sync');
+    const writing = writeOn(uniqueName('live'));
+    const searching = searchOn();
+    const id = await start('search');
+    const seen: { target: string | null; rows: number }[] = [];
+    for (let kill = 1; kill <= KILLS; kill += 1) {
+      const reached = await eventually(async () => {
+        const job = await jobOf(id);
+        expect(job.finished_at).toBeNull();
+        return job.rows >= (COUNT * kill) / (KILLS + 1) && job;
+      }, { timeoutMs: 120_000, everyMs: 2 });
+      await plane.stack.app('es-sync-worker').kill('SIGKILL');
+      await plane.stack.app('es-sync-worker').restart();
+      const again = await eventually(() => jobOf(id), { timeoutMs: 30_000 });
+      expect([again.target, again.rows >= reached.rows]).toEqual([reached.target, true]);
+      seen.push(again);
+    }
+    const job = await done(id);
+    expect([job.phase, job.error, job.previous]).toEqual(['done', null, before.body['index']]);
+    expect(job.checks.length).toBeGreaterThan(0);
+    expect(job.checks.filter(({ passed }) => !passed)).toEqual([]);
+    const rounds = await writing.stop();
+    const found = await searching.stop();
+    expect([found.fewest, found.degraded, found.answers > 10, rounds > 3]).toEqual([COUNT, 0, true, true]);
+    // Every row was stored once, but for those that changed meanwhile and the batches in hand at the kills.
+    expect(job.rows).toBeLessThan(COUNT + rounds * 60 * 2 + KILLS * 2_000);
+    await plane.agrees(60_000);
+  }, 400_000);
+
+  it('of the vectors is killed while it is filled and ends equal', async () => {
+    const writing = writeOn(uniqueName('live'));
+    const id = await start('vectors');
+    await eventually(async () => (await jobOf(id)).rows >= COUNT / 4, { timeoutMs: 120_000, everyMs: 2 });
+    await plane.stack.app('embedding-worker').kill('SIGKILL');
+    await plane.stack.app('embedding-worker').restart();
+    expect(await done(id)).toMatchObject({ phase: 'done', error: null });
+    await writing.stop();
+    await plane.agrees(60_000);
+  }, 400_000);
+});
+
+describe('rebuild jobs over HTTP', () => {
+  it('are refused while one runs, cancelled, and leave the live one as it is', async () => {
+    const live = (await plane.call('GET', '/api/admin/sync')).body['index'];
+    const id = await start('search');
+    expect(await plane.call('POST', '/api/admin/rebuilds', { store: 'search' })).toMatchObject({ status: 409, body: { code: 'conflict', detail: expect.stringContaining(id) } });
+    expect((await plane.call('POST', `/api/admin/rebuilds/${id}/cancel`)).status).toBe(202);
+    expect((await done(id)).phase).toBe('cancelled');
+    expect((await plane.call('GET', '/api/admin/sync')).body['index']).toBe(live);
+    expect(await plane.call('POST', `/api/admin/rebuilds/${id}/rollback`)).toMatchObject({ status: 409, body: { detail: `${id} is cancelled: it never went live` } });
+    expect(await plane.call('GET', '/api/admin/rebuilds/search-999999')).toMatchObject({ status: 404, body: { code: 'not_found' } });
+  }, 120_000);
+
+  it.each(['search', 'vectors'] as const)('bring back the one before of %s, up to date', async (store) => {
+    const id = await start(store);
+    const { target, previous } = await done(id);
+    const sku = uniqueName('since');
+    await plane.call('POST', '/api/products', { sku, name: 'written since the swap', category: 'since' });
+    await plane.agrees();
+    const { status, body } = await plane.call('POST', `/api/admin/rebuilds/${id}/rollback`);
+    expect([status, body['reason']]).toEqual([202, 'rollback']);
+    expect(await done(String(body['id']))).toMatchObject({ phase: 'done', target: previous, previous: target });
+    await plane.agrees();
+    expect([(await plane.found()).has(sku), (await plane.embedded()).has(sku)]).toEqual([true, true]);
+  }, 120_000);
+});
+
+describe('a live store that is lost', () => {
+  const directoryOf = (store: RebuildStoreName): string => join(plane.stack.env['EMBEDDED_DATA_DIR'] ?? '', store);
+  it.each(['search', 'vectors'] as const)('is built anew by itself when the file of %s is deleted; answers are degraded until then', async (store) => {
+    const directory = directoryOf(store);
+    const live = (await readFile(join(directory, 'CURRENT'), 'utf8')).trim();
+    for (const name of await readdir(directory)) if (name.startsWith(`${live}.db`)) await rm(join(directory, name));
+    if (store === 'search') await eventually(async () => (await plane.call('GET', '/api/search?category=base&limit=1')).body['degraded'] === true);
+    const sku = uniqueName('lost');
+    await plane.call('POST', '/api/products', { sku, name: 'written while it is lost', category: 'lost' });
+    await eventually(async () => (await jobs(store))[0]?.reason === 'repair' && (await jobs(store))[0]?.phase === 'done', { timeoutMs: 120_000, everyMs: 100 });
+    await plane.agrees(60_000);
+    expect((await plane.call('GET', '/api/search?category=base&limit=1')).body).toMatchObject({ degraded: false, total: COUNT });
+  }, 180_000);
+});
