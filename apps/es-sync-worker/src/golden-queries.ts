@@ -26,7 +26,7 @@ const TOP = 10;
 /** Names tie easily, and another definition may rank a little differently. */
 const NAME_TOP = 50;
 const NAMES_LOST_AT_MOST = 0.1;
-const SAMPLE_OF_EACH = 10;
+const SAMPLE_OF_EACH = 5;
 const EXAMPLES = 5;
 const SORTS = ['newest', 'price_asc', 'price_desc'] as const;
 
@@ -37,7 +37,7 @@ const finds = async (reader: SearchReader, q: string, { sku, limit, currency }: 
 
 const toCheck = (check: string, failures: readonly string[], { asked, allowed = 0 }: { asked: number; allowed?: number }): RebuildCheck => ({
   check, passed: failures.length <= allowed,
-  detail: failures.length === 0 ? `all of ${asked} are found` : `${failures.length} of ${asked} are not found: ${failures.slice(0, EXAMPLES).join(', ')}`,
+  detail: failures.length === 0 ? `all of ${asked} that should be are found` : `${failures.length} of ${asked} are not found: ${failures.slice(0, EXAMPLES).join(', ')}`,
 });
 
 async function askConfigured(reader: SearchReader, queries: readonly GoldenQuery[]): Promise<RebuildCheck> {
@@ -49,41 +49,47 @@ async function askConfigured(reader: SearchReader, queries: readonly GoldenQuery
   return toCheck(`golden queries: configured ones, in the first ${TOP}`, failures, { asked: queries.reduce((sum, { skus }) => sum + skus.length, 0) });
 }
 
-/** Products from both ends of what the live index has. */
-async function sampleOf(live: SearchReader): Promise<readonly SearchHit['product'][]> {
-  const sampled = new Map<string, SearchHit['product']>();
-  for (const sort of SORTS) for (const { product } of (await live.search({ currency: 'USD', sort, limit: SAMPLE_OF_EACH })).hits) sampled.set(product.sku, product);
+type Product = SearchHit['product'];
+type Open = <T>(index: string, work: (reader: SearchReader) => Promise<T>) => Promise<T>;
+
+/** Products from both ends of what an index has. */
+async function sampleOf(reader: SearchReader): Promise<readonly Product[]> {
+  const sampled = new Map<string, Product>();
+  for (const sort of SORTS) for (const { product } of (await reader.search({ currency: 'USD', sort, limit: SAMPLE_OF_EACH })).hits) sampled.set(product.sku, product);
   return [...sampled.values()];
 }
 
-/** What the live index finds by its sku and by its name, the target must find too. */
-async function askAsTheLiveOne(target: SearchReader, live: SearchReader): Promise<readonly RebuildCheck[]> {
-  const [bySku, byName]: [string[], string[]] = [[], []];
-  const asked = { bySku: 0, byName: 0 };
-  for (const { sku, name, currency } of await sampleOf(live)) {
-    // The live one last: what was deleted meanwhile is found by neither.
-    const [hasSku, hasName] = [await finds(target, sku, { sku, limit: TOP, currency }), await finds(target, name, { sku, limit: NAME_TOP, currency })];
-    const [liveHasSku, liveHasName] = [await finds(live, sku, { sku, limit: TOP, currency }), await finds(live, name, { sku, limit: TOP, currency })];
-    if (liveHasSku) asked.bySku += 1;
-    if (liveHasName) asked.byName += 1;
-    if (liveHasSku && !hasSku) bySku.push(sku);
-    if (liveHasName && !hasName) byName.push(`${sku} by "${name}"`);
-  }
+const notFoundBy = async (reader: SearchReader, products: readonly Product[], { by, limit }: { by: 'sku' | 'name'; limit: number }): Promise<readonly Product[]> => {
+  const missing: Product[] = [];
+  for (const product of products) if (!(await finds(reader, product[by], { sku: product.sku, limit, currency: product.currency }))) missing.push(product);
+  return missing;
+};
+
+/** What the live index finds by its sku and by its name, the target must find too. One reader at a time: each holds a part of its index in memory. */
+async function askAsTheLiveOne(open: Open, target: string, live: string): Promise<readonly RebuildCheck[]> {
+  const sample = await open(live, sampleOf);
+  const missing = await open(target, async (reader) => ({ sku: await notFoundBy(reader, sample, { by: 'sku', limit: TOP }), name: await notFoundBy(reader, sample, { by: 'name', limit: NAME_TOP }) }));
+  // The live one is asked last: what was deleted meanwhile, neither of them finds.
+  const lost = async (by: 'sku' | 'name'): Promise<string[]> => {
+    const also = missing[by].length === 0 ? [] : await open(live, (reader) => notFoundBy(reader, missing[by], { by, limit: TOP }));
+    return missing[by].filter((product) => !also.includes(product)).map((product) => (by === 'sku' ? product.sku : `${product.sku} by "${product.name}"`));
+  };
   return [
-    toCheck('golden queries: by sku, as the live one', bySku, { asked: asked.bySku }),
-    toCheck('golden queries: by name, as the live one', byName, { asked: asked.byName, allowed: Math.floor(asked.byName * NAMES_LOST_AT_MOST) }),
+    toCheck('golden queries: by sku, as the live one', await lost('sku'), { asked: sample.length }),
+    toCheck('golden queries: by name, as the live one', await lost('name'), { asked: sample.length, allowed: Math.floor(sample.length * NAMES_LOST_AT_MOST) }),
   ];
 }
 
 /** Asks the target what is configured, and what the live index (undefined: there is none to compare with) finds of a sample of its own. */
 export async function askGolden(admin: Pick<SearchAdmin, 'openReader'>, { target, live, queries }: { readonly target: string; readonly live: string | undefined; readonly queries: readonly GoldenQuery[] }): Promise<readonly RebuildCheck[]> {
-  const reader = await admin.openReader(target);
-  const other = live === undefined ? undefined : await admin.openReader(live);
-  try {
-    const configured = queries.length === 0 ? [] : [await askConfigured(reader, queries)];
-    return [...configured, ...(other ? await askAsTheLiveOne(reader, other) : [])];
-  } finally {
-    await reader.close();
-    await other?.close();
-  }
+  const open: Open = async (index, work) => {
+    const reader = await admin.openReader(index);
+    try {
+      return await work(reader);
+    } finally {
+      await reader.close();
+    }
+  };
+  const configured = queries.length === 0 ? [] : [await open(target, (reader) => askConfigured(reader, queries))];
+  return [...configured, ...(live === undefined ? [] : await askAsTheLiveOne(open, target, live))];
 }

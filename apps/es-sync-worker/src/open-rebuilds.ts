@@ -24,7 +24,7 @@ export interface OpenRebuildsDeps extends Pick<RebuildsDeps, 'readExport' | 'sou
 export interface OpenRebuilds { readonly rebuilds: Rebuilds; readonly indexes: Indexes; readonly lane: Lane; readonly health: LiveHealth | undefined }
 
 /** Slices of the backfill. Embedded: a slice blocks this process while it is written. Elasticsearch: each is made visible by a refresh, so that large ones cost less. */
-const SLICES = { embedded: { idleRows: 500, busyRows: 50 }, elasticsearch: { idleRows: 5_000, busyRows: 500 } };
+const SLICES = { embedded: { idleRows: 1_000, busyRows: 50 }, elasticsearch: { idleRows: 5_000, busyRows: 500 } };
 const BATCH_ROWS = { embedded: 1_000, elasticsearch: 5_000 };
 
 /** @throws where the golden queries cannot be read */

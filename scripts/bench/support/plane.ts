@@ -30,15 +30,15 @@ export async function importAll(stack: Stack, stream: Bytes, query: Record<strin
 }
 
 /** Resolves when the live index and the live collection hold so many products. */
-export async function untilFound(stack: Stack, count: number): Promise<void> {
+export async function untilFound(stack: Stack, count: number, timeoutMs = 120_000): Promise<void> {
   const client = createClient({ baseUrl: stack.gatewayUrl, apiKey: stack.apiKey });
   const vectors = await openEmbeddedVectorAdmin({ directory: join(stack.env['EMBEDDED_DATA_DIR'] ?? '', 'vectors') });
-  const deadlineMs = performance.now() + 120_000;
+  const deadlineMs = performance.now() + timeoutMs;
   for (;;) {
     const { documents } = (await client.call(getSync)).body;
     const live = await vectors.liveCollection();
     if (documents === count && live !== undefined && (await vectors.count(live)) === count) break;
-    if (performance.now() > deadlineMs) throw new Error(`after 120 s the index has ${documents ?? 0} of ${count} products`);
+    if (performance.now() > deadlineMs) throw new Error(`after ${timeoutMs / 1_000} s the index has ${documents ?? 0} of ${count} products`);
     await delay(20);
   }
   await vectors.close();
