@@ -9,7 +9,6 @@ const EXAMPLES = 5;
 
 /**
  * A sample of the collection's products: each that has a vector finds itself by it (or others with the very same vector, where more than ten have it).
- * `live`: whose model is compared: where both have the same one, a product that has a vector there has one here.
  */
 export async function askNeighbours(admin: Pick<VectorAdmin, 'openReader' | 'readVersions'>, target: string, signal: AbortSignal): Promise<readonly RebuildCheck[]> {
   const skus: string[] = [];
