@@ -42,25 +42,25 @@ const done = (id: string, timeoutMs = 120_000): Promise<Rebuild> => eventually(a
 
 /** Writes without a pause until it is stopped: prices of the base, new products, deletes of these. */
 function writeOn(prefix: string): { stop(): Promise<number> } {
-  let isStopped = false;
+  const stopped = new AbortController();
   let round = 0;
   const run = async (): Promise<void> => {
-    for (; !isStopped; round += 1) {
+    for (; !stopped.signal.aborted; round += 1) {
       await plane.import(ndjson(products('base', 50, { price: round + 0.5 })));
       await plane.call('POST', '/api/products', { sku: `${prefix}-${round}`, name: `new one ${round}`, category: prefix });
       if (round % 3 === 2) await plane.call('DELETE', `/api/products/${prefix}-${round - 1}`, undefined, { 'if-match': '*' });
     }
   };
   const running = run();
-  return { stop: async () => { isStopped = true; await running; return round; } };
+  return { stop: async () => { stopped.abort(); await running; return round; } };
 }
 
 /** Searches without a pause: what was there before and is never deleted must be found by every answer. */
 function searchOn(): { stop(): Promise<{ fewest: number; answers: number; degraded: number }> } {
   const seen = { fewest: Infinity, answers: 0, degraded: 0 };
-  let isStopped = false;
+  const stopped = new AbortController();
   const run = async (): Promise<void> => {
-    while (!isStopped) {
+    while (!stopped.signal.aborted) {
       const { body } = await plane.call('GET', '/api/search?category=base&limit=1');
       seen.fewest = Math.min(seen.fewest, Number(body['total']));
       seen.answers += 1;
@@ -68,7 +68,7 @@ function searchOn(): { stop(): Promise<{ fewest: number; answers: number; degrad
     }
   };
   const running = run();
-  return { stop: async () => { isStopped = true; await running; return seen; } };
+  return { stop: async () => { stopped.abort(); await running; return seen; } };
 }
 
 describe('a rebuild under live writes', () => {
