@@ -71,6 +71,15 @@ function describeSynonyms(open: OpenSearchAdapter): void {
       expect(answer.didYouMean).toBeUndefined();
     }));
 
+  it('answers a query of words with hundreds of synonyms', () =>
+    withFixture(open, async ({ put, skus }) => {
+      await put(...PHONES);
+      const terms = Array.from({ length: 20 }, (_, i) => `term${i}`);
+      const synonyms = terms.map((term): SynonymRule => ({ id: term, kind: 'equivalent', terms: [term, ...Array.from({ length: 19 }, (_, j) => `${term} other ${j}`), 'lamp'] }));
+      const asked = { q: `${terms.join(' ')} red` };
+      expect((await skus({ ...asked, ...pick(compileRelevance({ synonyms, rules: [] }), asked) }))[0]).toBe('lamp');
+    }));
+
   it('pages through an answer with synonyms without holes or repetition', () =>
     withFixture(open, async (fixture) => {
       await fixture.put(...Array.from({ length: 50 }, (_, i) => product({ sku: `s${String(i).padStart(2, '0')}`, name: `${['phone', 'smartphone', 'cell phone'][i % 3]} ${'x '.repeat(i % 7)}` })));
