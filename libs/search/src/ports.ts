@@ -83,7 +83,7 @@ export interface SearchAnswer {
   };
   /** Cursor of the next page; absent on the last one. */
   readonly next?: string;
-  /** The query with its unknown words corrected, as a person would type it; absent where nothing was corrected. What was found is what this finds. */
+  /** The query with its unknown words corrected, as a person would type it; absent where nothing was corrected. It finds the same products. */
   readonly didYouMean?: string;
 }
 

@@ -1,6 +1,10 @@
 import type { SearchQuery } from './ports.ts';
 import { queryWords } from './text.ts';
 import type { AnalysedQuery } from './text.ts';
+import { editDistance } from './vocabulary.ts';
+
+/** Edits of letters, marks counted, beyond which one form is as far as the other. */
+const MAX_DISTANCE = 4;
 
 /** Another way to write the phrase that a term belongs to: folded words that stand side by side. */
 export interface Alternative { readonly rule: string; readonly phrase: readonly string[]; readonly words: readonly string[] }
@@ -51,17 +55,19 @@ export function correctedText(q: string, reading: Reading, texts: () => Iterable
     const term = terms.get(folded);
     const best = term?.words[0];
     if (term === undefined || best === undefined) continue;
-    const written = term.how === 'keys' ? (term.accented ?? best) : accented === undefined ? best : markedAs(best, texts());
+    const written = term.how === 'keys' ? (term.accented ?? best) : accented === undefined ? best : markedAs(best, { typed, texts: texts() });
     corrected += text.slice(at, start) + inCaseOf(typed, written);
     at = end;
   }
   return (corrected + text.slice(at)).trim();
 }
 
-/** How the texts write the folded word. */
-function markedAs(folded: string, texts: Iterable<string>): string {
-  for (const text of texts) for (const word of queryWords(text)) if (word.folded === folded) return word.text.toLowerCase();
-  return folded;
+/** How the texts write the folded word, as near to what was typed as they do. */
+function markedAs(folded: string, { typed, texts }: { typed: string; texts: Iterable<string> }): string {
+  const forms = new Set<string>();
+  for (const text of texts) for (const word of queryWords(text)) if (word.folded === folded) forms.add(word.text.toLowerCase());
+  const distance = (form: string): number => editDistance(typed.toLowerCase(), form, MAX_DISTANCE);
+  return [...forms].toSorted((a, b) => distance(a) - distance(b) || (a < b ? -1 : 1))[0] ?? folded;
 }
 
 function inCaseOf(typed: string, word: string): string {
