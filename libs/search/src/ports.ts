@@ -83,7 +83,7 @@ export interface SearchAnswer {
   };
   /** Cursor of the next page; absent on the last one. */
   readonly next?: string;
-  /** The query with its unknown words corrected, as a person would type it; absent where nothing was corrected. It finds the same products. */
+  /** The query with its unknown words corrected, as a person would type it; absent where nothing was corrected. What it finds is among what was found: a word may have been read as several. */
   readonly didYouMean?: string;
 }
 
