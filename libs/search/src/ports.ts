@@ -94,7 +94,7 @@ export interface Suggestion { readonly text: string; readonly kind: 'product' | 
 
 export interface SearchReader {
   search(query: SearchQuery): Promise<SearchAnswer>;
-  /** Completions of what is being typed, best first; tolerates one typo from four letters on. */
+  /** Completions of what is being typed, best first; tolerates one typo from four letters on, and Vietnamese in Telex or VNI. */
   suggest(prefix: string, limit: number): Promise<readonly Suggestion[]>;
   /** The version under which searches see this sku now; undefined where they never saw it or it is purged. Not a realtime get: what it says, a search finds. */
   versionOf(sku: string): Promise<StoredVersion | undefined>;
