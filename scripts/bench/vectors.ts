@@ -1,5 +1,6 @@
 // npm run bench -- vectors, or: node scripts/bench/vectors.ts. Every vector store that is at hand, on the same data: 20k products, with TEST_SCALE=full also 100k.
 import type { SimilarHit } from '@millrace/vectors';
+import { createSparseIndex } from '../eval/sparse.ts';
 import { median, percentile, row } from './support/measure.ts';
 import type { BenchRow } from './support/measure.ts';
 import { categories, makeCatalogue, plainNearest, toMatrix } from './vectors/catalogue.ts';
@@ -12,7 +13,7 @@ const queriesEach = 30;
 /** The plain loop takes long: a few queries of each round say enough. */
 const plainEach = 8;
 
-interface Query { readonly vector: Float32Array; readonly category: string }
+interface Query { readonly number: number; readonly vector: Float32Array; readonly category: string }
 interface Truth { readonly matrix: Float32Array; readonly categoryOf: (row: number) => string | null }
 interface Measured { readonly times: number[]; readonly medians: number[]; readonly filtered: number[]; found: number; filteredFound: number; wanted: number; filteredWanted: number }
 
@@ -20,8 +21,9 @@ const nothing = (): Measured => ({ times: [], medians: [], filtered: [], found: 
 
 const queriesOf = ({ records }: Catalogue, round: number): Query[] =>
   Array.from({ length: queriesEach }, (_query, at) => {
-    const { vector = new Float32Array(), payload } = records[(round * 1_009 + at * 613) % records.length] ?? {};
-    return { vector, category: payload?.category ?? '' };
+    const number = (round * 1_009 + at * 613) % records.length;
+    const { vector = new Float32Array(), payload } = records[number] ?? {};
+    return { number, vector, category: payload?.category ?? '' };
   });
 
 /** How many of the ten best there are: by score, because products with the same text are equally right. */
@@ -50,24 +52,29 @@ async function askAll({ reader }: FilledStore, queries: readonly Query[], into: 
   }
 }
 
+function timeOf(work: () => unknown): number {
+  const started = performance.now();
+  work();
+  return performance.now() - started;
+}
+
 /** Round by round through all stores, each first in turn, so that what else the machine does meets them all. */
-async function measureAll(stores: readonly FilledStore[], catalogue: Catalogue): Promise<{ byStore: ReadonlyMap<string, Measured>; plain: number[] }> {
+async function measureAll(stores: readonly FilledStore[], catalogue: Catalogue): Promise<{ byStore: ReadonlyMap<string, Measured>; plain: number[]; lists: number[] }> {
   const truth: Truth = { matrix: toMatrix(catalogue), categoryOf: (at) => catalogue.records[at]?.payload.category ?? null };
   const byStore = new Map(stores.map(({ name }) => [name, nothing()]));
   const plain: number[] = [];
+  const sparse = createSparseIndex(catalogue.terms);
+  const lists: number[] = [];
   for (let round = 0; round <= pairs; round++) {
     const queries = queriesOf(catalogue, round);
     const order = [...stores.slice(round % stores.length), ...stores.slice(0, round % stores.length)];
     // The first round warms up.
     for (const store of order) await askAll(store, queries, round === 0 ? nothing() : (byStore.get(store.name) ?? nothing()), truth);
-    const times = queries.slice(0, plainEach).map(({ vector }) => {
-      const started = performance.now();
-      plainNearest(truth.matrix, vector);
-      return performance.now() - started;
-    });
-    if (round > 0) plain.push(median(times));
+    if (round === 0) continue;
+    plain.push(median(queries.slice(0, plainEach).map(({ vector }) => timeOf(() => plainNearest(truth.matrix, vector)))));
+    lists.push(median(queries.map(({ number }) => timeOf(() => sparse.nearest(catalogue.terms[number] ?? { terms: new Uint32Array(), weights: new Float32Array() }, 10)))));
   }
-  return { byStore, plain };
+  return { byStore, plain, lists };
 }
 
 const goals: Readonly<Record<number, number>> = { 20_000: 3, 100_000: 20 };
@@ -93,9 +100,11 @@ async function measure(count: number): Promise<BenchRow[]> {
   const stores: FilledStore[] = [];
   try {
     for (const kind of storeKinds()) stores.push(await fillStore(kind, catalogue));
-    const { byStore, plain } = await measureAll(stores, catalogue);
+    const { byStore, plain, lists } = await measureAll(stores, catalogue);
     const embedded = byStore.get('embedded')?.medians ?? [];
-    return stores.flatMap((store) => toRows(store, byStore.get(store.name) ?? nothing(), { count, baseline: store.name === 'embedded' ? plain : embedded }));
+    const rows = stores.flatMap((store) => toRows(store, byStore.get(store.name) ?? nothing(), { count, baseline: store.name === 'embedded' ? plain : embedded }));
+    const ratio = median(lists.map((value, at) => value / (embedded[at] ?? Number.NaN)));
+    return [...rows, row(`lists of terms on the calling thread (ADR 11), ${count}: nearest 10, p50`, median(lists), { unit: 'ms', baseline: median(embedded), ratio })];
   } finally {
     for (const store of stores) await store.close();
   }

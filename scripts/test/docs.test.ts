@@ -77,8 +77,8 @@ function problemOfCall(command: Command, words: readonly string[]): string | und
   const given = command.registeredArguments;
   const most = given.some(({ variadic }) => variadic) ? Infinity : given.length;
   if (operands.length > most || operands.length < given.filter(({ required }) => required).length) return `${command.name()} takes no ${operands.length} arguments`;
-  // Of those that have commands of their own, only this one does something by itself.
-  return command.commands.length > 0 && command.name() !== 'streams' ? `${command.name()} needs a command` : undefined;
+  // Of those that have commands of their own, only these do something by themselves.
+  return command.commands.length > 0 && !['streams', 'rebuild'].includes(command.name()) ? `${command.name()} needs a command` : undefined;
 }
 
 describe('the documentation', () => {

@@ -1,4 +1,5 @@
-import { createTfIdfEmbedder, createTfIdfFitter, modelId, serializeModel } from '@millrace/embedding';
+import { createTermWeigher, createTfIdfEmbedder, createTfIdfFitter, modelId, serializeModel } from '@millrace/embedding';
+import type { TermWeights } from '@millrace/embedding';
 import type { VectorModel, VectorRecord } from '@millrace/vectors';
 import { loadIcecat } from '../../eval/icecat.ts';
 
@@ -6,7 +7,12 @@ export const dimensions = 384;
 export const categories = 50;
 
 /** Products with a vector, and the model that made it. */
-export interface Catalogue { readonly model: VectorModel; readonly records: readonly (VectorRecord & { readonly vector: Float32Array })[] }
+export interface Catalogue {
+  readonly model: VectorModel;
+  readonly records: readonly (VectorRecord & { readonly vector: Float32Array })[];
+  /** The same products' terms, before they were hashed; in the order of the records. */
+  readonly terms: readonly TermWeights[];
+}
 
 /** Real product texts where they are at hand, names and descriptions mixed anew once they run out. */
 function textsOf(count: number): string[] {
@@ -23,13 +29,16 @@ export function makeCatalogue(count: number): Catalogue {
   for (const text of texts) fitter.add(text);
   const fitted = fitter.fit();
   const embed = createTfIdfEmbedder(fitted);
+  const weigh = createTermWeigher(fitted);
+  const terms: TermWeights[] = [];
   const records = texts.flatMap((text, at) => {
-    const vector = embed(text);
-    if (vector === undefined) return [];
+    const [vector, weights] = [embed(text), weigh(text)];
+    if (vector === undefined || weights === undefined) return [];
+    terms.push(weights);
     const payload = { name: text.slice(0, 60), category: `category ${at % categories}`, brand: null, merchant_id: 1, price_minor: 100, currency: 'USD', in_stock: true, image_url: null };
     return [{ sku: `sku-${at}`, version: 1, vector, textHash: 'h', payload, embeddedAt: '2026-11-21T10:00:00.000Z' }];
   });
-  return { model: { id: modelId(fitted), dimensions, document: serializeModel(fitted) }, records };
+  return { model: { id: modelId(fitted), dimensions, document: serializeModel(fitted) }, records, terms };
 }
 
 /** All vectors in one array. */

@@ -13,8 +13,6 @@ import { readVersions } from './versions.ts';
 import { createRedisWriter } from './writer.ts';
 
 const dayMs = 86_400_000;
-/** Collections of one model that may exist at once. */
-const attempts = 16;
 
 /** Collections as indexes over hashes of one Redis with the search module, behind one index alias. */
 export async function openRedisVectorAdmin(options: RedisVectorOptions): Promise<VectorAdmin> {
@@ -72,10 +70,8 @@ export async function openRedisVectorAdmin(options: RedisVectorOptions): Promise
 interface Store { readonly redis: Redis; readonly names: Names }
 
 async function createNext({ redis, names }: Store, model: VectorModel, hnsw: HnswOptions): Promise<string> {
-  const wanted = Array.from({ length: attempts }, (_name, at) => names.collection(model.id, at + 1));
-  const name = await createCollection(redis, [names.collections, ...wanted], [model.id, model.dimensions, model.document, ...indexArguments(model.dimensions, hnsw)]);
-  if (name === null) throw new VectorsUnavailableError(`there are ${attempts} vector collections of the model ${model.id} already`);
-  return asText(name);
+  const keys = [names.collections, names.generations, names.firstCollection(model.id)];
+  return asText(await createCollection(redis, keys, [model.id, model.dimensions, model.document, ...indexArguments(model.dimensions, hnsw)]));
 }
 
 /**

@@ -13,6 +13,8 @@ export interface RedisVectorOptions {
   readonly aliasKeys?: boolean;
   /** The graph of new collections, and how many candidates a search looks at. */
   readonly hnsw?: Partial<HnswOptions>;
+  /** A search whose filter so many products pass, or fewer, compares with each of them instead of asking the graph. Default 5,000. */
+  readonly exactUpTo?: number;
   /** Told of connection errors; the client reconnects by itself. */
   readonly onError?: (error: Error) => void;
 }

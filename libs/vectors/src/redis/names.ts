@@ -7,8 +7,10 @@ export interface Names {
   readonly live: string;
   /** Set of the collections that belong to the alias. */
   readonly collections: string;
-  /** Collections of one model, without end: `<keyPrefix>@<model>`, then `…@2` for one built while the first is there. */
-  collection(modelId: string, attempt: number): string;
+  /** Hash: how many collections each model has had. */
+  readonly generations: string;
+  /** The first collection of a model: `<keyPrefix>@<model>`; the next ones are `…@2` and so on. */
+  firstCollection(modelId: string): string;
   record(collection: string, sku: string): string;
   /** What precedes the sku. */
   records(collection: string): string;
@@ -26,8 +28,9 @@ export function createNames({ alias, keyPrefix = 'product:embedding' }: Pick<Red
   return {
     live: `${alias}:live`,
     collections: `${alias}:collections`,
+    generations: `${keyPrefix}-generations`,
     // Percent-encoding leaves neither ":" nor "@": no collection's keys begin with another's, whatever a model is called.
-    collection: (modelId, attempt) => `${keyPrefix}@${encodeURIComponent(modelId)}${attempt === 1 ? '' : `@${attempt}`}`,
+    firstCollection: (modelId) => `${keyPrefix}@${encodeURIComponent(modelId)}`,
     record: (collection, sku) => `${collection}:${sku}`,
     records: (collection) => `${collection}:`,
     skus: (collection) => beside(collection, 'skus'),

@@ -28,17 +28,20 @@ if ARGV[5] == '1' and redis.call('GET', KEYS[5]) == ARGV[4] then
 end
 return 1`);
 
-/** Takes the first free name and creates its index, complete or not at all. KEYS: set of collections, then the names to try. ARGV: model id, dimensions, document, FT.CREATE's arguments after PREFIX 1 and the prefix. Returns the name, or nil where all are taken. */
+/**
+ * Takes the next name of the model, never one that was taken before, and creates its index, complete or not at all. KEYS: set of collections,
+ * generations, name of the first one. ARGV: model id, dimensions, document, then FT.CREATE's arguments behind the prefix. Returns the name.
+ */
 export const createCollection = defineScript(`
-for at = 2, #KEYS do
-  if redis.call('EXISTS', KEYS[at]) == 0 then
-    redis.call('FT.CREATE', KEYS[at], 'ON', 'HASH', 'PREFIX', '1', KEYS[at] .. ':', unpack(ARGV, 4))
-    redis.call('HSET', KEYS[at], 'model_id', ARGV[1], 'dimensions', ARGV[2], 'document', ARGV[3], 'state', 'open')
-    redis.call('SADD', KEYS[1], KEYS[at])
-    return KEYS[at]
-  end
-end
-return false`);
+local name
+repeat
+  local generation = redis.call('HINCRBY', KEYS[2], KEYS[3], 1)
+  name = generation == 1 and KEYS[3] or KEYS[3] .. '@' .. generation
+until redis.call('EXISTS', name) == 0
+redis.call('FT.CREATE', name, 'ON', 'HASH', 'PREFIX', '1', name .. ':', unpack(ARGV, 4))
+redis.call('HSET', name, 'model_id', ARGV[1], 'dimensions', ARGV[2], 'document', ARGV[3], 'state', 'open')
+redis.call('SADD', KEYS[1], name)
+return name`);
 
 /** Moves the alias and the name of the live collection together; its plain keys are not complete then. KEYS: collection, live name. ARGV: alias. Returns 0 where there is no such collection. */
 export const swapCollection = defineScript(`
