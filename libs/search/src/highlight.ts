@@ -9,25 +9,36 @@ const FIELDS = ['name', 'brand', 'category', 'mpn', 'sku', 'description'] as con
 export const escapeHtml = (text: string): string =>
   text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;').replaceAll("'", '&#39;');
 
-/** Words are the same to the index when their folded stems are. */
-export const stemOf = (word: string): string => stemmer(fold(word));
+const MAX_STEMS = 20_000;
+const MAX_KEPT_CHARS = 64;
+const stems = new Map<string, string>();
+
+/** Words are the same to the index when their folded stems are. The stems of common words are kept: texts repeat them. */
+export function stemOf(word: string): string {
+  const known = stems.get(word);
+  if (known !== undefined) return known;
+  const stem = stemmer(fold(word));
+  if (stems.size >= MAX_STEMS) stems.clear();
+  if (word.length <= MAX_KEPT_CHARS) stems.set(word, stem);
+  return stem;
+}
 
 /**
  * Fields in which a word has one of the stems, HTML-escaped, with such words between <em> and </em>.
  * A long description is cut around its first match. Text that cannot match is not returned.
  */
-export function highlight(product: SearchDocument, stems: ReadonlySet<string>): Record<string, string> {
+export function highlight(product: SearchDocument, wanted: ReadonlySet<string>): Record<string, string> {
   const highlights: Record<string, string> = {};
-  if (stems.size === 0) return highlights;
+  if (wanted.size === 0) return highlights;
   for (const field of FIELDS) {
-    const marked = markWords((product[field] ?? '').normalize('NFC'), stems);
+    const marked = markWords((product[field] ?? '').normalize('NFC'), wanted);
     if (marked !== undefined) highlights[field] = marked;
   }
   return highlights;
 }
 
-function markWords(text: string, stems: ReadonlySet<string>): string | undefined {
-  const matches = [...wordsOf(text)].filter((word) => stems.has(stemOf(word.text)));
+function markWords(text: string, wanted: ReadonlySet<string>): string | undefined {
+  const matches = [...wordsOf(text)].filter((word) => wanted.has(stemOf(word.text)));
   const first = matches[0];
   if (first === undefined) return undefined;
   const from = text.length <= SNIPPET_CHARS ? 0 : wordBorder(text, Math.max(0, first.start - LEAD_CHARS));

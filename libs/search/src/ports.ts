@@ -83,7 +83,7 @@ export interface SearchAnswer {
   };
   /** Cursor of the next page; absent on the last one. */
   readonly next?: string;
-  /** The query with its unknown words corrected, as a person would type it; absent where nothing was corrected. What was found is what this finds. */
+  /** The query with its unknown words corrected, as a person would type it; absent where nothing was corrected. What it finds is among what was found: a word may have been read as several. */
   readonly didYouMean?: string;
 }
 
@@ -94,7 +94,7 @@ export interface Suggestion { readonly text: string; readonly kind: 'product' | 
 
 export interface SearchReader {
   search(query: SearchQuery): Promise<SearchAnswer>;
-  /** Completions of what is being typed, best first; tolerates one typo from four letters on. */
+  /** Completions of what is being typed, best first; tolerates one typo from four letters on, and Vietnamese in Telex or VNI. */
   suggest(prefix: string, limit: number): Promise<readonly Suggestion[]>;
   /** The version under which searches see this sku now; undefined where they never saw it or it is purged. Not a realtime get: what it says, a search finds. */
   versionOf(sku: string): Promise<StoredVersion | undefined>;

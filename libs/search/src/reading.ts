@@ -1,7 +1,10 @@
 import type { SearchQuery } from './ports.ts';
-import type { QueryExpansion } from './relevance.ts';
 import { queryWords } from './text.ts';
-import type { AnalysedQuery, QueryTerm } from './text.ts';
+import type { AnalysedQuery } from './text.ts';
+import { editDistance } from './vocabulary.ts';
+
+/** Edits of letters, marks counted, beyond which one form is as far as the other. */
+const MAX_DISTANCE = 4;
 
 /** Another way to write the phrase that a term belongs to: folded words that stand side by side. */
 export interface Alternative { readonly rule: string; readonly phrase: readonly string[]; readonly words: readonly string[] }
@@ -22,22 +25,21 @@ export type Reading = readonly ReadTerm[];
 
 /** What an expansion is worth of the word itself: at 0.8 it cost 0.012 NDCG@10 (scripts/eval/features.ts), at 0.5 nothing that could be measured. */
 export const EXPANSION_WEIGHT = 0.5;
-/** Of one term; more would make a query slow. */
-const MAX_ALTERNATIVES = 40;
+/** Of all terms together: each costs the embedded engine a look-up, and Elasticsearch refuses queries of some thousand clauses. */
+const MAX_ALTERNATIVES = 120;
 
-/** As it was typed, with the query's expansions. */
-export const readAsTyped = (term: QueryTerm, expansions: readonly QueryExpansion[] = []): ReadTerm => ({
-  typed: term.folded,
-  words: [term.folded],
-  ...(term.accented === undefined ? {} : { accented: term.accented }),
-  how: 'typed',
-  alternatives: expansions
-    .filter(({ words }) => words.includes(term.folded))
-    .flatMap(({ rule, words, alternatives }) => alternatives.map((alternative): Alternative => ({ rule, phrase: words, words: alternative })))
-    .slice(0, MAX_ALTERNATIVES),
-});
-
-export const readQuery = (analysed: AnalysedQuery, { expansions }: SearchQuery): Reading => analysed.terms.map((term) => readAsTyped(term, expansions));
+/** As it was typed, with the query's expansions as far as there is room. */
+export function readQuery(analysed: AnalysedQuery, { expansions = [] }: Pick<SearchQuery, 'expansions'>): Reading {
+  let room = MAX_ALTERNATIVES;
+  return analysed.terms.map(({ folded, accented }): ReadTerm => {
+    const alternatives = expansions
+      .filter(({ words }) => words.includes(folded))
+      .flatMap(({ rule, words, alternatives: phrases }) => phrases.map((phrase): Alternative => ({ rule, phrase: words, words: phrase })))
+      .slice(0, room);
+    room -= alternatives.length;
+    return { typed: folded, words: [folded], ...(accented === undefined ? {} : { accented }), how: 'typed', alternatives };
+  });
+}
 
 /**
  * The query with corrected words in the place of what was typed, everything else as it was. `texts`: of what was found; they know the marks of a word
@@ -53,17 +55,19 @@ export function correctedText(q: string, reading: Reading, texts: () => Iterable
     const term = terms.get(folded);
     const best = term?.words[0];
     if (term === undefined || best === undefined) continue;
-    const written = term.how === 'keys' ? (term.accented ?? best) : accented === undefined ? best : markedAs(best, texts());
+    const written = term.how === 'keys' ? (term.accented ?? best) : accented === undefined ? best : markedAs(best, { typed, texts: texts() });
     corrected += text.slice(at, start) + inCaseOf(typed, written);
     at = end;
   }
   return (corrected + text.slice(at)).trim();
 }
 
-/** How the texts write the folded word. */
-function markedAs(folded: string, texts: Iterable<string>): string {
-  for (const text of texts) for (const word of queryWords(text)) if (word.folded === folded) return word.text.toLowerCase();
-  return folded;
+/** How the texts write the folded word, as near to what was typed as they do. */
+function markedAs(folded: string, { typed, texts }: { typed: string; texts: Iterable<string> }): string {
+  const forms = new Set<string>();
+  for (const text of texts) for (const word of queryWords(text)) if (word.folded === folded) forms.add(word.text.toLowerCase());
+  const distance = (form: string): number => editDistance(typed.toLowerCase(), form, MAX_DISTANCE);
+  return [...forms].toSorted((a, b) => distance(a) - distance(b) || (a < b ? -1 : 1))[0] ?? folded;
 }
 
 function inCaseOf(typed: string, word: string): string {

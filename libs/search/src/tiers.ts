@@ -1,8 +1,16 @@
+import { isVietnameseSyllable } from './vietnamese.ts';
+
 /**
  * What is added to BM25, which stays below 500 in practice, so that each tier lies wholly above the next one; the same in every engine. Elasticsearch
  * scores are 32-bit floats: at 8,000 they tell 0.001 apart, at PIN_STEP * 100 pins still whole tiers.
  */
 export const TIER = { sku: 8_000, code: 4_000, codeInWords: 2_000, allTerms: 1_000, asWritten: 500 } as const;
+
+/** For the same marks in other languages, where they are often left out: decides between products that are about as good as each other. */
+const SAME_MARKS = 1;
+
+/** What each of the words with marks of a query adds to a product that writes it so. */
+export const marksWorth = (accented: string, words: number): number => (isVietnameseSyllable(accented) ? TIER.asWritten : SAME_MARKS) / words;
 
 /** More than all tiers together: pins are in their order, whatever else they are. */
 export const PIN_STEP = 32_768;

@@ -1,4 +1,5 @@
 import { fold } from './text.ts';
+import { asTypedVietnamese } from './vietnamese.ts';
 
 /** What an index has of a typed word and of what its keys may have been meant for (`asTypedVietnamese`), what they make first. */
 export interface TypedWord {
@@ -21,3 +22,6 @@ export function meantByKeys({ typed, writing, hasFolded }: TypedWord): { words: 
   const folded = fold(first.accented);
   return typed.documents === 0 && folded.length > 2 && hasFolded(folded) ? { words: [folded] } : undefined;
 }
+
+/** The letters, without marks, that the keys of a word make; the word itself where they make no Vietnamese ones. */
+export const foldedKeys = (word: string): string => fold(asTypedVietnamese(word)[0] ?? word);

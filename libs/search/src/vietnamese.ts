@@ -149,6 +149,16 @@ function pressed(word: string, press: (typing: Typing, key: string) => boolean):
   return typing;
 }
 
+const TONE = new RegExp(`[${ACUTE}${GRAVE}${HOOK}${TILDE}${DOT}]`, 'gu');
+
+/** May this word with marks, in lower case, be Vietnamese? There marks make other words of the same letters; elsewhere they are often left out. */
+export function isVietnameseSyllable(word: string): boolean {
+  const parts = word.normalize('NFD');
+  const tones = parts.match(TONE) ?? [];
+  const letters = parts.replaceAll(TONE, '').normalize('NFC').split('');
+  return letters.length <= 7 && tones.length <= 1 && placeOfTone(letters, tones[0]) !== undefined;
+}
+
 const NEW_STYLE = /(o[àáảãạ]|o[èéẻẽẹ]|(?<!q)u[ỳýỷỹỵ])$/;
 
 /** Two ways to place a tone are in use ("hoà" and "hòa", "thuỷ" and "thủy"): both become the older one. Takes and gives lower case in composed form. */

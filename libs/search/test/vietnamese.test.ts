@@ -1,5 +1,5 @@
 import { expect, it } from '@jest/globals';
-import { asTypedVietnamese, oldStyleTones } from '../src/vietnamese.ts';
+import { asTypedVietnamese, isVietnameseSyllable, oldStyleTones } from '../src/vietnamese.ts';
 
 it.each([
   ['ddieenj', 'điện'], ['thoaij', 'thoại'], ['dd', undefined], ['ddi', 'đi'], ['ddoongf', 'đồng'], ['hoof', 'hồ'], ['nuowcs', 'nước'], ['nwowcs', 'nước'], ['nuwowcs', 'nước'],
@@ -23,3 +23,10 @@ it('offers the words that a few marks more would make', () => {
   expect(asTypedVietnamese('nuocs')).toEqual(expect.arrayContaining(['nuốc', 'nước']));
   for (const word of ['uouououj', 'aeiouyj', 'quuuuj', 'thuongj']) expect(asTypedVietnamese(word).length).toBeLessThanOrEqual(12);
 });
+
+it.each([['điện', true], ['thoại', true], ['đường', true], ['hòa', true], ['quý', true], ['nghiêng', true], ['ấm'.normalize('NFD'), true], ['crème', false], ['café', false], ['brûlée', false], ['müller', false], ['łódź', false], ['tốc', true], ['tồc', false]])(
+  'takes %j for a Vietnamese word: %j',
+  (word, isVietnamese) => {
+    expect(isVietnameseSyllable(word)).toBe(isVietnamese);
+  },
+);

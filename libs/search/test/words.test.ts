@@ -1,8 +1,12 @@
+import { createHash } from 'node:crypto';
 import { expect, it } from '@jest/globals';
 import { DatabaseSync } from 'node:sqlite';
 import { stemOf } from '../src/highlight.ts';
 import { PRICE_BORDERS, priceRangeOf } from '../src/price-ranges.ts';
-import { analyseQuery, compactCode, fold } from '../src/text.ts';
+import { exactToken } from '../src/embedded/schema.ts';
+import { toIndexed } from '../src/elasticsearch/document.ts';
+import { product, toChange } from '../src/testing/fixture.ts';
+import { accented, analyseQuery, codesOf, compactCode, fold, TEXT_FORMAT, wordsOf } from '../src/text.ts';
 import { createVocabulary, editDistance } from '../src/vocabulary.ts';
 
 it.each([
@@ -51,4 +55,13 @@ it('stems as the index does, so that highlights mark what was found', () => {
   for (const word of words) db.prepare('insert into t values (?)').run(word);
   const stems = db.prepare('select term from v').all().map((row) => row['term']);
   expect(new Set(words.map(stemOf))).toEqual(new Set(stems));
+});
+
+it('has another definition hash, through TEXT_FORMAT, as soon as texts become other words, codes or exact tokens', () => {
+  const texts = ['Điện thoại hoà, thuỷ tinh', 'Ấm đun nước'.normalize('NFD'), 'Crème brûlée Straße Łódź ﬁne', 'WH-1000XM4 / 4006381333931', "O'Run 😀 日本語 a\0b"];
+  const words = texts.map((text) => [...wordsOf(text)].map((word) => [fold(word.text), accented(word.text), exactToken(accented(word.text) ?? '')]));
+  const documents = texts.map((text) => toIndexed(toChange(product({ sku: text, name: text, mpn: text, description: text, ean: [text] }))));
+  const made = createHash('sha256').update(JSON.stringify([words, texts.map(codesOf), documents])).digest('hex').slice(0, 16);
+  // Another hash: raise TEXT_FORMAT, so that indexes are rebuilt, and write down both.
+  expect({ TEXT_FORMAT, made }).toEqual({ TEXT_FORMAT: 2, made: '9d685f713b1328c3' });
 });

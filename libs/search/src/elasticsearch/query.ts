@@ -4,7 +4,7 @@ import { PRICE_BORDERS } from '../price-ranges.ts';
 import type { RankingPart, SearchQuery, SearchSort } from '../ports.ts';
 import type { ReadTerm, Reading } from '../reading.ts';
 import type { AnalysedQuery } from '../text.ts';
-import { TIER } from '../tiers.ts';
+import { marksWorth, TIER } from '../tiers.ts';
 import { boostWords, buryLast, groupClauses, hiddenBy, isGrouped, pinClauses } from './merchandise.ts';
 import { phraseQuery, weightsOf } from './survey.ts';
 import type { Survey } from './survey.ts';
@@ -59,7 +59,7 @@ function tiers({ analysed, reading, without }: Asked, terms: readonly Query[]): 
   const marked = without.has('tones') ? [] : reading.flatMap(({ accented, alternatives }) => (accented === undefined ? [] : [{ accented, alternatives }]));
   for (const { accented, alternatives } of marked) {
     const asWritten: Query[] = [{ match: { exact: accented } }, ...alternatives.map(({ words }) => phraseQuery('all', words))];
-    found.push(tier({ bool: { should: asWritten } }, TIER.asWritten / marked.length));
+    found.push(tier({ bool: { should: asWritten } }, marksWorth(accented, marked.length)));
   }
   if (without.has('codes_first')) return found;
   const { wholeCodes, wordCodes } = analysed;

@@ -1,6 +1,7 @@
 import type { Client, estypes } from '@elastic/elasticsearch';
 import type { Suggestion } from '../ports.ts';
 import { allowedEdits, analyseQuery, fold } from '../text.ts';
+import { foldedKeys } from '../typing-repair.ts';
 import { errorOf } from './client.ts';
 import type { Query } from './query.ts';
 
@@ -12,8 +13,11 @@ const MAX_VALUES = 50;
 export async function suggestFrom(client: Client, { alias, prefix, limit }: { alias: string; prefix: string; limit: number }): Promise<Suggestion[]> {
   const words = analyseQuery(prefix).terms.map((term) => term.folded);
   if (words.length === 0) return [];
-  const found = await complete(client, { alias, words, isFuzzy: false });
-  return (found.length > 0 ? found : await complete(client, { alias, words, isFuzzy: true })).slice(0, limit);
+  const asTyped = await complete(client, { alias, words, isFuzzy: false });
+  if (asTyped.length > 0) return asTyped.slice(0, limit);
+  const byKeys = words.map(foldedKeys);
+  const meant = byKeys.join() === words.join() ? [] : await complete(client, { alias, words: byKeys, isFuzzy: false });
+  return (meant.length > 0 ? meant : await complete(client, { alias, words, isFuzzy: true })).slice(0, limit);
 }
 
 interface Typed { readonly alias: string; readonly words: readonly string[]; readonly isFuzzy: boolean }

@@ -1,7 +1,7 @@
 /** Which documents match a query, and how well: one pass over the matching rows, which are narrow. */
 import type { RankingPart, SearchQuery } from '../ports.ts';
 import type { Reading } from '../reading.ts';
-import { TIER } from '../tiers.ts';
+import { marksWorth, TIER } from '../tiers.ts';
 import type { AnalysedQuery } from '../text.ts';
 import { CODE_KIND, EQUAL_WEIGHTS, TEXT_WEIGHTS } from './schema.ts';
 import { scoreTerms } from './scores.ts';
@@ -27,8 +27,8 @@ export interface Match {
 
 export interface TextQuery {
   readonly groups: readonly TermGroup[];
-  /** One expression for each term with marks: it is there as it was written. */
-  readonly marked: readonly string[];
+  /** One for each term with marks: it is there as it was written. */
+  readonly marked: readonly { readonly expression: string; readonly worth: number }[];
   readonly codes: ReadonlyMap<number, number>;
   readonly without: ReadonlySet<RankingPart>;
 }
@@ -42,9 +42,11 @@ export function toTextQuery(db: Database, reading: Reading, { analysed, without 
     const others = alternatives.map((alternative) => phraseExpression(alternative.words));
     return { literal, alternatives: others, expression: anyOf([literal, ...others]) };
   });
-  const marked = without.has('tones')
-    ? []
-    : reading.flatMap(({ accented, alternatives }) => (accented === undefined ? [] : [anyOf([exactExpression(accented), ...alternatives.map(({ words }) => phraseExpression(words))])]));
+  const withMarks = without.has('tones') ? [] : reading.flatMap(({ accented, alternatives }) => (accented === undefined ? [] : [{ accented, alternatives }]));
+  const marked = withMarks.map(({ accented, alternatives }) => ({
+    expression: anyOf([exactExpression(accented), ...alternatives.map(({ words }) => phraseExpression(words))]),
+    worth: marksWorth(accented, withMarks.length),
+  }));
   return { groups, marked, without, codes: without.has('codes_first') ? new Map() : findCodes(db, analysed) };
 }
 
@@ -124,10 +126,10 @@ function tiersOf(db: Database, { groups, marked, without }: TextQuery): (id: Cel
   const idsOf = (expression: string): Set<Cell> => new Set(db.rows('select rowid from text where text match ?', expression).map(([id]) => id ?? null));
   const isAllFirst = !without.has('all_terms_first');
   const complete = groups.length > 1 && isAllFirst ? idsOf(groups.map(({ expression }) => expression).join(' AND ')) : undefined;
-  const written = marked.map(idsOf);
+  const written = marked.map(({ expression, worth }) => ({ ids: idsOf(expression), worth }));
   return (id) => {
     let tier = isAllFirst && (complete === undefined || complete.has(id)) ? TIER.allTerms : 0;
-    for (const ids of written) if (ids.has(id)) tier += TIER.asWritten / written.length;
+    for (const { ids, worth } of written) if (ids.has(id)) tier += worth;
     return tier;
   };
 }

@@ -1,5 +1,6 @@
 import type { Suggestion } from '../ports.ts';
 import { allowedEdits, analyseQuery, fold, wordsOf } from '../text.ts';
+import { foldedKeys } from '../typing-repair.ts';
 import type { Vocabulary } from '../vocabulary.ts';
 import type { Database } from './sqlite.ts';
 
@@ -15,8 +16,11 @@ export function suggestFromDatabase(db: Database, vocabulary: () => Vocabulary, 
   const words = analyseQuery(prefix).terms.map((term) => term.folded);
   if (words.length === 0) return [];
   const typed = words.map((word) => [word]);
-  const found = suggestionsFor(db, typed, limit);
-  return found.length > 0 ? found : suggestionsFor(db, corrected(db, vocabulary, words), limit);
+  const asTyped = suggestionsFor(db, typed, limit);
+  if (asTyped.length > 0) return asTyped;
+  const byKeys = words.map(foldedKeys);
+  const meant = byKeys.join() === words.join() ? [] : suggestionsFor(db, byKeys.map((word) => [word]), limit);
+  return meant.length > 0 ? meant : suggestionsFor(db, corrected(db, vocabulary, words), limit);
 }
 
 const corrected = (db: Database, vocabulary: () => Vocabulary, words: readonly string[]): Typed =>

@@ -4,7 +4,7 @@ import { orderedRanges } from '../sku-ranges.ts';
 import { readable } from './schema.ts';
 import type { Database, Row } from './sqlite.ts';
 
-/** A page takes some 3 ms, during which this process does nothing else. */
+/** A page takes a few milliseconds, during which this process does nothing else. */
 const PAGE = 5_000;
 
 const COLUMNS = 'sku, version, deleted_at is not null';

@@ -30,6 +30,14 @@ export function describeSuggestions(open: OpenSearchAdapter): void {
       expect(await reader.suggest('wxr', 5)).toEqual([]);
     }));
 
+  it('completes Vietnamese that is typed in Telex or VNI', () =>
+    withFixture(open, async ({ put, reader }) => {
+      await put(product({ sku: 'a', name: 'Điện thoại', category: 'Máy lạnh' }), product({ sku: 'b', name: 'Max speed' }));
+      for (const prefix of ['ddieenj th', 'd9ien65 thoai5', 'dien thoaij']) expect((await reader.suggest(prefix, 5)).map(({ text }) => text)).toEqual(['Điện thoại']);
+      expect((await reader.suggest('mays l', 5)).map(({ text }) => text)).toEqual(['Máy lạnh']);
+      expect((await reader.suggest('max', 5)).map(({ text }) => text)).toEqual(['Max speed']);
+    }));
+
   it('does not suggest what is gone, nor one name twice', () =>
     withFixture(open, async ({ put, writer, reader }) => {
       await put(product({ sku: 'a', name: 'Kettle', brand: 'Kettler' }), product({ sku: 'b', name: 'Lamp' }), product({ sku: 'c', name: 'Lamp' }));

@@ -109,6 +109,16 @@ export function describeMatching(open: OpenSearchAdapter): void {
       expect((await skus({ q: 'duong' })).toSorted()).toEqual(['flat', 'sugar', 'sun']);
     }));
 
+  it('prefers the same marks in other languages only among products that match as well', () =>
+    withFixture(open, async ({ put, skus }) => {
+      await put(
+        product({ sku: 'a-plain', name: 'Creme brulee' }), product({ sku: 'b-marked', name: 'Crème brûlée' }),
+        product({ sku: 'c-aside', name: 'A torch for the kitchen', description: `${'Of much use, '.repeat(30)} for a crème brûlée` }),
+        ...Array.from({ length: 40 }, (_, i) => product({ sku: `lamp${i}`, name: 'Lamp' })),
+      );
+      expect(await skus({ q: 'crème brûlée' })).toEqual(['b-marked', 'a-plain', 'c-aside']);
+    }));
+
   it('answers any string, and none as a query language', () =>
     withFixture(open, async ({ put, search, reader, skus }) => {
       await put(product({ sku: 'item-one', name: 'kettle' }), product({ sku: 'item-two', name: 'toaster' }));
