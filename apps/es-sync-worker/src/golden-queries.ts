@@ -26,7 +26,7 @@ const TOP = 10;
 /** Names tie easily, and another definition may rank a little differently. */
 const NAME_TOP = 50;
 const NAMES_LOST_AT_MOST = 0.1;
-const SAMPLE_OF_EACH = 5;
+const SAMPLE_OF_EACH = 3;
 const EXAMPLES = 5;
 const SORTS = ['newest', 'price_asc', 'price_desc'] as const;
 
