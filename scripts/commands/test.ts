@@ -14,7 +14,7 @@ import type { TestServers } from '../local/test-run.ts';
 const USAGE = `npm test [-- FOLDER… PATTERN…] [--no-checks]
   FOLDER     a project (libs/bus) or a folder in it: only its lint, types and tests
   PATTERN    part of the test files' paths
-  TEST_SCALE=full runs the large sizes; TEST_ELASTICSEARCH_URL, TEST_QDRANT_URL, TEST_REDIS_8_URL add the suites that need those servers.
+  TEST_SCALE=full runs the large sizes; TEST_ELASTICSEARCH_URL, TEST_QDRANT_URL, TEST_REDIS_8_URL, TEST_REDIS_STACK_URL add the suites that need those servers.
   MILLRACE_SHARED is the folder with real data (default ../shared, where it is there).`;
 
 interface Wanted {

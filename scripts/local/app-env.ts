@@ -15,6 +15,8 @@ export interface AppEnvironment {
   readonly addresses: StackAddresses;
   readonly keys: ServiceKeys;
   readonly developmentKeyFile: string;
+  /** What the pseudonyms of users are made with. */
+  readonly userPseudonymSecret: string;
   /** <APP>_DATABASE_URL of every app, as the migrator wrote them. */
   readonly roles: Readonly<Record<string, string>>;
   /** Does the user's shell speak to the apps (`npm start`)? A test's stack takes nothing from it that changes what it does. */
@@ -55,6 +57,7 @@ export function appEnvironment(name: AppName, stack: AppEnvironment): Record<str
     HOST: '127.0.0.1',
     ...serviceUrls(stack.ports),
     ...(name === 'gateway' ? { DEVELOPMENT_KEY_FILE: stack.developmentKeyFile, HOST: process.env['MILLRACE_HOST'] ?? '127.0.0.1' } : {}),
+    ...(name === 'catalog-api' ? { USER_PSEUDONYM_SECRET: given['USER_PSEUDONYM_SECRET'] ?? stack.userPseudonymSecret } : {}),
     ...(http === undefined ? {} : { PORT: String(http) }),
     ...(database === undefined ? {} : { [own]: database }),
     INTERNAL_HOST: '127.0.0.1',

@@ -20,13 +20,14 @@ const wanted: readonly Wanted[] = [
   { variable: 'TEST_ELASTICSEARCH_URL', image: 'elasticsearch:9.5.3', port: 9200, healthPath: '/_cluster/health', env: { 'discovery.type': 'single-node', 'xpack.security.enabled': 'false', ES_JAVA_OPTS: '-Xms512m -Xmx512m' } },
   { variable: 'TEST_QDRANT_URL', image: 'qdrant/qdrant:v1.19.0', port: 6333, healthPath: '/readyz', env: {} },
   { variable: 'TEST_REDIS_8_URL', image: 'redis:8.2.3', port: 6379, env: {} },
+  { variable: 'TEST_REDIS_STACK_URL', image: 'redis/redis-stack-server:7.4.0-v1', port: 6379, env: {} },
 ];
 
 const NONE: TestContainers = { env: {}, stop: async () => undefined };
 
 const dockerAnswers = (): boolean => spawnSync('docker', ['info'], { stdio: 'ignore', timeout: 5_000 }).status === 0;
 
-/** Starts Elasticsearch, Qdrant and Redis 8 where Docker answers and no TEST_… address is given. What cannot be started is said and left out. */
+/** Starts Elasticsearch, Qdrant, Redis 8 and Redis Stack where Docker answers and no TEST_… address is given. What cannot be started is said and left out. */
 export async function startTestContainers(given: Readonly<Record<string, string | undefined>>, say: (text: string) => void): Promise<TestContainers> {
   const missing = wanted.filter(({ variable }) => !given[variable]);
   if (missing.length === 0 || !dockerAnswers()) return NONE;

@@ -8,7 +8,7 @@ import { migrate } from './migrate.ts';
 import { requirePorts } from './ports.ts';
 import { findProcess, forgetProcess, rememberProcess, stopOrphans } from './processes.ts';
 import { isCatalogueEmpty, isSampleVisible, loadSample } from './sample.ts';
-import { ensureServiceKeys, keptSecret, writeSecret } from './secrets.ts';
+import { ensureServiceKeys, keptSecret, newPassword, writeSecret } from './secrets.ts';
 import type { LocalServer } from './server.ts';
 import { startServers } from './servers.ts';
 import type { LocalServers } from './servers.ts';
@@ -79,6 +79,7 @@ async function prepare(options: StackOptions, ports: StackPorts, servers: LocalS
     addresses,
     keys: ensureServiceKeys(join(stateDir, 'secrets', 'keys'), appNames),
     developmentKeyFile,
+    userPseudonymSecret: keptSecret(join(stateDir, 'secrets', 'user-pseudonym-secret'), newPassword),
     roles: await migrate(stateDir, addresses.databaseUrl),
     inheritsShell: options.inheritsShell ?? false,
     extra: options.env ?? {},

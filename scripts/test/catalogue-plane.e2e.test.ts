@@ -56,6 +56,22 @@ describe('the catalogue plane', () => {
     expect(body['status']).toBe('active');
   });
 
+  it('obeys synonyms and rules through the gateway as soon as they are created, and counts what is searched for', async () => {
+    const [known, asked] = [uniqueName('brazier').replaceAll(/[^a-z]/g, ''), uniqueName('firepit').replaceAll(/[^a-z]/g, '')];
+    const [plain, pinned] = [uniqueName('sku'), uniqueName('sku')];
+    await plane.call('POST', '/api/products', { sku: plain, name: known });
+    await plane.call('POST', '/api/products', { sku: pinned, name: 'something else' });
+    await eventually(async () => (await plane.found()).has(pinned) && (await searchSkus(`q=${known}`)).length === 1, { timeoutMs: 5_000 });
+    const synonym = await plane.call('POST', '/api/admin/synonyms', { kind: 'one_way', terms: [asked], means: [known] });
+    const rule = await plane.call('POST', '/api/admin/rules', { query: known, action: { type: 'pin', skus: [pinned] } });
+    expect([synonym.status, rule.status]).toEqual([201, 201]);
+    const { body } = await plane.call('GET', `/api/search?q=${asked}&explain=true`, undefined, { 'x-user-id': 'customer-81' });
+    expect(body).toMatchObject({ data: [{ sku: pinned, explanation: [`pinned by rule ${String(rule.body['id'])}`] }, { sku: plain, explanation: expect.any(Array) }], hybrid: false });
+    await eventually(async () => JSON.stringify((await plane.call('GET', '/api/admin/searches/popular')).body['data']).includes(`"${asked}"`), { timeoutMs: 5_000 });
+    await plane.call('DELETE', `/api/admin/rules/${String(rule.body['id'])}`);
+    expect(await searchSkus(`q=${asked}`)).toEqual([plain]);
+  });
+
   it('agrees in all three stores after an import', async () => {
     const prefix = uniqueName('imp');
     expect(await plane.import(ndjson(products(prefix, 600 * scale)))).toMatchObject({ created: 600 * scale, failed: 0 });

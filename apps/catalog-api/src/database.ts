@@ -1,4 +1,4 @@
-import type { Product } from '@millrace/contracts';
+import type { Product, Rule } from '@millrace/contracts';
 import type { Db, Trx } from '@millrace/database';
 import type { ColumnType, Generated } from 'kysely';
 
@@ -42,10 +42,50 @@ interface IdempotencyKeysTable {
   readonly created_at: Generated<string>;
 }
 
+interface RelevanceStateTable {
+  readonly revision: ColumnType<number, never, never>;
+}
+
+interface SynonymsTable {
+  readonly id: Generated<number>;
+  /** The revision of its last change. */
+  readonly version: ColumnType<number, never, never>;
+  readonly kind: 'equivalent' | 'one_way';
+  readonly terms: readonly string[];
+  readonly means: readonly string[] | null;
+  readonly created_at: ColumnType<string, never, never>;
+  readonly updated_at: ColumnType<string, never, never>;
+}
+
+interface RulesTable {
+  readonly id: Generated<number>;
+  readonly version: ColumnType<number, never, never>;
+  readonly query: string | null;
+  readonly category: string | null;
+  readonly active_from: string | null;
+  readonly active_until: string | null;
+  /** JSON text on the way in. */
+  readonly action: ColumnType<Rule['action'], string, string>;
+  readonly created_at: ColumnType<string, never, never>;
+  readonly updated_at: ColumnType<string, never, never>;
+}
+
+interface SearchCountsTable {
+  readonly day: string;
+  readonly query: string;
+  readonly searches: number;
+  readonly no_hits: number;
+  readonly last_at: string;
+}
+
 export interface CatalogSchema {
   'catalog.products': ProductsTable;
   'catalog.merchants': MerchantsTable;
   'catalog.idempotency_keys': IdempotencyKeysTable;
+  'catalog.relevance_state': RelevanceStateTable;
+  'catalog.synonyms': SynonymsTable;
+  'catalog.rules': RulesTable;
+  'catalog.search_counts': SearchCountsTable;
 }
 export type CatalogDb = Db<CatalogSchema>;
 export type CatalogTrx = Trx<CatalogSchema>;

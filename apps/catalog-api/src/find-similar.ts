@@ -1,6 +1,7 @@
 import { fromMinor } from '@millrace/contracts';
 import type { Product, SimilarAnswerBody } from '@millrace/contracts';
 import type { SimilarHit, VectorReader } from '@millrace/vectors';
+import { meanVector } from './mean-vector.ts';
 
 export interface NewestFilter { readonly category?: string; readonly brand?: string }
 
@@ -11,7 +12,8 @@ export interface FindSimilarPorts {
 }
 
 export interface SimilarRequest {
-  readonly product: Product;
+  /** At least one, each once. */
+  readonly products: readonly Product[];
   readonly limit: number;
   readonly minScore: number;
   readonly category?: string;
@@ -19,6 +21,7 @@ export interface SimilarRequest {
 
 type SimilarItem = SimilarAnswerBody['data'][number];
 type Source = SimilarItem['source'];
+type Stage = readonly [Source, NewestFilter];
 
 const round = (score: number): number => Math.round(score * 1e6) / 1e6;
 
@@ -33,16 +36,32 @@ const fromProduct = (product: Product, source: Source): SimilarItem => ({
   currency: product.currency, in_stock: product.stock !== 0, image_url: product.image_url, embedding_updated_at: null, source,
 });
 
+/** The commonest first, else in their order. */
+function byFrequency(values: readonly (string | null)[]): string[] {
+  const groups = Map.groupBy(values.filter((value) => value !== null), (value) => value);
+  return [...groups].toSorted(([, a], [, b]) => b.length - a.length).map(([value]) => value);
+}
+
+/** What fills the rest: the products' categories (or the one that was asked for), then their brands. */
+function fillsOf(products: readonly Product[], categories: readonly string[], inCategory: NewestFilter): readonly Stage[] {
+  return [
+    ...categories.map((category): Stage => ['category', { category }]),
+    ...byFrequency(products.map(({ brand }) => brand)).map((brand): Stage => ['brand', { brand, ...inCategory }]),
+  ];
+}
+
 /**
- * The nearest products that reach minScore; where they are too few, the rest is filled from the product's category, then its brand, then
- * the nearest of all, each place marked with its source. The product itself is never among them. Filters are applied inside the kNN.
+ * The nearest products to one product, or to the mean of several, that reach minScore; where they are too few, the rest is filled from the
+ * products' categories, then their brands, then the nearest of all, each place marked with its source. The products themselves are never
+ * among them. Filters are applied inside the kNN.
  */
-export async function findSimilar({ vectors, findNewest }: FindSimilarPorts, { product, limit, minScore, category }: SimilarRequest): Promise<SimilarAnswerBody> {
-  const [record, model] = await Promise.all([vectors.get(product.sku), vectors.model()]);
+export async function findSimilar({ vectors, findNewest }: FindSimilarPorts, { products, limit, minScore, category }: SimilarRequest): Promise<SimilarAnswerBody> {
+  const [records, model] = await Promise.all([Promise.all(products.map(({ sku }) => vectors.get(sku))), vectors.model()]);
   const answer = (data: SimilarItem[], fallback: boolean): SimilarAnswerBody => ({ data, fallback, model: model?.id ?? null, degraded: false });
-  if (!record?.vector) return answer(await withoutVector(findNewest, product, { limit, category }), true);
-  const { vector } = record;
-  const taken = new Set([product.sku]);
+  const vector = meanVector(records.flatMap((record) => record?.vector ?? []));
+  if (!vector) return answer(await withoutVector(findNewest, products, { limit, category }), true);
+  const own = products.map(({ sku }) => sku);
+  const taken = new Set(own);
   const items: SimilarItem[] = [];
   const take = (hits: readonly SimilarHit[], source: Source): void => {
     for (const hit of hits) {
@@ -52,32 +71,24 @@ export async function findSimilar({ vectors, findNewest }: FindSimilarPorts, { p
     }
   };
   const inCategory = category === undefined ? {} : { category };
-  const nearest = await vectors.nearest(vector, { limit, excludeSkus: [product.sku], ...inCategory });
+  const nearest = await vectors.nearest(vector, { limit, excludeSkus: own, ...inCategory });
   take(nearest.filter((hit) => hit.score >= minScore), 'similar');
   const found = items.length;
-  const fills: readonly (readonly [Source, { category?: string; brand?: string } | undefined])[] = [
-    ['category', category === undefined && product.category !== null ? { category: product.category } : undefined],
-    ['brand', product.brand === null ? undefined : { brand: product.brand, ...inCategory }],
-  ];
-  for (const [source, filter] of fills) {
-    if (items.length < limit && filter) take(await vectors.nearest(vector, { limit, excludeSkus: [...taken], ...filter }), source);
+  const categories = category === undefined ? byFrequency(products.map((product) => product.category)) : [];
+  for (const [source, filter] of fillsOf(products, categories, inCategory)) {
+    if (items.length < limit) take(await vectors.nearest(vector, { limit, excludeSkus: [...taken], ...filter }), source);
   }
   take(nearest, category === undefined ? 'nearest' : 'category');
   return answer(items, items.length > found);
 }
 
-/** The newest of the category, then of the brand. */
-async function withoutVector(findNewest: FindSimilarPorts['findNewest'], product: Product, { limit, category }: { limit: number; category: string | undefined }): Promise<SimilarItem[]> {
-  const wanted = category ?? product.category;
-  const inCategory = category === undefined ? {} : { category };
-  const stages: readonly (readonly [Source, NewestFilter | undefined])[] = [
-    ['category', wanted === null ? undefined : { category: wanted }],
-    ['brand', product.brand === null ? undefined : { brand: product.brand, ...inCategory }],
-  ];
-  const taken = new Set([product.sku]);
+/** The newest of the categories, then of the brands. */
+async function withoutVector(findNewest: FindSimilarPorts['findNewest'], products: readonly Product[], { limit, category }: { limit: number; category: string | undefined }): Promise<SimilarItem[]> {
+  const categories = category === undefined ? byFrequency(products.map((product) => product.category)) : [category];
+  const taken = new Set(products.map(({ sku }) => sku));
   const items: SimilarItem[] = [];
-  for (const [source, filter] of stages) {
-    if (items.length >= limit || !filter) continue;
+  for (const [source, filter] of fillsOf(products, categories, category === undefined ? {} : { category })) {
+    if (items.length >= limit) break;
     for (const other of await findNewest(filter, limit + taken.size)) {
       if (items.length >= limit || taken.has(other.sku)) continue;
       taken.add(other.sku);

@@ -1,3 +1,5 @@
+import { hostname } from 'node:os';
+import { createRedisStreamsBus, parsePartitions } from '@millrace/bus';
 import { productUpdates } from '@millrace/contracts';
 import { checkSchemaVersion, createKysely, createPool, waitForSchema } from '@millrace/database';
 import { authenticate, createHttpApp, problemDetails, startHttpServer } from '@millrace/http';
@@ -15,9 +17,15 @@ import { importRoutes } from './import.routes.ts';
 import { merchantRoutes } from './merchant.routes.ts';
 import { migrations } from './migrations/index.ts';
 import { openSearch, openVectors } from './open-engines.ts';
+import { openRelevance } from './open-relevance.ts';
+import { findProducts } from './product.repository.ts';
 import { productRoutes } from './product.routes.ts';
 import { startProductRelay } from './product-relay.ts';
+import { relevanceRoutes } from './relevance.routes.ts';
 import { searchRoutes } from './search.routes.ts';
+import { startSearchAnalytics } from './search-analytics.ts';
+import { searchCountRoutes } from './search-count.routes.ts';
+import { createShopSearch } from './shop-search.ts';
 import { similarRoutes } from './similar.routes.ts';
 import { traceRoutes } from './trace.routes.ts';
 import { createWriteProducts } from './write-products.ts';
@@ -51,6 +59,15 @@ void runService({
     const vectors = await openVectors(config);
     onClose(() => vectors.close());
 
+    const bus = createRedisStreamsBus({
+      connect: (role) => connectRedis(config.REDIS_URL, { role, name: `catalog-api:${role}` }), keys: keysFor(config.REDIS_URL), partitions: parsePartitions(config.BUS_PARTITIONS), logger, metrics,
+    });
+    onClose(() => bus.close());
+    const relevance = await openRelevance({ db: readDb, bus, pollMs: config.RELEVANCE_POLL_MS, logger, metrics });
+    onClose(() => relevance.close());
+    const log = await startSearchAnalytics({ db, bus, consumer: `${hostname()}:${config.PORT}`, pseudonymSecret: config.USER_PSEUDONYM_SECRET, isLeading: relay.isLeading, logger, metrics });
+    onClose(() => log.close());
+
     const verifier = await openIdentityVerifier(config.INTERNAL_JWKS_FILE, 'catalog-api');
     internal.use('/trace', authenticate(verifier, ['gateway']));
     internal.use('/products', authenticate(verifier, ['embedding-worker', 'es-sync-worker']));
@@ -61,7 +78,12 @@ void runService({
       importRoutes({ db, atomicPool, write, wake: relay.wake, defaultCurrency }),
       productRoutes({ db: readDb, write, idempotency: createIdempotencyStore(db), defaultCurrency }),
       merchantRoutes({ db }),
-      searchRoutes({ search, lagMs, db: readDb, defaultCurrency, logger }),
+      searchRoutes({
+        search: createShopSearch({ search, vectors, relevance, findProducts: (skus) => findProducts(readDb, skus), logger }), index: search, lagMs, relevance, log,
+        isHybridByDefault: config.SEARCH_HYBRID, db: readDb, defaultCurrency, logger,
+      }),
+      relevanceRoutes({ db, live: relevance, tellOthers: relevance.tellOthers }),
+      searchCountRoutes({ db: readDb }),
       similarRoutes({ db: readDb, vectors, threshold: config.SIMILARITY_THRESHOLD, logger }),
     ];
     const app = createHttpApp({ logger, metrics, handlers: [authenticate(verifier, ['gateway']), ...routes] });

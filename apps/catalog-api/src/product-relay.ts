@@ -18,6 +18,8 @@ export interface ProductRelayDeps {
 export interface ProductRelay {
   /** After a commit: the relay looks at once. Returns at once, never throws. */
   readonly wake: () => void;
+  /** Is this the one instance that publishes and trims now? */
+  readonly isLeading: () => boolean;
   close(): Promise<void>;
 }
 
@@ -47,6 +49,7 @@ export async function startProductRelay({ config, pool, topic, logger, metrics }
   const timer = setInterval(() => void trim().catch((error: unknown) => logger.warn({ err: error }, 'trimming failed, it will be tried again')), TRIM_EVERY_MS);
   return {
     wake: () => waker.wake(),
+    isLeading: () => relay.isLeading(),
     close: async () => {
       clearInterval(timer);
       await relay.close();

@@ -21,6 +21,13 @@ export async function getProduct(db: CatalogDb, sku: string): Promise<Product> {
   return product;
 }
 
+/** Those of the products that exist, by sku. */
+export async function findProducts(db: CatalogDb, skus: readonly string[]): Promise<ReadonlyMap<string, Product>> {
+  if (skus.length === 0) return new Map();
+  const rows = await db.selectFrom('catalog.products as p').select(productJson('p').as('product')).where('sku', 'in', skus).where('deleted_at', 'is', null).execute();
+  return new Map(rows.map(({ product }) => [product.sku, product]));
+}
+
 /** Locks the row until the transaction ends; throws not_found for an unknown or deleted sku. */
 async function lockProduct(trx: CatalogTrx, sku: string): Promise<Product> {
   const row = await trx.selectFrom('catalog.products as p').select(productJson('p').as('product')).where('sku', '=', sku).where('deleted_at', 'is', null).forUpdate().executeTakeFirst();

@@ -1,20 +1,29 @@
 import { fromMinor, searchProducts, suggestProducts, toMinor } from '@millrace/contracts';
 import type { SearchAnswerBody } from '@millrace/contracts';
-import { ok, route } from '@millrace/http';
+import { ok, route, traceparentOf } from '@millrace/http';
 import type { RouteInput } from '@millrace/http';
 import { AppError } from '@millrace/service';
 import type { Logger } from '@millrace/service';
 import { InvalidCursorError } from '@millrace/search';
-import type { SearchAnswer, SearchHit, SearchQuery, SearchReader } from '@millrace/search';
+import type { Relevance, SearchAnswer, SearchHit, SearchQuery, SearchReader } from '@millrace/search';
 import { Router } from 'express';
 import type { CatalogDb } from './database.ts';
+import { isHidden } from './passes-filters.ts';
 import { findProduct } from './product.repository.ts';
+import type { ExecutedSearch, SearchLog } from './search-log.ts';
+import type { ShopSearch } from './shop-search.ts';
 import { waitForVersion } from './wait-for-version.ts';
 
 export interface SearchRoutesDeps {
-  readonly search: Pick<SearchReader, 'search' | 'suggest' | 'versionOf'>;
+  readonly search: ShopSearch;
+  readonly index: Pick<SearchReader, 'suggest' | 'versionOf'>;
   /** How far the index is behind, milliseconds; null: not known. */
   readonly lagMs: () => number | null;
+  /** What is hidden stays so while the index is down. */
+  readonly relevance: Pick<Relevance, 'forQuery'>;
+  readonly log: Pick<SearchLog, 'record'>;
+  /** Where a search does not say whether ranks are fused. */
+  readonly isHybridByDefault: boolean;
   readonly db: CatalogDb;
   readonly defaultCurrency: string;
   readonly logger: Logger;
@@ -36,7 +45,7 @@ function toSearchQuery(query: HttpQuery, defaultCurrency: string): SearchQuery {
   if (minPriceMinor !== undefined && maxPriceMinor !== undefined && minPriceMinor > maxPriceMinor)
     throw new AppError('invalid_request', 'min_price is above max_price', { details: [{ in: 'query', pointer: '/min_price', detail: 'must not be above max_price' }] });
   return {
-    currency, sort: query.sort, limit: query.limit,
+    currency, sort: query.sort, limit: query.limit, explain: query.explain,
     ...(query.q !== undefined && { q: query.q }),
     ...(minPriceMinor !== undefined && { minPriceMinor }),
     ...(maxPriceMinor !== undefined && { maxPriceMinor }),
@@ -48,15 +57,20 @@ function toSearchQuery(query: HttpQuery, defaultCurrency: string): SearchQuery {
   };
 }
 
-type HitProduct = Pick<SearchHit, 'product' | 'score' | 'highlights'>;
-const toHit = ({ product, score, highlights }: HitProduct): SearchAnswerBody['data'][number] => ({
+type HitProduct = Pick<SearchHit, 'product' | 'score' | 'highlights' | 'explanation'>;
+const toHit = ({ product, score, highlights, explanation }: HitProduct): SearchAnswerBody['data'][number] => ({
   sku: product.sku, name: product.name, description: product.description, category: product.category, brand: product.brand, merchant_id: product.merchant_id,
   price: product.price, currency: product.currency, stock: product.stock, image_url: product.image_url, version: product.version, score, highlights: { ...highlights },
+  ...(explanation && { explanation: [...explanation] }),
 });
 
-const toBody = (answer: SearchAnswer, currency: string): Pick<SearchAnswerBody, 'data' | 'total' | 'facets'> => ({
+type Found = Pick<SearchAnswerBody, 'data' | 'total' | 'facets' | 'did_you_mean' | 'hybrid'>;
+
+const toBody = (answer: SearchAnswer & { readonly hybrid: boolean }, currency: string): Found => ({
   data: answer.hits.map(toHit),
   total: answer.total,
+  did_you_mean: answer.didYouMean ?? null,
+  hybrid: answer.hybrid,
   facets: {
     category: [...answer.facets.category],
     brand: [...answer.facets.brand],
@@ -65,32 +79,47 @@ const toBody = (answer: SearchAnswer, currency: string): Pick<SearchAnswerBody, 
   },
 });
 
-/** Search and suggest answer with a flag instead of failing while their index is down: an exact sku is still found, in Postgres. */
-export function searchRoutes({ search, lagMs, db, defaultCurrency, logger }: SearchRoutesDeps): Router {
-  const router = Router();
-  const degraded = async (q: string | undefined): Promise<Pick<SearchAnswerBody, 'data' | 'total' | 'facets'>> => {
-    const product = q === undefined || q.trim() === '' || q.length > 128 ? undefined : await findProduct(db, q.trim());
-    const data = product?.status === 'active' ? [toHit({ product, score: 1, highlights: {} })] : [];
-    return { data, total: data.length, facets: { category: [], brand: [], merchant: [], price: [] } };
+/** The search as it is logged. */
+function toLogged({ query, headers, req }: Pick<RouteInput<typeof searchProducts>, 'query' | 'headers' | 'req'>, currency: string, answer: SearchAnswerBody): ExecutedSearch {
+  const { category, brand, merchant_id: merchantId, min_price: minPrice, max_price: maxPrice, in_stock: inStock, sort } = query;
+  return {
+    query: query.q ?? '', hits: answer.total, ms: answer.took_ms, degraded: answer.degraded, user: headers['x-user-id'], traceparent: traceparentOf(req),
+    filters: { category, brand, merchant_id: merchantId, min_price: minPrice, max_price: maxPrice, in_stock: inStock, currency, sort },
   };
-  route(router, searchProducts, async ({ query }) => {
+}
+
+/** Search and suggest answer with a flag instead of failing while their index is down: an exact sku is still found, in Postgres. */
+export function searchRoutes({ search, index, lagMs, relevance, log, isHybridByDefault, db, defaultCurrency, logger }: SearchRoutesDeps): Router {
+  const router = Router();
+  const degraded = async (query: SearchQuery): Promise<Found> => {
+    const { q } = query;
+    const product = q === undefined || q.trim() === '' || q.length > 128 ? undefined : await findProduct(db, q.trim());
+    const isShown = product?.status === 'active' && !isHidden(product, relevance.forQuery(query, new Date()).merchandising);
+    const data = isShown ? [toHit({ product, score: 1, highlights: {} })] : [];
+    return { data, total: data.length, did_you_mean: null, hybrid: false, facets: { category: [], brand: [], merchant: [], price: [] } };
+  };
+  route(router, searchProducts, async ({ query, headers, req }) => {
     const startMs = performance.now();
     const wanted = toSearchQuery(query, defaultCurrency);
-    const waited = query.wait_for === undefined ? null : await waitForVersion(search, query.wait_for);
-    const finish = (body: Pick<SearchAnswerBody, 'data' | 'total' | 'facets'>, next: string | undefined, isDegraded: boolean) =>
-      ok({ ...body, page: { next: next ?? null, limit: query.limit }, degraded: isDegraded, took_ms: Math.round((performance.now() - startMs) * 10) / 10, index_lag_ms: lagMs(), waited } satisfies SearchAnswerBody);
+    const waited = query.wait_for === undefined ? null : await waitForVersion(index, query.wait_for);
+    const finish = (found: Found, next: string | undefined, isDegraded: boolean) => {
+      const body = { ...found, page: { next: next ?? null, limit: query.limit }, degraded: isDegraded, took_ms: Math.round((performance.now() - startMs) * 10) / 10, index_lag_ms: lagMs(), waited } satisfies SearchAnswerBody;
+      // Later pages are the same search.
+      if (query.cursor === undefined) log.record(toLogged({ query, headers, req }, wanted.currency, body));
+      return ok(body);
+    };
     try {
-      const answer = await search.search(wanted);
+      const answer = await search(wanted, { hybrid: query.hybrid ?? isHybridByDefault });
       return finish(toBody(answer, wanted.currency), answer.next, false);
     } catch (error) {
-      if (error instanceof InvalidCursorError) throw new AppError('invalid_request', 'the cursor does not belong to this search', { cause: error, details: [{ in: 'query', pointer: '/cursor', detail: 'must be page.next of the answer before, with the same query' }] });
+      if (error instanceof InvalidCursorError) throw new AppError('invalid_request', 'the cursor does not belong to this search: begin with the first page', { cause: error, details: [{ in: 'query', pointer: '/cursor', detail: 'must be page.next of the answer before, with the same query; it ends when synonyms or rules for that query change' }] });
       logger.warn({ err: error }, 'search index does not answer');
-      return finish(await degraded(query.q), undefined, true);
+      return finish(await degraded(wanted), undefined, true);
     }
   });
   route(router, suggestProducts, async ({ query }) => {
     try {
-      return ok({ data: await search.suggest(query.q, query.limit), degraded: false });
+      return ok({ data: await index.suggest(query.q, query.limit), degraded: false });
     } catch (error) {
       logger.warn({ err: error }, 'search index does not answer');
       return ok({ data: [], degraded: true });

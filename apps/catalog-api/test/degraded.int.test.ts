@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { createKysely, createPool, migrateSchema } from '@millrace/database';
 import { authenticate, createHttpApp, startHttpServer } from '@millrace/http';
 import type { HttpServer } from '@millrace/http';
-import { SearchUnavailableError } from '@millrace/search';
+import { SearchUnavailableError, compileRelevance } from '@millrace/search';
 import { createLogger, createMetrics } from '@millrace/service';
 import { createTestDatabase } from '@millrace/testing';
 import type { TestDatabase } from '@millrace/testing';
@@ -11,12 +11,15 @@ import type { Pool } from 'pg';
 import { z } from 'zod';
 import type { CatalogSchema } from '../src/database.ts';
 import { migrations } from '../src/migrations/index.ts';
+import type { ExecutedSearch } from '../src/search-log.ts';
 import { searchRoutes } from '../src/search.routes.ts';
 import { similarRoutes } from '../src/similar.routes.ts';
 
 let database: TestDatabase;
 let pool: Pool;
 let server: HttpServer;
+const relevance = compileRelevance({ synonyms: [], rules: [{ id: '1', query: 'two', action: { type: 'hide', select: { brand: 'Other' } } }] });
+const logged: ExecutedSearch[] = [];
 
 beforeAll(async () => {
   database = await createTestDatabase();
@@ -33,7 +36,7 @@ beforeAll(async () => {
   const verifier = { verify: async () => ({ issuer: 'gateway', subject: 'key_1', scopes: ['search:read', 'products:read'] }) };
   const handlers = [
     authenticate(verifier, ['gateway']),
-    searchRoutes({ db, search: { search: down, suggest: down, versionOf: down }, lagMs: () => 16_000, defaultCurrency: 'USD', logger }),
+    searchRoutes({ db, search: down, index: { suggest: down, versionOf: down }, lagMs: () => 16_000, relevance, log: { record: (search) => void logged.push(search) }, isHybridByDefault: false, defaultCurrency: 'USD', logger }),
     similarRoutes({ db, vectors: { get: gone, nearest: gone, model: gone }, threshold: 0.75, logger }),
   ];
   server = await startHttpServer(createHttpApp({ logger, metrics: createMetrics('test'), handlers }), { host: '127.0.0.1', port: 0 });
@@ -54,6 +57,12 @@ describe('while the engines are down', () => {
   it('finds an exact sku in Postgres, says that it is degraded, and nothing else', async () => {
     expect(await get('/api/search?q=one')).toMatchObject({ data: [{ sku: 'one' }], total: 1, degraded: true });
     expect(await get('/api/search?q=lamp')).toMatchObject({ data: [], total: 0, degraded: true, index_lag_ms: 16_000, waited: null });
+  });
+  it('shows no product that a rule hides', async () => {
+    expect(await get('/api/search?q=two')).toMatchObject({ data: [], total: 0, degraded: true });
+  });
+  it('logs the search as one that says nothing of its hits', () => {
+    expect(logged.at(-1)).toMatchObject({ query: 'two', hits: 0, degraded: true });
   });
   it('suggests nothing and says so', async () => {
     expect(await get('/api/suggest?q=la')).toEqual({ data: [], degraded: true });

@@ -22,7 +22,7 @@ const vectors: FindSimilarPorts['vectors'] = {
     stored.filter((hit) => !excludeSkus.includes(hit.sku) && (category === undefined || hit.payload.category === category) && (brand === undefined || hit.payload.brand === brand)).slice(0, limit),
 };
 const newest: FindSimilarPorts['findNewest'] = async ({ category, brand }) => [product, { ...product, sku: brand === undefined ? 'newest' : 'newest-of-brand', category: category ?? null, brand: brand ?? null }];
-const ask = (over: { limit?: number; minScore?: number; category?: string } = {}, ports: FindSimilarPorts = { vectors, findNewest: newest }) => findSimilar(ports, { product, limit: 10, minScore: 0.75, ...over });
+const ask = (over: { limit?: number; minScore?: number; category?: string } = {}, ports: FindSimilarPorts = { vectors, findNewest: newest }) => findSimilar(ports, { products: [product], limit: 10, minScore: 0.75, ...over });
 const shape = (answer: Awaited<ReturnType<typeof ask>>): string[] => answer.data.map((item) => `${item.sku}:${item.source}`);
 
 describe('findSimilar', () => {
@@ -47,5 +47,25 @@ describe('findSimilar', () => {
     const answer = await ask({}, { vectors: { ...vectors, get: async () => withoutVector }, findNewest: newest });
     expect(shape(answer)).toEqual(['newest:category', 'newest-of-brand:brand']);
     expect(answer.fallback).toBe(true);
+  });
+  it('answers for several products at once by the mean of their vectors, without any of them, filled from the commonest of their categories first', async () => {
+    const asked: Float32Array[] = [];
+    const several: FindSimilarPorts['vectors'] = {
+      ...vectors,
+      get: async (sku) => (sku === 'plain' ? undefined : { ...record, sku, vector: sku === 'me' ? new Float32Array([1, 0]) : new Float32Array([0, 1]) }),
+      nearest: async (vector, query) => {
+        asked.push(vector);
+        return vectors.nearest(vector, query);
+      },
+    };
+    const products = [{ ...product, category: 'c1' }, { ...product, sku: 'near', category: 'c0' }, { ...product, sku: 'plain', category: 'c0', brand: null }];
+    const answer = await findSimilar({ vectors: several, findNewest: newest }, { products, limit: 10, minScore: 0.75 });
+    expect(shape(answer)).toEqual(['close:similar', 'same-category:category', 'same-brand:brand', 'far:nearest']);
+    expect([...(asked[0] ?? [])]).toEqual([expect.closeTo(Math.SQRT1_2, 6), expect.closeTo(Math.SQRT1_2, 6)]);
+  });
+  it('answers the newest of their categories, then of their brands, where none of several has a vector', async () => {
+    const products = [product, { ...product, sku: 'newest', category: 'c1', brand: null }];
+    const answer = await findSimilar({ vectors: { ...vectors, get: async () => undefined }, findNewest: newest }, { products, limit: 10, minScore: 0.75 });
+    expect(shape(answer)).toEqual(['newest-of-brand:brand']);
   });
 });

@@ -7,8 +7,8 @@ import { z } from 'zod';
 import type { Collections } from './collections.ts';
 
 export interface TraceRoutesDeps {
-  readonly admin: Pick<VectorAdmin, 'liveCollection' | 'modelOf' | 'openReader'>;
-  readonly collections: Pick<Collections, 'withOne'>;
+  readonly admin: Pick<VectorAdmin, 'modelOf' | 'openReader'>;
+  readonly collections: Pick<Collections, 'withLive'>;
 }
 
 const params = z.object({ sku: skuSchema });
@@ -27,14 +27,12 @@ export function traceRoutes({ admin, collections }: TraceRoutesDeps): Router {
   const router = Router();
   router.get('/trace/:sku', requireScope('ops'), async (req, res) => {
     const { sku } = parsePart(params, req.params, 'path');
-    const collection = await admin.liveCollection();
-    if (collection === undefined) return void res.json({ collection: null, model: null, version: null, deleted: false, has_vector: false, embedded_at: null } satisfies VectorsTrace);
-    const [model, described, record] = await Promise.all([admin.modelOf(collection), collections.withOne(collection, ({ writer }) => writer.describe([sku])), recordOf(admin, collection, sku)]);
-    const held = described.get(sku);
-    return void res.json({
-      collection, model: model.id, version: held?.version ?? null, deleted: held?.deleted ?? false,
-      has_vector: record?.vector !== undefined, embedded_at: record?.embeddedAt ?? null,
-    } satisfies VectorsTrace);
+    const found = await collections.withLive(async ({ collection, writer }): Promise<VectorsTrace> => {
+      const [model, described, record] = await Promise.all([admin.modelOf(collection), writer.describe([sku]), recordOf(admin, collection, sku)]);
+      const held = described.get(sku);
+      return { collection, model: model.id, version: held?.version ?? null, deleted: held?.deleted ?? false, has_vector: record?.vector !== undefined, embedded_at: record?.embeddedAt ?? null };
+    });
+    res.json(found ?? ({ collection: null, model: null, version: null, deleted: false, has_vector: false, embedded_at: null } satisfies VectorsTrace));
   });
   return router;
 }

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import type { RebuildCheck } from '@millrace/contracts';
+import type { VersionSource } from '@millrace/projection';
 import type { SearchAdmin, SearchHit, SearchReader } from '@millrace/search';
 import { z } from 'zod';
 
@@ -52,11 +53,12 @@ async function askConfigured(reader: SearchReader, queries: readonly GoldenQuery
 type Product = SearchHit['product'];
 type Open = <T>(index: string, work: (reader: SearchReader) => Promise<T>) => Promise<T>;
 
-/** Products from both ends of what an index has. */
-async function sampleOf(reader: SearchReader): Promise<readonly Product[]> {
+/** Products from both ends of what an index has, as far as the catalogue has them so: what is wrong in the live one is no measure. */
+async function sampleOf(reader: SearchReader, source: GoldenDeps['source']): Promise<readonly Product[]> {
   const sampled = new Map<string, Product>();
   for (const sort of SORTS) for (const { product } of (await reader.search({ currency: 'USD', sort, limit: SAMPLE_OF_EACH })).hits) sampled.set(product.sku, product);
-  return [...sampled.values()];
+  const { known } = await source.states([...sampled.keys()]);
+  return [...sampled.values()].filter(({ sku, version }) => known.get(sku)?.product?.version === version);
 }
 
 const notFoundBy = async (reader: SearchReader, products: readonly Product[], { by, limit }: { by: 'sku' | 'name'; limit: number }): Promise<readonly Product[]> => {
@@ -66,8 +68,8 @@ const notFoundBy = async (reader: SearchReader, products: readonly Product[], { 
 };
 
 /** What the live index finds by its sku and by its name, the target must find too. One reader at a time: each holds a part of its index in memory. */
-async function askAsTheLiveOne(open: Open, target: string, live: string): Promise<readonly RebuildCheck[]> {
-  const sample = await open(live, sampleOf);
+async function askAsTheLiveOne({ open, source }: { readonly open: Open; readonly source: GoldenDeps['source'] }, target: string, live: string): Promise<readonly RebuildCheck[]> {
+  const sample = await open(live, (reader) => sampleOf(reader, source));
   const missing = await open(target, async (reader) => ({ sku: await notFoundBy(reader, sample, { by: 'sku', limit: TOP }), name: await notFoundBy(reader, sample, { by: 'name', limit: NAME_TOP }) }));
   // The live one is asked last: what was deleted meanwhile, neither of them finds.
   const lost = async (by: 'sku' | 'name'): Promise<string[]> => {
@@ -80,8 +82,13 @@ async function askAsTheLiveOne(open: Open, target: string, live: string): Promis
   ];
 }
 
+export interface GoldenDeps {
+  readonly admin: Pick<SearchAdmin, 'openReader'>;
+  readonly source: Pick<VersionSource, 'states'>;
+}
+
 /** Asks the target what is configured, and what the live index (undefined: there is none to compare with) finds of a sample of its own. */
-export async function askGolden(admin: Pick<SearchAdmin, 'openReader'>, { target, live, queries }: { readonly target: string; readonly live: string | undefined; readonly queries: readonly GoldenQuery[] }): Promise<readonly RebuildCheck[]> {
+export async function askGolden({ admin, source }: GoldenDeps, { target, live, queries }: { readonly target: string; readonly live: string | undefined; readonly queries: readonly GoldenQuery[] }): Promise<readonly RebuildCheck[]> {
   const open: Open = async (index, work) => {
     const reader = await admin.openReader(index);
     try {
@@ -91,5 +98,5 @@ export async function askGolden(admin: Pick<SearchAdmin, 'openReader'>, { target
     }
   };
   const configured = queries.length === 0 ? [] : [await open(target, (reader) => askConfigured(reader, queries))];
-  return [...configured, ...(live === undefined ? [] : await askAsTheLiveOne(open, target, live))];
+  return [...configured, ...(live === undefined ? [] : await askAsTheLiveOne({ open, source }, target, live))];
 }

@@ -34,7 +34,7 @@ export async function openRebuilds({ config, admin, tracker, bus, db, logger, ..
   const health = engine === 'embedded' ? searchHealth(admin) : undefined;
   const lane = createLane(SLICES[engine]);
   const indexes: Indexes = createIndexes({ admin, building: () => rebuilds.building(), logger });
-  const store = createSearchStore({ admin, indexes, tracker, bus, logger, health, goldenQueries, forgetSweepsOf: (index) => forgetSweepsOf(db, index) });
+  const store = createSearchStore({ admin, indexes, tracker, bus, logger, health, goldenQueries, source: shared.source, forgetSweepsOf: (index) => forgetSweepsOf(db, index) });
   const rebuilds: Rebuilds = createRebuilds({ ...shared, logger, store, lane, journal: createRebuildJournal(db, 'search'), batchSize: BATCH_ROWS[engine], everyMs: config.REBUILD_CHECK_MS, keepHours: config.REBUILD_KEEP_HOURS });
   return { rebuilds, indexes, lane, health };
 }

@@ -1,5 +1,5 @@
 import { createLiveHealth } from '@millrace/projection';
-import type { LiveHealth, RebuildStore } from '@millrace/projection';
+import type { LiveHealth, RebuildStore, VersionSource } from '@millrace/projection';
 import type { EventPublisher } from '@millrace/bus';
 import { indexUpdates } from '@millrace/contracts';
 import type { RebuildReason } from '@millrace/contracts';
@@ -20,6 +20,7 @@ export interface SearchStoreDeps {
   /** undefined: the engine is a server, which says itself when an index is gone. */
   readonly health: LiveHealth | undefined;
   readonly goldenQueries: readonly GoldenQuery[];
+  readonly source: Pick<VersionSource, 'states'>;
   /** The sweeps of an index that is gone. */
   readonly forgetSweepsOf: (index: string) => Promise<void>;
 }
@@ -38,7 +39,7 @@ async function dueOf({ admin, health }: Pick<SearchStoreDeps, 'admin' | 'health'
 
 /** The search index as rebuild jobs see it. */
 export function createSearchStore(deps: SearchStoreDeps): RebuildStore {
-  const { admin, indexes, tracker, bus, logger, health, goldenQueries, forgetSweepsOf } = deps;
+  const { admin, indexes, tracker, bus, logger, health, goldenQueries, source, forgetSweepsOf } = deps;
   const canOpen = (index: string): Promise<boolean> => admin.count(index).then(() => true, () => false);
   const forget = async (index: string): Promise<void> => {
     await tracker.clear(index);
@@ -63,7 +64,7 @@ export function createSearchStore(deps: SearchStoreDeps): RebuildStore {
       return done.refused.map(({ sku }) => sku);
     },
     versions: (index) => ({ readVersions: (ranges, signal) => admin.readVersions(index, ranges, signal), versionsOf: (skus) => admin.versionsOf(index, skus) }),
-    ask: async (target, live) => askGolden(admin, { target, live: live !== undefined && !(await health?.isLost(live)) ? live : undefined, queries: goldenQueries }),
+    ask: async (target, live) => askGolden({ admin, source }, { target, live: live !== undefined && !(await health?.isLost(live)) ? live : undefined, queries: goldenQueries }),
     swap: (index) => admin.swapTo(index),
     swapped: (index) => bus.publish(indexUpdates, [{ type: 'swapped', store: 'search', index, all: true }]),
     drop: async (index) => {

@@ -91,7 +91,7 @@ const announced: unknown[] = [];
 const bus: EventPublisher = { publish: async (_topic, events) => void announced.push(...events) };
 /** A worker's rebuilds, on these stores and this catalogue. */
 function startRebuilds(readExport: ReadExport = world.readExport, health = searchHealth(admin)): Rebuilds {
-  const store = createSearchStore({ admin, indexes, tracker: scoped, bus, logger, health, goldenQueries: [], forgetSweepsOf: (index) => forgetSweepsOf(db, index) });
+  const store = createSearchStore({ admin, indexes, tracker: scoped, bus, logger, health, goldenQueries: [], source: world.source, forgetSweepsOf: (index) => forgetSweepsOf(db, index) });
   const rebuilds = createRebuilds({
     store, readExport, source: world.source, lane: createLane({ idleRows: 500, busyRows: 50 }), journal: createRebuildJournal(db, 'search'), logger: createLogger('test', 'silent'),
     asLeader: async (work) => ({ result: await work(new AbortController().signal) }), batchSize: 1_000, everyMs: 50, keepHours: 24,

@@ -1,5 +1,5 @@
 import type { KeyTrace } from '@millrace/bus';
-import { catalogueTraceSchema, getTrace, productUpdates, searchTraceSchema, vectorsTraceSchema } from '@millrace/contracts';
+import { catalogueTraceSchema, getTrace, searchTraceSchema, vectorsTraceSchema } from '@millrace/contracts';
 import type { BusTrace, TraceBody } from '@millrace/contracts';
 import { ok } from '@millrace/http';
 import { AppError } from '@millrace/service';
@@ -10,6 +10,8 @@ import { localRoute } from './local-route.ts';
 import type { LocalRoutes } from './local-route.ts';
 import { toLetter } from './streams.routes.ts';
 
+/** Of products, by sku. */
+const TOPIC = 'product:updates';
 const ENTRIES = 10;
 const LETTERS = 20;
 const TIMEOUT_MS = 4_000;
@@ -24,8 +26,8 @@ const toStream = ({ stream, partition, entries, isComplete }: KeyTrace): BusTrac
 
 const traceBus = (bus: BusAccess, sku: string): Promise<BusTrace> =>
   bus({ timeoutMs: TIMEOUT_MS }, async (admin) => {
-    const [streams, letters] = await Promise.all([admin.traceKey(productUpdates.name, sku, ENTRIES), admin.listDeadLetters({ topic: productUpdates.name, key: sku }, { limit: LETTERS })]);
-    return { topic: productUpdates.name, streams: streams.map(toStream), dead_letters: letters.items.map(toLetter) };
+    const [streams, letters] = await Promise.all([admin.traceKey(TOPIC, sku, ENTRIES), admin.listDeadLetters({ topic: TOPIC, key: sku }, { limit: LETTERS })]);
+    return { topic: TOPIC, streams: streams.map(toStream), dead_letters: letters.items.map(toLetter) };
   });
 
 /** One part that cannot be asked does not hide the others. */

@@ -77,10 +77,10 @@ describe('the route table', () => {
     expect(() => routeTable({ ...deps, operations: [broken] })).toThrow(/\/api\/things/);
   });
   it('passes a call on under a signed identity, without the key, and its answer back', async () => {
-    const answer = await call('/api/things/a%2Fb%20c?x=1', { key: keys.reader, headers: { cookie: 'private' } });
+    const answer = await call('/api/things/a%2Fb%20c?x=1', { key: keys.reader, headers: { cookie: 'private', 'x-user-id': 'customer-81' } });
     expect([answer.status, await answer.json(), answer.headers.get('etag'), answer.headers.get('x-secret')]).toEqual([200, { ok: true }, '"1.1"', null]);
     const last = seen.at(-1);
-    expect(last).toMatchObject({ url: '/api/things/a%2Fb%20c?x=1', headers: { authorization: 'Bearer svc:key_reader', traceparent: expect.stringMatching(/^00-/), 'x-request-id': answer.headers.get('x-request-id') } });
+    expect(last).toMatchObject({ url: '/api/things/a%2Fb%20c?x=1', headers: { 'x-user-id': 'customer-81', authorization: 'Bearer svc:key_reader', traceparent: expect.stringMatching(/^00-/), 'x-request-id': answer.headers.get('x-request-id') } });
     expect(last?.headers).not.toHaveProperty('x-api-key');
     expect(last?.headers).not.toHaveProperty('cookie');
   });

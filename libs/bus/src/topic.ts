@@ -37,8 +37,8 @@ export interface TopicOptions<P extends Payloads> {
   /** Name of the wire field that holds the ordering key; "key" where not given. */
   readonly keyField?: string;
   /**
-   * For topics that are only broadcast (no group to wait for): the stream keeps about so many newest entries. Without it nothing is ever cut
-   * off by publishing; see trimAcknowledged.
+   * For topics that are only broadcast (no group to wait for), or whose events may be lost: the stream keeps about so many newest entries, read
+   * or not. Without it nothing is ever cut off by publishing; see trimAcknowledged.
    */
   readonly maxLength?: number;
   /** An event whose id was published in the last so many milliseconds is not appended again: for producers that repeat after an unclear answer. Costs a sorted-set entry each. Off by default. */

@@ -2,6 +2,8 @@ export * from './money.ts';
 export * from './product.ts';
 export * from './product-updates.ts';
 export * from './index-updates.ts';
+export * from './relevance-updates.ts';
+export * from './searches.ts';
 export * from './topic-contract.ts';
 export * from './topics.ts';
 export * from './operation.ts';

@@ -3,6 +3,8 @@ import { productExample } from './http/products.ts';
 import { indexUpdates } from './index-updates.ts';
 import { productUpdates } from './product-updates.ts';
 import { productSchema, skuSchema } from './product.ts';
+import { relevanceUpdates } from './relevance-updates.ts';
+import { searches } from './searches.ts';
 import type { TopicContract } from './topic-contract.ts';
 
 const productUpdatesContract: TopicContract<typeof productUpdates> = {
@@ -21,16 +23,42 @@ const productUpdatesContract: TopicContract<typeof productUpdates> = {
 
 const indexUpdatesContract: TopicContract<typeof indexUpdates> = {
   topic: indexUpdates,
-  description: 'The search index or the vector store changed, and readers can see it: a hint to throw away answers that were cached.',
+  description: 'The search index, the vector store, or what decides the order of answers changed, and readers can see it: a hint to throw away answers that were cached.',
   key: 'the store that changed',
-  producers: ['es-sync-worker', 'embedding-worker'],
+  producers: ['es-sync-worker', 'embedding-worker', 'catalog-api'],
   consumers: [],
   hasHeartbeats: false,
   events: {
     changed: { summary: 'Some products of a store changed', example: { store: 'search', items: [{ sku: productExample.sku, version: productExample.version, categories: [productExample.category] }] } },
     swapped: { summary: 'A store was rebuilt: everything in it may have changed', example: { store: 'vectors', index: 'vectors-2', all: true } },
+    retuned: { summary: 'Synonyms or merchandising rules changed: the same documents, other answers. One event for each instance of catalog-api, when it has loaded them', example: { store: 'search', revision: 18, all: true } },
+  },
+};
+
+const relevanceUpdatesContract: TopicContract<typeof relevanceUpdates> = {
+  topic: relevanceUpdates,
+  description: 'A synonym or a merchandising rule changed: a hint to load what is in force now.',
+  key: 'always the same',
+  producers: ['catalog-api'],
+  consumers: [{ service: 'catalog-api' }],
+  hasHeartbeats: false,
+  events: { changed: { summary: 'The synonyms and rules have a new revision', example: { revision: 18 } } },
+};
+
+const searchesContract: TopicContract<typeof searches> = {
+  topic: searches,
+  description: 'The search log. Published behind the answer and never in its way, so some may be missing; query and user are free of what names a person as far as a program can tell.',
+  key: 'pseudonym of the user, else the id of the event',
+  producers: ['catalog-api'],
+  consumers: [{ service: 'catalog-api', group: 'search-counts' }],
+  hasHeartbeats: false,
+  events: {
+    executed: {
+      summary: 'Somebody searched; the first page only',
+      example: { query: 'tai nghe', filters: { category: 'Audio', currency: 'USD', sort: 'relevance' }, hits: 42, ms: 3.1, user: 'u_9fX2mQ0bY7c1Zr5tLk3w8A', degraded: false },
+    },
   },
 };
 
 /** Every public topic of Millrace. */
-export const topics: readonly TopicContract[] = [productUpdatesContract, indexUpdatesContract];
+export const topics: readonly TopicContract[] = [productUpdatesContract, indexUpdatesContract, relevanceUpdatesContract, searchesContract];

@@ -5,7 +5,7 @@
  */
 export function bucketsOf(term: string, { dimensions, count }: { dimensions: number; count: number }): Int16Array {
   const buckets = new Int16Array(count);
-  let state = hash(term);
+  let state = hashOf(term);
   for (let filled = 0; filled < count; ) {
     state = (state + 0x9e3779b9) | 0;
     const bucket = (mix(state) >>> 0) % dimensions;
@@ -15,8 +15,8 @@ export function bucketsOf(term: string, { dimensions, count }: { dimensions: num
   return buckets;
 }
 
-/** FNV-1a over UTF-16 units, then mixed. */
-function hash(term: string): number {
+/** FNV-1a over UTF-16 units, then mixed: 32 bits, signed. */
+export function hashOf(term: string): number {
   let state = 0x811c9dc5;
   for (let at = 0; at < term.length; at++) state = Math.imul(state ^ term.charCodeAt(at), 0x01000193);
   return mix(state);

@@ -3,3 +3,4 @@ export { createTfIdfEmbedder } from './embedder.ts';
 export { createTfIdfFitter, minFittedDocuments } from './fitter.ts';
 export { modelId, parseModel, serializeModel, unfittedModel } from './model.ts';
 export { productText, textHash, type EmbeddedFields } from './product-text.ts';
+export { createTermWeigher, type TermWeights } from './sparse.ts';

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { Redis } from './redis.ts';
 
 /** Runs a script atomically on the given connection; on a cluster where its keys are, so they share a hash tag and there is at least one. The reply is unparsed. */
-export type RedisScript = (redis: Redis, keys: readonly string[], args: readonly (string | number)[]) => Promise<unknown>;
+export type RedisScript = (redis: Redis, keys: readonly string[], args: readonly (string | number | Buffer)[]) => Promise<unknown>;
 
 export interface ScriptOptions {
   /** On a server without memory left: `refuse` (OOM), or `run` all the same: for scripts that make room, or that keep consumers going meanwhile. */

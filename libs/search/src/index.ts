@@ -1,5 +1,6 @@
 export * from './ports.ts';
 export type * from './relevance.ts';
+export { compileRelevance } from './compile-relevance.ts';
 export { SearchUnavailableError } from './errors.ts';
 export { openEmbeddedSearchAdmin } from './embedded/admin.ts';
 export type { EmbeddedSearchOptions } from './embedded/admin.ts';

@@ -1,4 +1,5 @@
 import type { Product, SkuRange, StoredVersion } from '@millrace/contracts';
+import type { Merchandising, QueryExpansion } from './relevance.ts';
 
 /** What an index keeps of a product. Only active products are in an index; everything else is a tombstone there. */
 export type SearchDocument = Product;
@@ -44,10 +45,16 @@ export interface SearchQuery {
   /** true: stock is unknown or above 0; false: stock is 0. */
   readonly inStock?: boolean;
   readonly sort: SearchSort;
-  /** 1 to 100 */
+  /** 1 to 200 */
   readonly limit: number;
   /** Opaque, from an earlier answer to the same query; malformed or foreign ones throw InvalidCursorError. */
   readonly cursor?: string;
+  /** What words of `q` may be written as (`compileRelevance`). An expansion counts as the word itself and scores a little below it. */
+  readonly expansions?: readonly QueryExpansion[];
+  /** What merchandisers want for this query (`compileRelevance`). A cursor ends with what applied when it was made. */
+  readonly merchandising?: Merchandising;
+  /** Each hit says why it is there. */
+  readonly explain?: boolean;
 }
 
 export interface FacetCount<V = string> { readonly value: V; readonly count: number }
@@ -60,6 +67,8 @@ export interface SearchHit {
   readonly score: number;
   /** Field name to HTML-escaped text with the matched words between <em> and </em>. */
   readonly highlights: Readonly<Record<string, string>>;
+  /** Where it was asked for: why this product is here and where it stands, sentences in plain words. */
+  readonly explanation?: readonly string[];
 }
 
 export interface SearchAnswer {
@@ -74,7 +83,12 @@ export interface SearchAnswer {
   };
   /** Cursor of the next page; absent on the last one. */
   readonly next?: string;
+  /** The query with its unknown words corrected, as a person would type it; absent where nothing was corrected. What was found is what this finds. */
+  readonly didYouMean?: string;
 }
+
+/** Parts of the ranking that an evaluation may leave out, to see what they do. */
+export type RankingPart = 'corrections' | 'typing_repair' | 'tones' | 'all_terms_first' | 'codes_first' | 'field_weights';
 
 export interface Suggestion { readonly text: string; readonly kind: 'product' | 'category' | 'brand'; readonly sku?: string }
 
@@ -123,7 +137,7 @@ export interface SearchAdmin {
   close(): Promise<void>;
 }
 
-/** The cursor was not made by this engine for this query. */
+/** The cursor was not made by this engine for this query, or synonyms and rules for it have changed since: begin with the first page. */
 export class InvalidCursorError extends Error {
   override readonly name = 'InvalidCursorError';
 }

@@ -42,7 +42,7 @@ export interface Merchandising {
   readonly boosts: readonly { readonly rule: string; readonly type: 'boost' | 'bury'; readonly select: ProductSelector }[];
 }
 
-/** Synonyms and rules in force, compiled once for many queries. */
+/** Synonyms and rules in force, compiled once for many queries (`compileRelevance`). */
 export interface Relevance {
   forQuery(query: { readonly q?: string; readonly category?: string }, now: Date): { readonly expansions: readonly QueryExpansion[]; readonly merchandising: Merchandising };
 }

@@ -4,8 +4,10 @@ import { describeAnswers } from './testing/answers.ts';
 import type { OpenSearchAdapter } from './testing/fixture.ts';
 import { describeIndexes, describeSuggestions } from './testing/indexes.ts';
 import { describeMatching } from './testing/matching.ts';
+import { describeRelevance } from './testing/relevance.ts';
 import { describeStoredVersions } from './testing/stored-versions.ts';
 import { describeVersions } from './testing/versions.ts';
+import { describeVietnamese } from './testing/vietnamese.ts';
 
 export { product, toChange, toTombstone } from './testing/fixture.ts';
 export type { OpenSearchAdapter, SearchAdapter } from './testing/fixture.ts';
@@ -26,6 +28,12 @@ export function describeSearchContract(name: string, features: SearchFeatures, o
     });
     describe('matching', () => {
       describeMatching(openAdapter);
+    });
+    describe('relevance', () => {
+      describeRelevance(openAdapter);
+    });
+    describe('Vietnamese', () => {
+      describeVietnamese(openAdapter);
     });
     describe('answers', () => {
       describeAnswers(openAdapter);

@@ -2,9 +2,10 @@
  * What both engines agree on about words: how text is split and folded, which terms of a query count, and what looks like a code.
  * Nothing of a user's text ever reaches a query language: only letters and digits survive `analyseQuery`.
  */
+import { oldStyleTones } from './vietnamese.ts';
 
 /** Part of every index definition: raised with each change of how texts become words, codes or exact tokens in an index. */
-export const TEXT_FORMAT = 1;
+export const TEXT_FORMAT = 2;
 
 const MAX_QUERY_CHARS = 2_000;
 const MAX_TERMS = 24;
@@ -43,10 +44,10 @@ export function* wordsOf(text: string): Generator<Word> {
   for (const match of text.matchAll(WORD)) yield { text: match[0], start: match.index, end: match.index + match[0].length };
 }
 
-/** As written, with its diacritics, in one Unicode form; undefined for a word that folding does not change. */
+/** As written, with its diacritics, in one Unicode form and one place of Vietnamese tones; undefined for a word that folding does not change. */
 export function accented(word: string): string | undefined {
   if (isAscii(word)) return undefined;
-  const written = word.normalize('NFC').toLowerCase();
+  const written = oldStyleTones(word.normalize('NFC').toLowerCase());
   return fold(written) === written ? undefined : written;
 }
 
@@ -80,21 +81,33 @@ export interface AnalysedQuery {
   readonly wordCodes: readonly string[];
 }
 
+/** Query terms that count: stop words only where nothing else remains. A stop word with marks is another language's word. */
+export function tellingTerms<T extends QueryTerm>(terms: readonly T[]): readonly T[] {
+  const telling = terms.filter((term) => term.accented !== undefined || !STOP_WORDS.has(term.folded));
+  return telling.length > 0 ? telling : terms;
+}
+
+/** The words of a query as they were typed, in their order, repeated ones too. */
+export function queryWords(q: string): (Word & QueryTerm)[] {
+  return [...wordsOf(q.slice(0, MAX_QUERY_CHARS).normalize('NFC'))].flatMap((word) => {
+    const folded = fold(word.text);
+    if (folded.length > MAX_TERM_CHARS) return [];
+    const written = accented(word.text);
+    return [written === undefined ? { ...word, folded } : { ...word, folded, accented: written }];
+  });
+}
+
 /** Any string is safe: it is cut to a bounded number of terms, stop words are left out where other words remain. */
 export function analyseQuery(q: string | undefined): AnalysedQuery {
   const text = (q ?? '').slice(0, MAX_QUERY_CHARS).normalize('NFC').trim();
   const terms = new Map<string, QueryTerm>();
-  for (const { text: word } of wordsOf(text)) {
-    const folded = fold(word);
-    if (folded.length > MAX_TERM_CHARS || terms.has(folded)) continue;
-    const written = accented(word);
-    terms.set(folded, written === undefined ? { folded } : { folded, accented: written });
+  for (const { folded, accented: written } of queryWords(text)) {
+    if (!terms.has(folded)) terms.set(folded, written === undefined ? { folded } : { folded, accented: written });
   }
-  const telling = [...terms.values()].filter((term) => term.accented !== undefined || !STOP_WORDS.has(term.folded));
   const wholeCodes = text.length <= MAX_CODE_CHARS ? codesOf(text) : [];
   const pieces = text.split(/\s+/u).slice(0, MAX_TERMS);
   const wordCodes = pieces.length < 2 ? [] : pieces.filter((piece) => piece.length >= MIN_CODE_WORD_CHARS && hasDigit(piece)).flatMap(codesOf);
-  return { isEmpty: text === '', terms: (telling.length > 0 ? telling : [...terms.values()]).slice(0, MAX_TERMS), wholeCodes, wordCodes: [...new Set(wordCodes)] };
+  return { isEmpty: text === '', terms: tellingTerms([...terms.values()]).slice(0, MAX_TERMS), wholeCodes, wordCodes: [...new Set(wordCodes)] };
 }
 
 /** The forms under which a code is stored and looked up, without repetition. */

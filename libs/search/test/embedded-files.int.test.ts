@@ -13,7 +13,7 @@ let directory = '';
 let reader: SearchReader;
 beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), 'millrace-search-'));
-  reader = openEmbeddedSearchReader({ directory });
+  reader = openEmbeddedSearchReader({ directory, timeoutMs: 10_000 });
 });
 afterEach(async () => {
   await reader.close();

@@ -9,7 +9,7 @@ describeSearchContract('embedded', { suggestions: true }, async () => {
   const admin = openEmbeddedSearchAdmin({ directory });
   return {
     admin,
-    openReader: () => openEmbeddedSearchReader({ directory }),
+    openReader: () => openEmbeddedSearchReader({ directory, timeoutMs: 10_000 }),
     async close() {
       await admin.close();
       await rm(directory, { recursive: true, force: true });

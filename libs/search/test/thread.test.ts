@@ -2,10 +2,11 @@ import { expect, it } from '@jest/globals';
 import { createSearchThread } from '../src/embedded/thread.ts';
 import { SearchUnavailableError } from '../src/index.ts';
 
-const open = () => createSearchThread({ directory: '', timeoutMs: 1_000, url: new URL('./misbehaving-worker.ts', import.meta.url) });
+// Long on a busy machine; a thread that hangs is waited for as long as that.
+const open = (timeoutMs = 10_000) => createSearchThread({ directory: '', timeoutMs, url: new URL('./misbehaving-worker.ts', import.meta.url) });
 
 it.each(['crash', 'exit', 'hang'])('rejects the request that makes its thread %s, and answers later ones', async (prefix) => {
-  const thread = open();
+  const thread = open(prefix === 'hang' ? 3_000 : undefined);
   const ask = (text: string) => thread.ask((id) => ({ id, kind: 'suggest', prefix: text, limit: 1 }));
   try {
     await expect(ask(prefix)).rejects.toBeInstanceOf(SearchUnavailableError);

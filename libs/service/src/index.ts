@@ -7,6 +7,7 @@ export * from './identity.ts';
 export * from './logger.ts';
 export * from './metrics.ts';
 export * from './ops-server.ts';
+export * from './pseudonym.ts';
 export * from './run-service.ts';
 export * from './service-keys.ts';
 export * from './until-done.ts';

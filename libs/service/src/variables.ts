@@ -60,21 +60,41 @@ export const searchVariables = {
   ELASTICSEARCH_REFRESH_INTERVAL_MS: z.coerce.number().int().min(50).max(60_000).default(200).describe('Bounds how late a change is visible, milliseconds'),
 };
 
+const singleRedis = 'redis://, rediss:// or redis-sentinel://, database 0';
+
 /** Vector store choice; refine with `checkVectorStore`. */
 export const vectorVariables = {
-  VECTOR_STORE: z.enum(['embedded', 'qdrant']).optional().describe('Default: qdrant where QDRANT_URL is set, else embedded (VECTOR_STORE_TYPE is accepted too)'),
+  VECTOR_STORE: z.enum(['embedded', 'qdrant', 'redis']).optional().describe('Default: qdrant where QDRANT_URL is set, redis where VECTOR_REDIS_URL is, else embedded (VECTOR_STORE_TYPE is accepted too)'),
   QDRANT_URL: z.url().optional().describe('Qdrant'),
   QDRANT_API_KEY: z.string().optional().describe('API key of Qdrant'),
   QDRANT_COLLECTION: z.string().regex(/^[a-zA-Z0-9_-]{1,100}$/).default('products').describe('Alias of the live collection'),
+  VECTOR_REDIS_URL: z.url({ protocol: /^rediss?(-sentinel)?$/, error: `must be ${singleRedis}; the search module of a cluster works otherwise` }).optional().describe(`Redis with its search module (FT.CREATE): ${singleRedis}. Default, where VECTOR_STORE is redis: REDIS_URL`),
+  VECTOR_INDEX_NAME: z.string().regex(/^[\w.:-]{1,100}$/).default('product:vectors').describe('Alias of the live index in Redis'),
+  VECTOR_ALIAS_KEYS: z.stringbool().default(false).describe('Also keep product:embedding:<sku> in Redis, for readers that know no model'),
+  HNSW_M: z.coerce.number().int().min(2).max(512).default(16).describe('Neighbours of a vector in the graph of an index made in Redis from now on'),
+  HNSW_EF_CONSTRUCTION: z.coerce.number().int().min(4).max(4_096).default(200).describe('Candidates that are looked at where a vector is added to it'),
+  HNSW_EF_RUNTIME: z.coerce.number().int().min(1).max(4_096).default(100).describe('Candidates that a search in Redis looks at: more find more, and take longer'),
 };
 
 type SearchChoice = { SEARCH_ENGINE?: string | undefined; ELASTICSEARCH_URL?: string | undefined; KUBERNETES_SERVICE_HOST?: string | undefined };
-type VectorChoice = { VECTOR_STORE?: string | undefined; QDRANT_URL?: string | undefined; KUBERNETES_SERVICE_HOST?: string | undefined };
+interface VectorChoice {
+  readonly VECTOR_STORE?: string | undefined;
+  readonly QDRANT_URL?: string | undefined;
+  readonly VECTOR_REDIS_URL?: string | undefined;
+  readonly REDIS_URL?: string | undefined;
+  readonly KUBERNETES_SERVICE_HOST?: string | undefined;
+}
 
 export const searchEngineOf = (env: SearchChoice): 'embedded' | 'elasticsearch' =>
   env.SEARCH_ENGINE === 'embedded' || (env.SEARCH_ENGINE === undefined && env.ELASTICSEARCH_URL === undefined) ? 'embedded' : 'elasticsearch';
-export const vectorStoreOf = (env: VectorChoice): 'embedded' | 'qdrant' =>
-  env.VECTOR_STORE === 'embedded' || (env.VECTOR_STORE === undefined && env.QDRANT_URL === undefined) ? 'embedded' : 'qdrant';
+export function vectorStoreOf(env: VectorChoice): 'embedded' | 'qdrant' | 'redis' {
+  if (env.VECTOR_STORE === 'embedded' || env.VECTOR_STORE === 'qdrant' || env.VECTOR_STORE === 'redis') return env.VECTOR_STORE;
+  if (env.QDRANT_URL !== undefined) return 'qdrant';
+  return env.VECTOR_REDIS_URL === undefined ? 'embedded' : 'redis';
+}
+
+/** Address of the Redis of the vectors, where that is the store. */
+export const vectorRedisUrlOf = (env: VectorChoice): string => env.VECTOR_REDIS_URL ?? env.REDIS_URL ?? '';
 
 /** For `superRefine`: the chosen engine has its address, and the embedded one is not used on Kubernetes. */
 export function checkSearchEngine(env: SearchChoice, ctx: z.RefinementCtx): void {
@@ -88,5 +108,14 @@ export function checkVectorStore(env: VectorChoice, ctx: z.RefinementCtx): void 
   if (vectorStoreOf(env) === 'qdrant' && env.QDRANT_URL === undefined)
     ctx.addIssue({ code: 'custom', path: ['QDRANT_URL'], message: 'required when VECTOR_STORE is qdrant' });
   if (vectorStoreOf(env) === 'embedded' && env.KUBERNETES_SERVICE_HOST !== undefined)
-    ctx.addIssue({ code: 'custom', path: ['VECTOR_STORE'], message: 'the embedded store is for one host: use qdrant on Kubernetes' });
+    ctx.addIssue({ code: 'custom', path: ['VECTOR_STORE'], message: 'the embedded store is for one host: use qdrant or redis on Kubernetes' });
+  if (vectorStoreOf(env) === 'redis') checkVectorRedis(env, ctx);
+}
+
+/** The search module indexes database 0 of one server. */
+function checkVectorRedis(env: VectorChoice, ctx: z.RefinementCtx): void {
+  const [name, url] = env.VECTOR_REDIS_URL === undefined ? ['REDIS_URL', vectorRedisUrlOf(env)] : ['VECTOR_REDIS_URL', env.VECTOR_REDIS_URL];
+  const instead = name === 'REDIS_URL' ? ': set VECTOR_REDIS_URL for the vectors' : '';
+  if (/^rediss?-cluster:/.test(url)) ctx.addIssue({ code: 'custom', path: [name], message: `VECTOR_STORE=redis needs a single server, or one behind Sentinel, not a cluster${instead}` });
+  else if (!/^\/?0?$/.test(URL.parse(url)?.pathname ?? '')) ctx.addIssue({ code: 'custom', path: [name], message: `VECTOR_STORE=redis needs database 0: the search module indexes no other${instead}` });
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { z } from 'zod';
-import { ConfigError, loadConfig, searchVariables, checkSearchEngine, withFallbacks } from '../src/index.ts';
+import { ConfigError, loadConfig, searchVariables, checkSearchEngine, checkVectorStore, redisVariables, vectorRedisUrlOf, vectorStoreOf, vectorVariables, withFallbacks } from '../src/index.ts';
 
 const schema = z.object({ PORT: z.coerce.number().int(), SECRET_URL: z.url(), NAME: z.string().default('x') });
 
@@ -35,5 +35,35 @@ describe('engine choice', () => {
   });
   it('refuses elasticsearch without its address', () => {
     expect(engine.safeParse({ SEARCH_ENGINE: 'elasticsearch' }).success).toBe(false);
+  });
+});
+
+describe('the choice of a vector store', () => {
+  const store = z.object({ ...redisVariables, ...vectorVariables, KUBERNETES_SERVICE_HOST: z.string().optional() }).superRefine(checkVectorStore);
+  const problemsOf = (env: Record<string, string>): string => store.safeParse(withFallbacks(env)).error?.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; ') ?? '';
+
+  it.each([
+    { env: {}, chosen: 'embedded' },
+    { env: { QDRANT_URL: 'http://q:6333' }, chosen: 'qdrant' },
+    { env: { VECTOR_REDIS_URL: 'redis://v:6379' }, chosen: 'redis', address: 'redis://v:6379' },
+    { env: { VECTOR_STORE: 'redis', REDIS_URL: 'redis://bus:6379/0' }, chosen: 'redis', address: 'redis://bus:6379/0' },
+    { env: { VECTOR_STORE_TYPE: 'redis', VECTOR_REDIS_URL: 'rediss://v', REDIS_URL: 'redis-cluster://c:7000' }, chosen: 'redis', address: 'rediss://v' },
+    { env: { VECTOR_STORE: 'embedded', QDRANT_URL: 'http://q:6333', VECTOR_REDIS_URL: 'redis://v' }, chosen: 'embedded' },
+  ])('is $chosen for $env', ({ env, chosen, address }) => {
+    const config = store.parse(withFallbacks(env));
+    expect(vectorStoreOf(config)).toBe(chosen);
+    if (address !== undefined) expect(vectorRedisUrlOf(config)).toBe(address);
+  });
+
+  it.each([
+    { env: { VECTOR_STORE: 'qdrant' }, problem: 'QDRANT_URL: required' },
+    { env: { VECTOR_STORE: 'redis', REDIS_URL: 'redis-cluster://c:7000' }, problem: 'REDIS_URL: VECTOR_STORE=redis needs a single server, or one behind Sentinel, not a cluster: set VECTOR_REDIS_URL' },
+    { env: { VECTOR_STORE: 'redis', REDIS_URL: 'redis://bus:6379/3' }, problem: 'REDIS_URL: VECTOR_STORE=redis needs database 0' },
+    { env: { VECTOR_REDIS_URL: 'redis-cluster://c:7000' }, problem: 'VECTOR_REDIS_URL: must be redis://' },
+    { env: { VECTOR_REDIS_URL: 'redis://v/1' }, problem: 'VECTOR_REDIS_URL: VECTOR_STORE=redis needs database 0' },
+    { env: { VECTOR_REDIS_URL: 'redis://v', VECTOR_INDEX_NAME: 'two words' }, problem: 'VECTOR_INDEX_NAME' },
+    { env: { KUBERNETES_SERVICE_HOST: '10.0.0.1' }, problem: 'VECTOR_STORE: the embedded store is for one host: use qdrant or redis' },
+  ])('refuses $env, and says why', ({ env, problem }) => {
+    expect(problemsOf(env)).toContain(problem);
   });
 });

@@ -5,6 +5,7 @@ export { describeWith } from './describe-with.ts';
 export { uniqueName } from './unique-name.ts';
 export { startRedisReplica, startRedisServer } from './redis-server.ts';
 export type { RedisServer } from './redis-server.ts';
+export { startRedisStack } from './redis-stack.ts';
 export { startRedisCluster } from './redis-cluster.ts';
 export type { RedisCluster, RedisClusterOptions } from './redis-cluster.ts';
 export { startRedisSentinel } from './redis-sentinel.ts';

@@ -58,16 +58,18 @@ export interface RedisProgram {
   readonly port: number;
   readonly directory: string;
   readonly args: readonly string[];
+  /** Default: TEST_REDIS_SERVER_BIN. */
+  readonly program?: { readonly path: string; readonly env: NodeJS.ProcessEnv };
   /** Default: it answers PING. */
   readonly isReady?: (redis: Redis) => Promise<boolean>;
 }
 
-/** Runs the binary of TEST_REDIS_SERVER_BIN; resolves when it is ready. */
-export async function runRedis({ port, directory, args, isReady = answers }: RedisProgram): Promise<RedisServer> {
+/** Resolves when it is ready. */
+export async function runRedis({ port, directory, args, program, isReady = answers }: RedisProgram): Promise<RedisServer> {
   let child: ChildProcess | undefined;
 
   const start = async (): Promise<void> => {
-    child = spawn(testServer('redis-server'), args, { stdio: 'ignore', cwd: directory });
+    child = spawn(program?.path ?? testServer('redis-server'), args, { stdio: 'ignore', cwd: directory, env: program?.env });
     await eventually(() => askRedis(port, isReady));
   };
   const kill = async (): Promise<void> => {

@@ -5,6 +5,7 @@ export const serverVariables = {
   'redis-server': 'TEST_REDIS_SERVER_BIN',
   'redis-cluster': 'TEST_REDIS_CLUSTER_URL',
   'redis-8': 'TEST_REDIS_8_URL',
+  'redis-stack': 'TEST_REDIS_STACK_URL',
   elasticsearch: 'TEST_ELASTICSEARCH_URL',
   qdrant: 'TEST_QDRANT_URL',
   shared: 'MILLRACE_SHARED',

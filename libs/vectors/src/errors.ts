@@ -16,3 +16,10 @@ export class CollectionDroppedError extends Error {
 export class InvalidVectorError extends Error {
   override readonly name = 'InvalidVectorError';
 }
+
+/** The server can never hold vectors as it is: its search module is missing, or it is one of a cluster. The message says what to do. */
+export class UnsupportedVectorServerError extends Error {
+  override readonly name = 'UnsupportedVectorServerError';
+  /** The bus waits for such a sink and never counts the failure against an event. */
+  readonly code = 'unavailable';
+}

@@ -5,3 +5,6 @@ export { openEmbeddedVectorReader, type EmbeddedVectorReaderOptions } from './em
 export type { QdrantOptions } from './qdrant/client.ts';
 export { openQdrantVectorAdmin } from './qdrant/admin.ts';
 export { openQdrantVectorReader } from './qdrant/reader.ts';
+export type { HnswOptions, RedisVectorOptions } from './redis/client.ts';
+export { openRedisVectorAdmin } from './redis/admin.ts';
+export { openRedisVectorReader } from './redis/reader.ts';

@@ -4,7 +4,9 @@ import { driftOperations } from './drift.ts';
 import { merchantOperations } from './merchants.ts';
 import { productOperations } from './products.ts';
 import { rebuildOperations } from './rebuilds.ts';
+import { relevanceOperations } from './relevance.ts';
 import { searchOperations } from './search.ts';
+import { searchCountOperations } from './searches.ts';
 import { deadLetterOperations, streamOperations } from './streams.ts';
 import { traceOperations } from './trace.ts';
 
@@ -14,9 +16,11 @@ export * from './internal.ts';
 export * from './merchants.ts';
 export * from './products.ts';
 export * from './rebuilds.ts';
+export * from './relevance.ts';
 export * from './search.ts';
+export * from './searches.ts';
 export * from './streams.ts';
 export * from './trace.ts';
 
 /** Every public operation of Millrace. */
-export const operations: readonly Operation[] = [...productOperations, ...merchantOperations, ...searchOperations, ...adminOperations, ...driftOperations, ...rebuildOperations, ...traceOperations, ...streamOperations, ...deadLetterOperations];
+export const operations: readonly Operation[] = [...productOperations, ...merchantOperations, ...searchOperations, ...relevanceOperations, ...searchCountOperations, ...adminOperations, ...driftOperations, ...rebuildOperations, ...traceOperations, ...streamOperations, ...deadLetterOperations];

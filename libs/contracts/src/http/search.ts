@@ -22,13 +22,18 @@ export const searchQuery = z
     limit: limit(20),
     cursor: z.string().max(4_000).optional(),
     wait_for: z.string().max(200).regex(/^.+:[1-9]\d{0,15}$/, 'must be a sku and a version, such as MR-0001:1204').optional().meta({ description: 'sku:version; waits at most 2 s until searches see that sku at that version or a higher one', example: 'MR-0001:1204' }),
+    explain: z.stringbool().default(false).meta({ description: 'Says of each hit in plain words why it is there and where it is' }),
+    hybrid: z.stringbool().optional().meta({ description: 'Fuses the ranks of words and vectors; for searches with words, by relevance. At most 200 products in all pages. Default: SEARCH_HYBRID (off)' }),
   });
+/** The shop's name for its user: only a pseudonym of it is kept, in the search log. */
+const userHeader = z.object({ 'x-user-id': z.string().min(1).max(200).optional().meta({ description: "The shop's id of its user; the search log gets a pseudonym of it", example: 'customer-81' }) });
 
 export const searchHitSchema = z
   .object({
     sku: z.string(), name: z.string(), description: z.string().nullable(), category: z.string().nullable(), brand: z.string().nullable(), merchant_id: z.int(),
     price: z.number().nullable(), currency: z.string(), stock: z.int().nullable(), image_url: z.string().nullable(), version: z.int(), score: z.number(),
     highlights: z.record(z.string(), z.string()).meta({ description: 'HTML-escaped text with the matched words in <em>' }),
+    explanation: z.array(z.string()).optional().meta({ description: 'With explain: why it is here and where it stands, in plain words' }),
   })
   .meta({ id: 'SearchHit' });
 
@@ -42,6 +47,8 @@ export const searchAnswerSchema = z
       price: z.array(z.object({ from: z.number(), to: z.number().nullable(), count: z.int() })),
     }),
     page: pageSchema,
+    did_you_mean: z.string().nullable().meta({ description: 'The query with its unknown words corrected: what was found is what this finds. null: nothing was corrected' }),
+    hybrid: z.boolean().meta({ description: 'true: ranks of words and vectors were fused' }),
     degraded: z.boolean().meta({ description: 'true: the index is down, the answer is empty or comes from Postgres' }),
     took_ms: z.number(),
     index_lag_ms: z.int().nullable().meta({ description: 'How far the index is behind the catalogue now, milliseconds; null: not known yet' }),
@@ -56,12 +63,12 @@ const hitExample = {
 };
 
 export const searchProducts = defineOperation({
-  operationId: 'searchProducts', method: 'get', path: '/api/search', service, scope: 'search:read', summary: 'Search the catalogue', query: searchQuery,
+  operationId: 'searchProducts', method: 'get', path: '/api/search', service, scope: 'search:read', summary: 'Search the catalogue', query: searchQuery, headers: userHeader,
   responses: {
     200: { description: 'Best match first', schema: searchAnswerSchema, example: {
       data: [hitExample], total: 1,
       facets: { category: [{ value: 'Audio', count: 1 }], brand: [{ value: 'Nhật Minh', count: 1 }], merchant: [{ value: 1, count: 1 }], price: [{ from: 50, to: 100, count: 1 }] },
-      page: { next: null, limit: 20 }, degraded: false, took_ms: 1.9, index_lag_ms: 14, waited: null } },
+      page: { next: null, limit: 20 }, did_you_mean: null, hybrid: false, degraded: false, took_ms: 1.9, index_lag_ms: 14, waited: null } },
   },
 });
 
@@ -94,6 +101,10 @@ export const similarAnswerSchema = z
   .meta({ id: 'SimilarAnswer' });
 export type SimilarAnswerBody = z.output<typeof similarAnswerSchema>;
 
+/** `unknown`: those of the given products that do not exist. */
+export const similarToSeveralSchema = similarAnswerSchema.extend({ unknown: z.array(z.string()).meta({ description: 'Given products that do not exist; the answer is about the others' }) }).meta({ id: 'SimilarToSeveralAnswer' });
+export type SimilarToSeveralBody = z.output<typeof similarToSeveralSchema>;
+
 const similarResponses = {
   200: { description: 'Most similar first', schema: similarAnswerSchema, example: {
     data: [{ sku: 'MR-0002', product_id: 'MR-0002', name: 'Tai nghe chụp tai', similarity_score: 0.83, category: 'Audio', brand: 'Nhật Minh', price: 79.9, currency: 'USD', in_stock: true, image_url: null, embedding_updated_at: '2026-11-02T08:00:00Z', source: 'similar' as const }],
@@ -110,4 +121,23 @@ export const similarByBody = defineOperation({
   body: z.strictObject({ product_id: skuSchema, ...similarOptions }), bodyExample: { product_id: 'MR-0001', limit: 10, min_score: 0.75 }, responses: similarResponses,
 });
 
-export const searchOperations = [searchProducts, suggestProducts, similarProducts, similarRecommendations, similarRecommendationsShort, similarByBody] as const;
+const severalSkus = z.array(skuSchema).min(1).max(20);
+const several = {
+  service, scope: 'search:read', description: 'By the mean of their vectors. None of the given products is in the answer; one that is given twice counts once. 404 where none of them exists.',
+  responses: { 200: { description: 'Most similar first', schema: similarToSeveralSchema, example: { ...similarResponses[200].example, unknown: [] } } },
+} as const;
+export const similarToSeveral = defineOperation({
+  ...several, operationId: 'similarToSeveral', method: 'post', path: '/api/similar', summary: 'Products like several at once, such as those in a basket',
+  body: z.strictObject({ product_ids: severalSkus, ...similarOptions }), bodyExample: { product_ids: ['MR-0001', 'MR-0003'], limit: 10 },
+});
+export const similarToSeveralByQuery = defineOperation({
+  ...several, operationId: 'similarToSeveralByQuery', method: 'get', path: '/api/similar', summary: 'similarToSeveral with its parameters in the query',
+  query: z.strictObject({
+    product_id: z.union([z.array(z.string()), z.string().transform((one) => [one])]).pipe(severalSkus).meta({ description: 'Repeatable, up to 20 times', example: 'MR-0001' }),
+    ...similarOptions,
+  }),
+});
+
+export const searchOperations = [
+  searchProducts, suggestProducts, similarProducts, similarRecommendations, similarRecommendationsShort, similarByBody, similarToSeveral, similarToSeveralByQuery,
+] as const;

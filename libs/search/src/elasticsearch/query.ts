@@ -1,27 +1,39 @@
 import type { estypes } from '@elastic/elasticsearch';
+import type { CursorPosition } from '../cursor.ts';
 import { PRICE_BORDERS } from '../price-ranges.ts';
-import type { SearchQuery, SearchSort } from '../ports.ts';
-import type { AnalysedQuery, QueryTerm } from '../text.ts';
+import type { RankingPart, SearchQuery, SearchSort } from '../ports.ts';
+import type { ReadTerm, Reading } from '../reading.ts';
+import type { AnalysedQuery } from '../text.ts';
+import { TIER } from '../tiers.ts';
+import { boostWords, buryLast, groupClauses, hiddenBy, isGrouped, pinClauses } from './merchandise.ts';
+import { phraseQuery, weightsOf } from './survey.ts';
+import type { Survey } from './survey.ts';
 
 /** The client's own type admits undefined. */
 export type Query = NonNullable<estypes.QueryDslQueryContainer>;
 
 /** Facet values that an answer lists. */
 const MAX_FACET_VALUES = 100;
-/** Added to BM25, so that each tier lies wholly above the next one; a float's precision at 8,000 is 0.001. */
-const TIER = { sku: 8_000, code: 4_000, codeInWords: 2_000, allTerms: 1_000 } as const;
 /** Sort values of products without a price in the query's currency: they come last. */
 const NO_PRICE = { price_asc: Number.MAX_SAFE_INTEGER, price_desc: -1 } as const;
 const NAME_BOOST = 0.5;
 
-/** Known words for each term that was corrected. */
-export type Corrections = ReadonlyMap<string, readonly string[]>;
+/** What a query is made of, beside what was asked. */
+export interface Asked {
+  readonly query: SearchQuery;
+  readonly analysed: AnalysedQuery;
+  readonly reading: Reading;
+  readonly survey: Survey;
+  readonly without: ReadonlySet<RankingPart>;
+}
 
-function termQuery(term: QueryTerm, corrections: Corrections): Query {
-  const words = corrections.get(term.folded) ?? [term.folded];
-  const should: Query[] = words.flatMap((word): Query[] => [{ match: { all: word } }, { match: { name: { query: word, boost: NAME_BOOST } } }]);
-  if (term.accented !== undefined) should.push({ match: { exact: term.accented } });
-  return { bool: { should } };
+function termQuery(term: ReadTerm, { survey, without }: Pick<Asked, 'survey' | 'without'>): Query {
+  const isNamed = !without.has('field_weights');
+  const literal: Query = { bool: { should: term.words.flatMap((word) => [phraseQuery('all', [word]), ...(isNamed ? [phraseQuery('name', [word], NAME_BOOST)] : [])]) } };
+  if (term.alternatives.length === 0) return literal;
+  const weights = weightsOf(term, survey);
+  // Nothing more for a synonym in the name: names repeat it, and it would outrank the word itself elsewhere.
+  return { dis_max: { queries: [literal, ...term.alternatives.map(({ words }, at) => phraseQuery('all', words, weights[at]))] } };
 }
 
 const tier = (filter: Query, boost: number): Query => ({ constant_score: { filter, boost } });
@@ -39,36 +51,63 @@ function filters(query: SearchQuery): Query[] {
 }
 
 /** Words alone, for highlighting. */
-export const wordsQuery = (analysed: AnalysedQuery, corrections: Corrections): Query => ({
-  bool: { should: analysed.terms.map((term) => termQuery(term, corrections)) },
-});
+export const wordsQuery = (asked: Asked): Query => ({ bool: { should: asked.reading.map((term) => termQuery(term, asked)) } });
 
-export function matchQuery(query: SearchQuery, analysed: AnalysedQuery, corrections: Corrections): Query {
-  const filter = filters(query);
-  if (analysed.isEmpty) return { bool: { filter } };
-  const terms = analysed.terms.map((term) => termQuery(term, corrections));
-  const should = [...terms];
-  if (terms.length > 0) should.push(tier({ bool: { must: terms } }, TIER.allTerms));
-  if (analysed.wholeCodes.length > 0) {
-    should.push(tier({ terms: { sku_code: [...analysed.wholeCodes] } }, TIER.sku), tier({ terms: { codes: [...analysed.wholeCodes] } }, TIER.code));
+function tiers({ analysed, reading, without }: Asked, terms: readonly Query[]): Query[] {
+  const found: Query[] = [];
+  if (terms.length > 0 && !without.has('all_terms_first')) found.push(tier({ bool: { must: [...terms] } }, TIER.allTerms));
+  const marked = without.has('tones') ? [] : reading.flatMap(({ accented, alternatives }) => (accented === undefined ? [] : [{ accented, alternatives }]));
+  for (const { accented, alternatives } of marked) {
+    const asWritten: Query[] = [{ match: { exact: accented } }, ...alternatives.map(({ words }) => phraseQuery('all', words))];
+    found.push(tier({ bool: { should: asWritten } }, TIER.asWritten / marked.length));
   }
-  if (analysed.wordCodes.length > 0) should.push(tier({ terms: { codes: [...analysed.wordCodes] } }, TIER.codeInWords));
-  return { bool: { filter, should, minimum_should_match: 1 } };
+  if (without.has('codes_first')) return found;
+  const { wholeCodes, wordCodes } = analysed;
+  if (wholeCodes.length > 0) found.push(tier({ terms: { sku_code: [...wholeCodes] } }, TIER.sku), tier({ terms: { codes: [...wholeCodes] } }, TIER.code));
+  if (wordCodes.length > 0) found.push(tier({ terms: { codes: [...wordCodes] } }, TIER.codeInWords));
+  return found;
 }
 
+export function matchQuery(asked: Asked): Query {
+  const { query, analysed, reading } = asked;
+  const filter = filters(query);
+  const must_not = hiddenBy(query);
+  if (analysed.isEmpty) return { bool: { filter, must_not, should: groupClauses(query), minimum_should_match: 0 } };
+  const terms = reading.map((term) => termQuery(term, asked));
+  const should = [...boostWords(query, terms), ...tiers(asked, terms), ...pinClauses(query)];
+  return buryLast(query, { bool: { filter, must_not, should, minimum_should_match: 1 } });
+}
+
+/** `grouped`: without words, by the group that merchandising gave each product, then by date. */
+export type Order = SearchSort | 'grouped';
+
+export const orderOf = ({ query, analysed }: Asked): Order =>
+  query.sort !== 'relevance' || !analysed.isEmpty ? query.sort : isGrouped(query) ? 'grouped' : 'newest';
+
 /** No two products have the same place: the sku decides between equal keys. */
-export function sortOf(sort: SearchSort, currency: string): estypes.Sort {
+export function sortOf(sort: Order, currency: string): estypes.Sort {
   const bySku = { sku: { order: 'asc' } } as const;
-  if (sort === 'relevance') return [{ _score: { order: 'desc' } }, bySku];
-  if (sort === 'newest') return [{ created_ms: { order: 'desc' } }, bySku];
+  const byScore = { _score: { order: 'desc' } } as const;
+  const byDate = { created_ms: { order: 'desc' } } as const;
+  if (sort === 'relevance') return [byScore, bySku];
+  if (sort === 'grouped') return [byScore, byDate, bySku];
+  if (sort === 'newest') return [byDate, bySku];
   const order = sort === 'price_asc' ? 'asc' : 'desc';
   return [{ [`price_by_currency.${currency}`]: { order, missing: NO_PRICE[sort], unmapped_type: 'long' } }, bySku];
 }
 
-export const fromSortValue = (sort: SearchSort, value: unknown): number | null =>
-  typeof value !== 'number' || ((sort === 'price_asc' || sort === 'price_desc') && value === NO_PRICE[sort]) ? null : value;
+/** The cursor's place of a hit with these sort values. */
+export function fromSortValues(order: Order, values: estypes.SortResults): { group: number; key: number | null } {
+  const numbers = values.map((value) => (typeof value === 'number' ? value : null));
+  if (order === 'grouped') return { group: numbers[0] ?? 0, key: numbers[1] ?? null };
+  const key = numbers[0] ?? null;
+  return { group: 0, key: (order === 'price_asc' || order === 'price_desc') && key === NO_PRICE[order] ? null : key };
+}
 
-export const toSortValue = (sort: SearchSort, key: number | null): number => key ?? (sort === 'price_asc' || sort === 'price_desc' ? NO_PRICE[sort] : 0);
+export function toSortValues(order: Order, { group, key, sku }: CursorPosition): estypes.SortResults {
+  if (order === 'grouped') return [group, key ?? 0, sku];
+  return [key ?? (order === 'price_asc' || order === 'price_desc' ? NO_PRICE[order] : 0), sku];
+}
 
 const terms = (field: string): estypes.AggregationsAggregationContainer => ({
   terms: { field, size: MAX_FACET_VALUES, order: [{ _count: 'desc' }, { _key: 'asc' }] },

@@ -1,22 +1,26 @@
 import type { Client, estypes } from '@elastic/elasticsearch';
 import { decodeCursor, encodeCursor } from '../cursor.ts';
 import type { CursorPosition } from '../cursor.ts';
-import type { FacetCount, PriceRangeCount, SearchAnswer, SearchHit, SearchQuery, SearchReader } from '../ports.ts';
+import { explain } from '../explain.ts';
+import type { FacetCount, PriceRangeCount, RankingPart, SearchAnswer, SearchHit, SearchReader } from '../ports.ts';
+import { correctedText, readQuery } from '../reading.ts';
 import { analyseQuery } from '../text.ts';
-import type { AnalysedQuery } from '../text.ts';
 import { available, connect } from './client.ts';
 import type { ElasticsearchOptions } from './client.ts';
-import { correctionsFrom, suggesterOf, withoutCodes } from './corrections.ts';
+import { correct, correctionsFrom, suggesterOf, withoutKnown } from './corrections.ts';
 import { toProduct } from './document.ts';
 import type { IndexedProduct } from './document.ts';
-import { facetsOf, fromSortValue, HIGHLIGHT_NAMES, highlightOf, matchQuery, sortOf, toSortValue, wordsQuery } from './query.ts';
-import type { Corrections, Query } from './query.ts';
+import { facetsOf, fromSortValues, HIGHLIGHT_NAMES, highlightOf, matchQuery, orderOf, sortOf, toSortValues, wordsQuery } from './query.ts';
+import type { Asked, Query } from './query.ts';
 import { suggestFrom } from './suggest.ts';
+import { repairKeys, surveyIndex } from './survey.ts';
 import { visibleVersion } from './versions.ts';
 
 export interface ElasticsearchReaderOptions extends ElasticsearchOptions {
   /** Default 2,000. */
   readonly timeoutMs?: number;
+  /** Parts of the ranking to leave out; for evaluations. */
+  readonly without?: readonly RankingPart[];
 }
 
 type Response = estypes.SearchResponse<IndexedProduct>;
@@ -25,15 +29,21 @@ type Response = estypes.SearchResponse<IndexedProduct>;
 export function openElasticsearchSearchReader(options: ElasticsearchReaderOptions): SearchReader {
   const client = connect(options, { timeoutMs: options.timeoutMs ?? 2_000, retries: 1 });
   const { alias } = options;
+  const without = new Set(options.without);
   return {
     async search(query) {
       const cursor = decodeCursor('elasticsearch', query);
       const analysed = analyseQuery(query.q);
-      const suggest = suggesterOf(analysed);
-      const first = await find(client, alias, { query, analysed, cursor, corrections: new Map(), suggest });
+      const typed = readQuery(analysed, query);
+      const survey = await surveyIndex(client, alias, { reading: typed, without });
+      const asked: Asked = { query, analysed, survey, without, reading: repairKeys(typed, survey, without) };
+      const suggest = without.has('corrections') ? undefined : suggesterOf(asked.reading, survey);
+      const first = await find(client, alias, { asked, cursor, suggest });
       // Most queries have no unknown word and are answered by the first request.
-      const corrections = await withoutCodes(client, alias, correctionsFrom(first.suggest));
-      return toAnswer(query, analysed, corrections.size === 0 ? first : await find(client, alias, { query, analysed, cursor, corrections }));
+      const corrections = await withoutKnown(client, alias, correctionsFrom(first.suggest));
+      if (corrections.size === 0) return toAnswer(asked, first);
+      const corrected = { ...asked, reading: correct(asked.reading, corrections) };
+      return toAnswer(corrected, await find(client, alias, { asked: corrected, cursor }));
     },
     suggest: (prefix, limit) => available(suggestFrom(client, { alias, prefix, limit })),
     versionOf: (sku) => visibleVersion(client, alias, sku),
@@ -41,31 +51,24 @@ export function openElasticsearchSearchReader(options: ElasticsearchReaderOption
   };
 }
 
-interface Find {
-  readonly query: SearchQuery;
-  readonly analysed: AnalysedQuery;
-  readonly cursor: CursorPosition | undefined;
-  readonly corrections: Corrections;
-  readonly suggest?: estypes.SearchSuggester | undefined;
-}
+interface Find { readonly asked: Asked; readonly cursor: CursorPosition | undefined; readonly suggest?: estypes.SearchSuggester | undefined }
 
-const sortFor = (query: SearchQuery, analysed: AnalysedQuery): SearchQuery['sort'] => (query.sort === 'relevance' && analysed.isEmpty ? 'newest' : query.sort);
-
-async function find(client: Client, alias: string, { query, analysed, cursor, corrections, suggest }: Find): Promise<Response> {
-  const sort = sortFor(query, analysed);
-  const match = matchQuery(query, analysed, corrections);
-  const key = cursor === undefined ? null : sort === 'relevance' ? await presentScore(client, { alias, match, cursor }) : cursor.key;
+async function find(client: Client, alias: string, { asked, cursor, suggest }: Find): Promise<Response> {
+  const { query, reading } = asked;
+  const order = orderOf(asked);
+  const match = matchQuery(asked);
+  const start = cursor !== undefined && order === 'relevance' ? { ...cursor, key: await presentScore(client, { alias, match, cursor }) } : cursor;
   return available(
     client.search<IndexedProduct>({
       index: alias,
       size: query.limit + 1,
       query: match,
-      sort: sortOf(sort, query.currency),
+      sort: sortOf(order, query.currency),
       track_scores: true,
       track_total_hits: true,
       aggs: facetsOf(query.currency),
-      ...(analysed.terms.length > 0 ? { highlight: highlightOf(wordsQuery(analysed, corrections)) } : {}),
-      ...(cursor === undefined ? {} : { search_after: [toSortValue(sort, key), cursor.sku] }),
+      ...(reading.length > 0 ? { highlight: highlightOf(wordsQuery(asked)) } : {}),
+      ...(start === undefined ? {} : { search_after: toSortValues(order, start) }),
       ...(suggest === undefined ? {} : { suggest }),
     }),
   );
@@ -81,14 +84,15 @@ async function presentScore(client: Client, { alias, match, cursor }: { alias: s
   return hits.hits[0]?._score ?? cursor.key;
 }
 
-function toAnswer(query: SearchQuery, analysed: AnalysedQuery, { hits, aggregations }: Response): SearchAnswer {
+function toAnswer(asked: Asked, { hits, aggregations }: Response): SearchAnswer {
+  const { query, reading } = asked;
   const page = hits.hits.slice(0, query.limit);
   const last = page.at(-1);
-  const sort = sortFor(query, analysed);
   const total = typeof hits.total === 'number' ? hits.total : (hits.total?.value ?? 0);
   const hasMore = hits.hits.length > query.limit;
+  const didYouMean = correctedText(query.q ?? '', reading, () => page.flatMap(({ _source }) => _source?.name ?? []));
   return {
-    hits: page.flatMap(toHit),
+    hits: page.flatMap((hit) => toHit(asked, hit)),
     total,
     facets: {
       category: toCounts(aggregations, 'category', String),
@@ -97,15 +101,17 @@ function toAnswer(query: SearchQuery, analysed: AnalysedQuery, { hits, aggregati
       price: toPrices(aggregations),
     },
     ...(hasMore && last?._source !== undefined
-      ? { next: encodeCursor('elasticsearch', query, { key: fromSortValue(sort, last.sort?.[0]), sku: last._source.sku, version: last._source.version }) }
+      ? { next: encodeCursor('elasticsearch', query, { ...fromSortValues(orderOf(asked), last.sort ?? []), sku: last._source.sku, version: last._source.version }) }
       : {}),
+    ...(didYouMean === undefined ? {} : { didYouMean }),
   };
 }
 
-function toHit({ _source, _score, highlight }: estypes.SearchHit<IndexedProduct>): SearchHit[] {
+function toHit(asked: Asked, { _source, _score, highlight }: estypes.SearchHit<IndexedProduct>): SearchHit[] {
   if (_source === undefined) return [];
   const highlights = Object.fromEntries(Object.entries(highlight ?? {}).map(([field, parts]) => [HIGHLIGHT_NAMES[field] ?? field, parts.join(' … ')]));
-  return [{ product: toProduct(_source), score: _score ?? 0, highlights }];
+  const hit = { product: toProduct(_source), score: _score ?? 0, highlights };
+  return [asked.query.explain === true ? { ...hit, explanation: explain(hit.product, asked) } : hit];
 }
 
 type Aggregations = Response['aggregations'];

@@ -42,7 +42,7 @@ export async function* readVersionsOf(client: Client, index: string, ranges: rea
       }
     }
   } finally {
-    await client.closePointInTime({ id }, { ignore: [404] });
+    await available(client.closePointInTime({ id }, { ignore: [404] }));
   }
 }
 

@@ -3,6 +3,7 @@ import { SearchUnavailableError } from '../errors.ts';
 import type { SearchAnswer, SearchQuery, Suggestion } from '../ports.ts';
 import { createVocabulary } from '../vocabulary.ts';
 import type { Vocabulary } from '../vocabulary.ts';
+import type { WorkerData } from './protocol.ts';
 import { createFileHolder } from './schema.ts';
 import type { OpenFile } from './schema.ts';
 import { searchDatabase } from './search.ts';
@@ -18,7 +19,8 @@ export interface Engine {
 }
 
 /** The synchronous engine over one folder: follows CURRENT, unless it is to read one index. Runs in a worker thread. */
-export function openEngine(directory: string, index?: string): Engine {
+export function openEngine({ directory, index, without = [] }: WorkerData): Engine {
+  const parts = new Set(without);
   // A reader of one index serves a validation or a trace, in a process that has other things in memory.
   const holder = createFileHolder(directory, { busyTimeoutMs: 1_000, isReader: true, ...(index !== undefined && { index, cacheKib: 4_000 }) });
   let known: { file: OpenFile; vocabulary: Vocabulary; lastId: number } | undefined;
@@ -41,7 +43,7 @@ export function openEngine(directory: string, index?: string): Engine {
     }
   };
   return {
-    search: (query) => withFile((file) => searchDatabase(file.db, vocabularyOf(file), query)),
+    search: (query) => withFile((file) => searchDatabase(file.db, { vocabulary: vocabularyOf(file), without: parts }, query)),
     suggest: (prefix, limit) => withFile((file) => suggestFromDatabase(file.db, vocabularyOf(file), prefix, limit)),
     versionOf: (sku) => withFile((file) => storedVersion(file.db, sku)),
     close: () => holder.close(),

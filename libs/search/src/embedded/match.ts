@@ -1,14 +1,13 @@
 /** Which documents match a query, and how well: one pass over the matching rows, which are narrow. */
-import type { SearchQuery } from '../ports.ts';
-import { allowedEdits } from '../text.ts';
-import type { AnalysedQuery, QueryTerm } from '../text.ts';
-import type { Vocabulary } from '../vocabulary.ts';
-import { CODE_KIND, exactToken, TEXT_WEIGHTS } from './schema.ts';
+import type { RankingPart, SearchQuery } from '../ports.ts';
+import type { Reading } from '../reading.ts';
+import { TIER } from '../tiers.ts';
+import type { AnalysedQuery } from '../text.ts';
+import { CODE_KIND, EQUAL_WEIGHTS, TEXT_WEIGHTS } from './schema.ts';
+import { scoreTerms } from './scores.ts';
+import type { TermGroup } from './scores.ts';
 import type { Cell, Database } from './sqlite.ts';
-
-const MAX_CORRECTIONS = 3;
-/** Added to BM25, which stays below 1,000 for 24 terms, so that each tier lies wholly above the next one. */
-const TIER = { sku: 8_000, code: 4_000, codeInWords: 2_000, allTerms: 1_000 } as const;
+import { exactExpression, phraseExpression } from './words.ts';
 
 export interface Match {
   readonly id: number;
@@ -20,53 +19,45 @@ export interface Match {
   /** In the query's currency; null where the product has no price in it. */
   readonly priceMinor: number | null;
   readonly createdMs: number;
+  /** BM25 of the words. */
+  readonly textScore: number;
+  /** The words' score and the tiers, after merchandising. */
   readonly score: number;
 }
 
-/** Words of which a document must have one, for one term of the query. */
-interface TermGroup { readonly expression: string; readonly words: readonly string[] }
-
-export interface TextQuery { readonly groups: readonly TermGroup[]; readonly codes: ReadonlyMap<number, number> }
-
-const quoted = (word: string): string => `"${word.replaceAll('"', '')}"`;
-
-const isKnown = (db: Database, word: string): boolean => db.row('select 1 from text where text match ? limit 1', quoted(word)) !== undefined;
-
-/** Documents that contain the word; corrections prefer the commoner word. */
-const frequencyOf = (db: Database, word: string): number => Number(db.row('select count(*) from text where text match ?', quoted(word))?.[0]);
-
-/** The nearest known words of a term that no document has; empty for known terms, short ones and those with a digit. */
-export function corrections(db: Database, vocabulary: () => Vocabulary, word: string): string[] {
-  const edits = allowedEdits(word);
-  if (edits === 0 || isKnown(db, word)) return [];
-  return vocabulary()
-    .nearest(word, edits)
-    .map((candidate) => ({ candidate, frequency: frequencyOf(db, candidate) }))
-    .filter(({ frequency }) => frequency > 0)
-    .toSorted((a, b) => b.frequency - a.frequency)
-    .slice(0, MAX_CORRECTIONS)
-    .map(({ candidate }) => candidate);
+export interface TextQuery {
+  readonly groups: readonly TermGroup[];
+  /** One expression for each term with marks: it is there as it was written. */
+  readonly marked: readonly string[];
+  readonly codes: ReadonlyMap<number, number>;
+  readonly without: ReadonlySet<RankingPart>;
 }
 
-function groupOf(db: Database, vocabulary: () => Vocabulary, term: QueryTerm): TermGroup {
-  const corrected = corrections(db, vocabulary, term.folded);
-  const words = corrected.length > 0 ? corrected : [term.folded];
-  const expressions = words.map(quoted);
-  if (term.accented !== undefined) expressions.push(`exact : ${quoted(exactToken(term.accented))}`);
-  return { expression: expressions.length === 1 ? (expressions[0] ?? '') : `(${expressions.join(' OR ')})`, words };
+const anyOf = (expressions: readonly string[]): string => (expressions.length === 1 ? (expressions[0] ?? '') : `(${expressions.join(' OR ')})`);
+
+/** Turns the terms into full-text expressions, and finds the products that are named by a code. */
+export function toTextQuery(db: Database, reading: Reading, { analysed, without }: { analysed: AnalysedQuery; without: ReadonlySet<RankingPart> }): TextQuery {
+  const groups = reading.map(({ words, alternatives }): TermGroup => {
+    const literal = anyOf(words.map((word) => phraseExpression([word])));
+    const others = alternatives.map((alternative) => phraseExpression(alternative.words));
+    return { literal, alternatives: others, expression: anyOf([literal, ...others]) };
+  });
+  const marked = without.has('tones')
+    ? []
+    : reading.flatMap(({ accented, alternatives }) => (accented === undefined ? [] : [anyOf([exactExpression(accented), ...alternatives.map(({ words }) => phraseExpression(words))])]));
+  return { groups, marked, without, codes: without.has('codes_first') ? new Map() : findCodes(db, analysed) };
 }
 
-/** Turns analysed words into full-text expressions, with corrections, and finds the products that are named by a code. */
-export function resolveText(db: Database, vocabulary: () => Vocabulary, query: AnalysedQuery): TextQuery {
+function findCodes(db: Database, analysed: AnalysedQuery): Map<number, number> {
   const codes = new Map<number, number>();
   const lookUp = (code: string, boostOf: (kind: number) => number): void => {
     for (const [id, kind] of db.rows('select id, kind from code where code = ?', code)) {
       codes.set(Number(id), Math.max(codes.get(Number(id)) ?? 0, boostOf(Number(kind))));
     }
   };
-  for (const code of query.wholeCodes) lookUp(code, (kind) => (kind === CODE_KIND.sku ? TIER.sku : TIER.code));
-  for (const code of query.wordCodes) lookUp(code, () => TIER.codeInWords);
-  return { groups: query.terms.map((term) => groupOf(db, vocabulary, term)), codes };
+  for (const code of analysed.wholeCodes) lookUp(code, (kind) => (kind === CODE_KIND.sku ? TIER.sku : TIER.code));
+  for (const code of analysed.wordCodes) lookUp(code, () => TIER.codeInWords);
+  return codes;
 }
 
 interface Filter { readonly sql: string; readonly parameters: (string | number)[] }
@@ -94,34 +85,54 @@ const COLUMNS = 'd.id, d.sku, d.version, d.category, d.brand, d.merchant, case w
 export function findMatches(db: Database, query: SearchQuery, text: TextQuery | undefined): Match[] {
   const filter = filterOf(query);
   if (text === undefined) {
-    return db
-      .rows(`select ${COLUMNS}, 0 from doc d where d.deleted_at is null${filter.sql}`, query.currency, ...filter.parameters)
-      .map((row) => toMatch(row, 0));
+    return db.rows(`select ${COLUMNS} from doc d where d.deleted_at is null${filter.sql}`, query.currency, ...filter.parameters).map((row) => toMatch(row, 0, 0));
   }
   const matches = textMatches(db, query, text, filter);
   const missing = new Set(text.codes.keys());
   for (const match of matches) missing.delete(match.id);
   for (const id of missing) {
-    const row = db.row(`select ${COLUMNS}, 0 from doc d where d.id = ? and d.deleted_at is null${filter.sql}`, query.currency, id, ...filter.parameters);
-    if (row !== undefined) matches.push(toMatch(row, text.codes.get(id) ?? 0));
+    const row = db.row(`select ${COLUMNS} from doc d where d.id = ? and d.deleted_at is null${filter.sql}`, query.currency, id, ...filter.parameters);
+    if (row !== undefined) matches.push(toMatch(row, 0, text.codes.get(id) ?? 0));
   }
   return matches;
 }
 
-function textMatches(db: Database, query: SearchQuery, { groups, codes }: TextQuery, filter: Filter): Match[] {
-  if (groups.length === 0) return [];
-  const expressions = groups.map((group) => group.expression);
-  const complete = new Set<Cell>();
-  if (groups.length > 1) for (const [id] of db.rows('select rowid from text where text match ?', expressions.join(' AND '))) complete.add(id ?? null);
-  return db
-    .rows(
-      `select ${COLUMNS}, bm25(text, ${TEXT_WEIGHTS}) from text join doc d on d.id = text.rowid where text match ?${filter.sql}`,
-      query.currency, expressions.join(' OR '), ...filter.parameters,
-    )
-    .map((row) => toMatch(row, (complete.has(row[0] ?? null) || groups.length === 1 ? TIER.allTerms : 0) + (codes.get(Number(row[0])) ?? 0)));
+/** Products of these skus that pass the filters, matching or not. */
+export function findPinned(db: Database, query: SearchQuery, skus: readonly string[]): Match[] {
+  const filter = filterOf(query);
+  const sql = `select ${COLUMNS} from doc d where d.sku in (select value from json_each(?)) and d.deleted_at is null${filter.sql}`;
+  return db.rows(sql, query.currency, JSON.stringify(skus), ...filter.parameters).map((row) => toMatch(row, 0, 0));
 }
 
-const toMatch = (row: readonly Cell[], tier: number): Match => ({
+function textMatches(db: Database, query: SearchQuery, text: TextQuery, filter: Filter): Match[] {
+  const { groups, codes, without } = text;
+  if (groups.length === 0) return [];
+  const expressions = groups.map((group) => group.expression);
+  const tierOf = tiersOf(db, text);
+  const weights = without.has('field_weights') ? EQUAL_WEIGHTS : TEXT_WEIGHTS;
+  const scores = groups.some(({ alternatives }) => alternatives.length > 0) ? scoreTerms(db, groups, weights) : undefined;
+  return db
+    .rows(
+      `select ${COLUMNS}, ${scores === undefined ? `-bm25(text, ${weights})` : '0'} from text join doc d on d.id = text.rowid where text match ?${filter.sql}`,
+      query.currency, expressions.join(' OR '), ...filter.parameters,
+    )
+    .map((row) => toMatch(row, scores === undefined ? Number(row[8]) : (scores.get(row[0] ?? null) ?? 0), tierOf(row[0] ?? null) + (codes.get(Number(row[0])) ?? 0)));
+}
+
+/** What a document gets for having all terms, and those with marks as they were written. */
+function tiersOf(db: Database, { groups, marked, without }: TextQuery): (id: Cell) => number {
+  const idsOf = (expression: string): Set<Cell> => new Set(db.rows('select rowid from text where text match ?', expression).map(([id]) => id ?? null));
+  const isAllFirst = !without.has('all_terms_first');
+  const complete = groups.length > 1 && isAllFirst ? idsOf(groups.map(({ expression }) => expression).join(' AND ')) : undefined;
+  const written = marked.map(idsOf);
+  return (id) => {
+    let tier = isAllFirst && (complete === undefined || complete.has(id)) ? TIER.allTerms : 0;
+    for (const ids of written) if (ids.has(id)) tier += TIER.asWritten / written.length;
+    return tier;
+  };
+}
+
+const toMatch = (row: readonly Cell[], textScore: number, tier: number): Match => ({
   id: Number(row[0]), sku: String(row[1]), version: Number(row[2]), category: row[3] ?? null, brand: row[4] ?? null, merchant: row[5] ?? null,
-  priceMinor: typeof row[6] === 'number' ? row[6] : null, createdMs: Number(row[7]), score: tier - Number(row[8]),
+  priceMinor: typeof row[6] === 'number' ? row[6] : null, createdMs: Number(row[7]), textScore, score: tier + textScore,
 });

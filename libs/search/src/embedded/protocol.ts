@@ -1,11 +1,12 @@
 /** Messages between the reader and its worker thread. */
 import type { StoredVersion } from '@millrace/contracts';
-import type { SearchAnswer, SearchQuery, Suggestion } from '../ports.ts';
+import type { RankingPart, SearchAnswer, SearchQuery, Suggestion } from '../ports.ts';
 
 export interface WorkerData {
   readonly directory: string;
   /** Absent: the live index. */
   readonly index?: string;
+  readonly without?: readonly RankingPart[];
 }
 
 export type WorkerRequest =

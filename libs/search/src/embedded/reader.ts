@@ -1,6 +1,6 @@
 import { SearchUnavailableError } from '../errors.ts';
 import { InvalidCursorError } from '../ports.ts';
-import type { SearchReader } from '../ports.ts';
+import type { RankingPart, SearchReader } from '../ports.ts';
 import type { EmbeddedSearchOptions } from './admin.ts';
 import type { WorkerReply } from './protocol.ts';
 import { createSearchThread } from './thread.ts';
@@ -10,11 +10,13 @@ export interface EmbeddedReaderOptions extends EmbeddedSearchOptions {
   readonly timeoutMs?: number;
   /** Default: the live one, whichever it is. */
   readonly index?: string;
+  /** Parts of the ranking to leave out; for evaluations. */
+  readonly without?: readonly RankingPart[];
 }
 
 /** Runs queries in a worker thread, off the event loop. Needs no index to open; without one its answers reject with SearchUnavailableError. */
-export function openEmbeddedSearchReader({ directory, index, timeoutMs = 2_000 }: EmbeddedReaderOptions): SearchReader {
-  const thread = createSearchThread({ directory, timeoutMs, ...(index === undefined ? {} : { index }) });
+export function openEmbeddedSearchReader({ timeoutMs = 2_000, ...data }: EmbeddedReaderOptions): SearchReader {
+  const thread = createSearchThread({ ...data, timeoutMs });
   return {
     async search(query) {
       const reply = await thread.ask((id) => ({ id, kind: 'search', query }));

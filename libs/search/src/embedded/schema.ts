@@ -52,6 +52,7 @@ export function readDefinitionHash(db: Database): string | undefined {
 
 /** bm25() weights in the order of the columns of `text`: measured by scripts/eval/search.ts. */
 export const TEXT_WEIGHTS = '1.5, 1, 1, 0.7, 1, 1, 1';
+export const EQUAL_WEIGHTS = '1, 1, 1, 1, 1, 1, 1';
 
 /** Kinds of `code`, by which exact matches rank. */
 export const CODE_KIND = { other: 1, sku: 2 } as const;

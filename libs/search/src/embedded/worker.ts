@@ -5,8 +5,8 @@ import { InvalidCursorError } from '../ports.ts';
 import { openEngine } from './engine.ts';
 import type { WorkerData, WorkerReply, WorkerRequest } from './protocol.ts';
 
-const { directory, index }: WorkerData = workerData;
-const engine = openEngine(directory, index);
+const data: WorkerData = workerData;
+const engine = openEngine(data);
 
 function answer(request: WorkerRequest): WorkerReply {
   const { id } = request;
