@@ -91,6 +91,7 @@ function toRows(store: FilledStore, measured: Measured, { count, baseline }: { c
     row(`${of}: one category of ${categories}, p50`, median(measured.filtered), { unit: 'ms' }),
     row(`${of}: one category of ${categories}, recall@10`, measured.filteredFound / measured.filteredWanted, { unit: 'share', atLeast: isEmbedded ? 1 : 0.95 }),
     row(`${of}: upsert in batches of 64`, store.upsertsPerSecond, { unit: 'records/s' }),
+    row(`${of}: change payloads in batches of 64`, store.payloadChangesPerSecond, { unit: 'records/s' }),
     row(`${of}: open a reader, first answer`, store.openMs, { unit: 'ms' }),
   ];
 }

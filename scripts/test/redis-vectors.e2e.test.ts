@@ -37,7 +37,7 @@ describeWith('redis-stack', 'the catalogue plane with its vectors in Redis', () 
   const agrees = () => eventually(async () => JSON.stringify(sorted(await stored())) === JSON.stringify(sorted(await plane.truth())), { timeoutMs: 60_000, everyMs: 200 });
   const readiness = async (): Promise<number> => (await fetch(`${plane.stack.app('embedding-worker').internalUrl}/readyz`)).status;
 
-  it('answers with similar products of it', async () => {
+  it('answers with similar products of it, and shows them to other readers under their keys', async () => {
     const prefix = uniqueName('lamp');
     expect(await plane.import(ndjson(products(prefix, 300)))).toMatchObject({ created: 300, failed: 0 });
     await agrees();
@@ -46,6 +46,11 @@ describeWith('redis-stack', 'the catalogue plane with its vectors in Redis', () 
       return body['degraded'] === false && body['fallback'] === false && body;
     });
     expect(answer['data']).toHaveLength(5);
+    const redis = new Redis(server.url);
+    const [byModel, plain] = await Promise.all([redis.hgetall(`product:embedding@${String(answer['model'])}:${prefix}-1`), redis.hgetall(`product:embedding:${prefix}-1`)]);
+    await redis.quit();
+    expect(byModel).toMatchObject({ name: 'Lamp number 1', category: 'c1', price_minor: '100', currency: 'USD', in_stock: '1', model: answer['model'], version: String((await plane.truth()).get(`${prefix}-1`)) });
+    expect(plain).toEqual(byModel);
   });
 
   it('loses nothing when that Redis is killed under writes: the worker is not ready meanwhile, answers are degraded, then all catches up', async () => {

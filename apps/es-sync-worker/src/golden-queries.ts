@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
-import type { RebuildCheck } from '@millrace/contracts';
+import type { Product, RebuildCheck } from '@millrace/contracts';
 import type { VersionSource } from '@millrace/projection';
-import type { SearchAdmin, SearchHit, SearchReader } from '@millrace/search';
+import type { SearchAdmin, SearchReader } from '@millrace/search';
 import { z } from 'zod';
 
 /** What must be found before a swap. */
@@ -24,17 +24,10 @@ export async function readGoldenQueries(file: string): Promise<readonly GoldenQu
 }
 
 const TOP = 10;
-/** Names tie easily, and another definition may rank a little differently. */
-const NAME_TOP = 50;
+/** Another definition may rank a little differently. */
 const NAMES_LOST_AT_MOST = 0.1;
-const SAMPLE_OF_EACH = 5;
+const SAMPLE = 12;
 const EXAMPLES = 5;
-const SORTS = ['newest', 'price_asc', 'price_desc'] as const;
-
-const hitsOf = async (reader: SearchReader, q: string, { limit, currency = 'USD' }: { limit: number; currency?: string }): Promise<readonly SearchHit[]> =>
-  (await reader.search({ q, currency, sort: 'relevance', limit })).hits;
-const finds = async (reader: SearchReader, q: string, { sku, limit, currency }: { sku: string; limit: number; currency: string }): Promise<boolean> =>
-  (await hitsOf(reader, q, { limit, currency })).some(({ product }) => product.sku === sku);
 
 const toCheck = (check: string, failures: readonly string[], { asked, allowed = 0 }: { asked: number; allowed?: number }): RebuildCheck => ({
   check, passed: failures.length <= allowed,
@@ -44,36 +37,51 @@ const toCheck = (check: string, failures: readonly string[], { asked, allowed = 
 async function askConfigured(reader: SearchReader, queries: readonly GoldenQuery[]): Promise<RebuildCheck> {
   const failures: string[] = [];
   for (const { q, skus, currency } of queries) {
-    const found = new Set((await hitsOf(reader, q, { limit: TOP, currency })).map(({ product }) => product.sku));
+    const found = new Set((await reader.search({ q, currency, sort: 'relevance', limit: TOP })).hits.map(({ product }) => product.sku));
     failures.push(...skus.filter((sku) => !found.has(sku)).map((sku) => `${sku} by "${q}"`));
   }
   return toCheck(`golden queries: configured ones, in the first ${TOP}`, failures, { asked: queries.reduce((sum, { skus }) => sum + skus.length, 0) });
 }
 
-type Product = SearchHit['product'];
 type Open = <T>(index: string, work: (reader: SearchReader) => Promise<T>) => Promise<T>;
 
-/** Products from both ends of what an index has, as far as the catalogue has them so: what is wrong in the live one is no measure. */
-async function sampleOf(reader: SearchReader, source: GoldenDeps['source']): Promise<readonly Product[]> {
-  const sampled = new Map<string, Product>();
-  for (const sort of SORTS) for (const { product } of (await reader.search({ currency: 'USD', sort, limit: SAMPLE_OF_EACH })).hits) sampled.set(product.sku, product);
+/** Products that the live index has, spread over its skus, as far as the catalogue has them so: what is wrong in the live one is no measure. */
+async function sampleOf({ admin, source }: GoldenDeps, live: string): Promise<readonly Product[]> {
+  const sampled = new Map<string, number>();
+  for await (const batch of admin.readVersions(live)) {
+    const step = Math.max(1, Math.floor(batch.length / SAMPLE));
+    for (let at = 0; at < batch.length && sampled.size < SAMPLE; at += step) sampled.set(batch[at]?.sku ?? '', batch[at]?.version ?? 0);
+    if (sampled.size >= SAMPLE) break;
+  }
+  if (sampled.size === 0) return [];
   const { known } = await source.states([...sampled.keys()]);
-  return [...sampled.values()].filter(({ sku, version }) => known.get(sku)?.product?.version === version);
+  return [...sampled].flatMap(([sku, version]) => {
+    const product = known.get(sku)?.product;
+    return product?.version === version ? [product] : [];
+  });
 }
 
-const notFoundBy = async (reader: SearchReader, products: readonly Product[], { by, limit }: { by: 'sku' | 'name'; limit: number }): Promise<readonly Product[]> => {
+/** Among its like (category, brand, price): a query without filters is answered from a good part of the index, and held in memory while it is. */
+async function finds(reader: SearchReader, by: 'sku' | 'name', product: Product): Promise<boolean> {
+  const { sku, currency, category, brand, price_minor: price } = product;
+  const like = { ...(category !== null && { category }), ...(brand !== null && { brand }), ...(price !== null && { minPriceMinor: price, maxPriceMinor: price }) };
+  const { hits } = await reader.search({ q: product[by], currency, sort: 'relevance', limit: TOP, ...like });
+  return hits.some((hit) => hit.product.sku === sku);
+}
+
+const notFoundBy = async (reader: SearchReader, by: 'sku' | 'name', products: readonly Product[]): Promise<readonly Product[]> => {
   const missing: Product[] = [];
-  for (const product of products) if (!(await finds(reader, product[by], { sku: product.sku, limit, currency: product.currency }))) missing.push(product);
+  for (const product of products) if (!(await finds(reader, by, product))) missing.push(product);
   return missing;
 };
 
 /** What the live index finds by its sku and by its name, the target must find too. One reader at a time: each holds a part of its index in memory. */
-async function askAsTheLiveOne({ open, source }: { readonly open: Open; readonly source: GoldenDeps['source'] }, target: string, live: string): Promise<readonly RebuildCheck[]> {
-  const sample = await open(live, (reader) => sampleOf(reader, source));
-  const missing = await open(target, async (reader) => ({ sku: await notFoundBy(reader, sample, { by: 'sku', limit: TOP }), name: await notFoundBy(reader, sample, { by: 'name', limit: NAME_TOP }) }));
+async function askAsTheLiveOne(open: Open, deps: GoldenDeps, { target, live }: { readonly target: string; readonly live: string }): Promise<readonly RebuildCheck[]> {
+  const sample = await sampleOf(deps, live);
+  const missing = await open(target, async (reader) => ({ sku: await notFoundBy(reader, 'sku', sample), name: await notFoundBy(reader, 'name', sample) }));
   // The live one is asked last: what was deleted meanwhile, neither of them finds.
   const lost = async (by: 'sku' | 'name'): Promise<string[]> => {
-    const also = missing[by].length === 0 ? [] : await open(live, (reader) => notFoundBy(reader, missing[by], { by, limit: TOP }));
+    const also = missing[by].length === 0 ? [] : await open(live, (reader) => notFoundBy(reader, by, missing[by]));
     return missing[by].filter((product) => !also.includes(product)).map((product) => (by === 'sku' ? product.sku : `${product.sku} by "${product.name}"`));
   };
   return [
@@ -83,14 +91,14 @@ async function askAsTheLiveOne({ open, source }: { readonly open: Open; readonly
 }
 
 export interface GoldenDeps {
-  readonly admin: Pick<SearchAdmin, 'openReader'>;
+  readonly admin: Pick<SearchAdmin, 'openReader' | 'readVersions'>;
   readonly source: Pick<VersionSource, 'states'>;
 }
 
 /** Asks the target what is configured, and what the live index (undefined: there is none to compare with) finds of a sample of its own. */
-export async function askGolden({ admin, source }: GoldenDeps, { target, live, queries }: { readonly target: string; readonly live: string | undefined; readonly queries: readonly GoldenQuery[] }): Promise<readonly RebuildCheck[]> {
+export async function askGolden(deps: GoldenDeps, { target, live, queries }: { readonly target: string; readonly live: string | undefined; readonly queries: readonly GoldenQuery[] }): Promise<readonly RebuildCheck[]> {
   const open: Open = async (index, work) => {
-    const reader = await admin.openReader(index);
+    const reader = await deps.admin.openReader(index);
     try {
       return await work(reader);
     } finally {
@@ -98,5 +106,5 @@ export async function askGolden({ admin, source }: GoldenDeps, { target, live, q
     }
   };
   const configured = queries.length === 0 ? [] : [await open(target, (reader) => askConfigured(reader, queries))];
-  return [...configured, ...(live === undefined ? [] : await askAsTheLiveOne({ open, source }, target, live))];
+  return [...configured, ...(live === undefined ? [] : await askAsTheLiveOne(open, deps, { target, live }))];
 }

@@ -32,7 +32,7 @@ const file = async (text: string): Promise<string> => {
 const lamps = { 'L-1': 'brass lamp', 'L-2': 'oil lantern', 'L-3': 'desk light' };
 
 /** The catalogue has all lamps, as the live index does. */
-const source = { states: async (skus: readonly string[]) => ({ lastVersion: 1, known: new Map(skus.filter((sku) => sku in lamps).map((sku) => [sku, { sku, version: 1, product: { ...productExample, sku, version: 1 } }])) }) };
+const source = { states: async (skus: readonly string[]) => ({ lastVersion: 1, known: new Map(Object.entries(lamps).filter(([sku]) => skus.includes(sku)).map(([sku, name]) => [sku, { sku, version: 1, product: { ...productExample, sku, name, version: 1 } }])) }) };
 
 describe('golden queries', () => {
   it('do not ask for what only the live index has, or has at another version than the catalogue', async () => {

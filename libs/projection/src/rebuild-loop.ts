@@ -28,7 +28,8 @@ export interface RebuildsDeps {
 
 /** Taken up so often without coming any further, it has failed. */
 const MAX_ATTEMPTS = 10;
-const MAX_RETRY_DELAY_MS = 30_000;
+/** Longest pause between attempts; shorter where readers have nothing. */
+const MAX_RETRY_DELAY_MS = { urgent: 5_000, otherwise: 30_000 };
 const HOUR_MS = 3_600_000;
 /** A job that failed by itself is not begun again at once; where readers have nothing, soon. */
 const AGAIN_AFTER_MS = { urgent: 10_000, otherwise: 600_000 };
@@ -83,7 +84,7 @@ async function endOrRetry({ journal, store, logger, everyMs }: RebuildsDeps, tak
   if (!isCancelled && !(error instanceof RebuildRefusedError) && (attempts < MAX_ATTEMPTS || phase === 'swapped')) {
     await journal.save(taken, { error: reason });
     logger.warn({ err: error, id: taken.id, store: store.name, attempts }, 'a rebuild has trouble, it is tried again');
-    return Math.min(everyMs * 2 ** attempts, MAX_RETRY_DELAY_MS);
+    return Math.min(everyMs * 2 ** attempts, isUrgent(taken.reason) ? MAX_RETRY_DELAY_MS.urgent : MAX_RETRY_DELAY_MS.otherwise);
   }
   const ended = await journal.finish(taken, isCancelled ? { phase: 'cancelled' } : { phase: 'failed', error: reason });
   if (isCancelled) logger.info({ id: taken.id, store: store.name }, 'rebuild cancelled');

@@ -89,31 +89,40 @@ async function withTarget({ journal, store, source, building }: RunRebuildDeps, 
   return journal.save(job, { target: made, phase: 'filling', checkpoint: {}, rows: 0, total: (await source.digests({}, 1, signal)).products, checks: [] });
 }
 
-/** Reads one pass of the export into the target. The next batch is read while one is stored; the position is saved once it is durable. */
+/** Batches that are stored at once: while one waits for its acknowledgements, the next one is prepared. */
+const IN_HAND = 2;
+
+/** Reads one pass of the export into the target. The position behind a batch is saved once it and all before it are durable. */
 async function pass({ journal, store, readExport, lane, batchSize }: RunRebuildDeps, job: RebuildJob, signal: AbortSignal): Promise<{ readonly watermark: string; readonly rows: number }> {
   const { since, after, watermark } = job.checkpoint;
   const rate = createRate();
   let total = job.rows;
-  const storeBatch = async (changes: readonly ProjectedChange[], behind: ExportPosition): Promise<void> => {
-    await lane.backfill(changes, async (slice) => {
+  const fillBatch = (changes: readonly ProjectedChange[]): Promise<void> =>
+    lane.backfill(changes, async (slice) => {
       signal.throwIfAborted();
       await store.fill(targetOf(job), slice);
     });
-    total += changes.length;
-    const { cancelRequested } = await journal.save(job, { checkpoint: { ...(since !== undefined && { since }), ...behind }, rows: total, rowsPerSecond: rate.add(changes.length) ?? null, attempts: 0, error: null });
+  const saveBehind = async (rows: number, behind: ExportPosition): Promise<void> => {
+    total += rows;
+    const { cancelRequested } = await journal.save(job, { checkpoint: { ...(since !== undefined && { since }), ...behind }, rows: total, rowsPerSecond: rate.add(rows) ?? null, attempts: 0, error: null });
     if (cancelRequested && job.phase !== 'swapped') throw new RebuildCancelledError('it was cancelled');
   };
-  let stored = Promise.resolve();
+  const inHand: Promise<void>[] = [];
+  let saved = Promise.resolve();
   const onBatch = async (changes: readonly ProjectedChange[], behind: ExportPosition): Promise<void> => {
-    await stored;
-    stored = storeBatch(changes, behind);
-    stored.catch(() => undefined); // it rejects the next batch, or the await below
+    const [filled, before] = [fillBatch(changes), saved];
+    saved = Promise.all([filled, before]).then(() => saveBehind(changes.length, behind));
+    saved.catch(() => undefined); // the awaits below tell
+    inHand.push(saved);
+    if (inHand.length >= IN_HAND) await inHand.shift();
   };
   const from = { ...(after !== undefined && { after }), ...(watermark !== undefined && { watermark }) };
   try {
-    return await readExport({ batchSize, signal, from, ...(since !== undefined && { updatedSince: since }) }, onBatch);
+    const done = await readExport({ batchSize, signal, from, ...(since !== undefined && { updatedSince: since }) }, onBatch);
+    await saved;
+    return done;
   } finally {
-    await stored; // no batch goes on behind the end of this pass
+    await Promise.allSettled([...inHand, saved]); // no batch goes on behind the end of this pass
   }
 }
 

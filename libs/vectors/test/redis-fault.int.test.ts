@@ -86,4 +86,31 @@ describeWith('redis-stack', 'the Redis of the vectors, killed', () => {
       await server.stop();
     }
   }, 60_000);
+
+  it('keeps no reader waiting while it hangs, and answers again when it goes on', async () => {
+    const server = await startRedisStack();
+    const store = await redisStore({ url: server.url });
+    try {
+      const [admin, reader] = [await store.openAdmin(), await store.openReader()];
+      const collection = await admin.createCollection(model('m'));
+      await admin.swapTo(collection);
+      const writer = await admin.openWriter(collection);
+      await writer.upsert([record('a', 1, [1])]);
+      const ask = () => reader.nearest(unit([1]), { limit: 1, excludeSkus: [] });
+      expect(await ask()).toHaveLength(1);
+      server.pause();
+      const started = performance.now();
+      expect(await fails(ask())).toBe(true);
+      expect(performance.now() - started).toBeLessThan(3_000);
+      const writing = writer.upsert([record('b', 1, [1, 1])]);
+      server.resume();
+      await writing;
+      await eventually(async () => (await ask().catch(() => [])).length === 1);
+      expect((await writer.describe(['b'])).get('b')?.version).toBe(1);
+    } finally {
+      server.resume();
+      await store.destroy();
+      await server.stop();
+    }
+  }, 60_000);
 });

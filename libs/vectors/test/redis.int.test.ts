@@ -107,6 +107,18 @@ describeWith('redis-stack', 'the store in Redis', () => {
     expect((await redis.keys(`${store.options.keyPrefix}*`)).filter((name) => !name.includes('@next'))).toEqual([`${store.options.keyPrefix}-generations`]);
   });
 
+  it('searches a collection of other dimensions as soon as it is live', async () => {
+    const writer = await admin.openWriter(await live());
+    await writer.upsert([record('a', 1, [1])]);
+    const reader = await store.openReader();
+    expect(await reader.nearest(unit([1]), all)).toHaveLength(1);
+    const small = await admin.createCollection({ ...model('small'), dimensions: 2 });
+    await (await admin.openWriter(small)).upsert([{ ...record('b', 1), vector: Float32Array.of(0, 1) }]);
+    await admin.swapTo(small);
+    expect((await reader.nearest(Float32Array.of(0, 1), all)).map(({ sku }) => sku)).toEqual(['b']);
+    await expect(reader.nearest(unit([1]), all)).rejects.toThrow('dimensions');
+  });
+
   it('gives a new index the graph that is configured', async () => {
     const other = await openRedisVectorAdmin({ ...store.options, hnsw: { m: 24, efConstruction: 77 } });
     const collection = await other.createCollection(model('m'));

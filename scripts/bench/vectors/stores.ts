@@ -11,6 +11,8 @@ export interface FilledStore {
   readonly name: string;
   readonly reader: VectorReader;
   readonly upsertsPerSecond: number;
+  /** Of a price, say: the vector stays. */
+  readonly payloadChangesPerSecond: number;
   /** From opening a reader to its first answer. */
   readonly openMs: number;
   close(): Promise<void>;
@@ -53,20 +55,25 @@ export function storeKinds(): readonly Kind[] {
   return [embedded, ...(redisUrl ? [redis(redisUrl)] : []), ...(qdrantUrl ? [qdrant(qdrantUrl)] : [])];
 }
 
+async function rateOf<T>(items: readonly T[], write: (batch: readonly T[]) => Promise<void>): Promise<number> {
+  const started = performance.now();
+  for (let start = 0; start < items.length; start += 64) await write(items.slice(start, start + 64));
+  return items.length / ((performance.now() - started) / 1_000);
+}
+
 export async function fillStore(kind: Kind, { model, records }: Catalogue): Promise<FilledStore> {
   const { admin, openReader, remove } = await kind.open();
   const collection = await admin.createCollection(model);
   const writer = await admin.openWriter(collection);
-  const started = performance.now();
-  for (let start = 0; start < records.length; start += 64) await writer.upsert(records.slice(start, start + 64));
-  const upsertsPerSecond = records.length / ((performance.now() - started) / 1_000);
+  const upsertsPerSecond = await rateOf(records, (batch) => writer.upsert(batch));
+  const payloadChangesPerSecond = await rateOf(records.slice(0, 2_000), (batch) => writer.updatePayload(batch.map(({ sku, payload }) => ({ sku, version: 2, payload: { ...payload, price_minor: 200 } }))));
   await admin.swapTo(collection);
   const opened = performance.now();
   const reader = await openReader();
   await reader.nearest(records[0]?.vector ?? new Float32Array(model.dimensions), { limit: 1, excludeSkus: [] });
   const openMs = performance.now() - opened;
   return {
-    name: kind.name, reader, upsertsPerSecond, openMs,
+    name: kind.name, reader, upsertsPerSecond, payloadChangesPerSecond, openMs,
     async close() {
       await reader.close();
       // A live collection is never dropped: an empty one takes its place.

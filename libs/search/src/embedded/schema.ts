@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { indexPath, inodeOf, readCurrent } from './files.ts';
 import { isFileTrouble, openDatabase } from './sqlite.ts';
-import type { Database } from './sqlite.ts';
+import type { Database, OpenOptions } from './sqlite.ts';
 import { SearchUnavailableError } from '../errors.ts';
 import { TEXT_FORMAT } from '../text.ts';
 
@@ -63,7 +63,7 @@ export const exactToken = (accented: string): string => `zq${Buffer.from(accente
 export interface OpenFile { readonly db: Database; readonly index: string; readonly inode: string }
 
 /** Opens an existing index file, of whatever format. Throws SearchUnavailableError where it is missing. */
-export function openAnyFormat(directory: string, index: string, options: { busyTimeoutMs: number; isReader: boolean }): OpenFile {
+export function openAnyFormat(directory: string, index: string, options: OpenOptions): OpenFile {
   const path = indexPath(directory, index);
   const inode = inodeOf(path);
   if (inode === undefined) throw new SearchUnavailableError(`search index ${index} does not exist`);
@@ -71,7 +71,7 @@ export function openAnyFormat(directory: string, index: string, options: { busyT
 }
 
 /** Opens an existing index file. Throws SearchUnavailableError where it is missing, unfinished or of another format. */
-export function openIndexFile(directory: string, index: string, options: { busyTimeoutMs: number; isReader: boolean }): OpenFile {
+export function openIndexFile(directory: string, index: string, options: OpenOptions): OpenFile {
   const { db, inode } = openAnyFormat(directory, index, options);
   try {
     const format = readable(index, () => Number(db.row('pragma user_version')?.[0]));
@@ -93,7 +93,7 @@ export function readable<T>(index: string, read: () => T): T {
 }
 
 /** Keeps a file open, and opens it again when CURRENT names another one (`index` undefined) or the file itself was replaced. */
-export function createFileHolder(directory: string, options: { busyTimeoutMs: number; isReader: boolean; index?: string }): { get(): OpenFile; close(): void } {
+export function createFileHolder(directory: string, options: OpenOptions & { readonly index?: string }): { get(): OpenFile; close(): void } {
   let open: OpenFile | undefined;
   const close = (): void => {
     open?.db.close();

@@ -17,10 +17,17 @@ export interface Database {
   close(): void;
 }
 
-export function openDatabase(path: string, { busyTimeoutMs, isReader }: { busyTimeoutMs: number; isReader: boolean }): Database {
+export interface OpenOptions {
+  readonly busyTimeoutMs: number;
+  readonly isReader: boolean;
+  /** Pages kept in memory, KiB. Default 32,000. */
+  readonly cacheKib?: number;
+}
+
+export function openDatabase(path: string, { busyTimeoutMs, isReader, cacheKib = 32_000 }: OpenOptions): Database {
   const db = new DatabaseSync(path, { timeout: busyTimeoutMs });
   // FULL: an applied change is on disk when apply() resolves, because the tracker will never send it again.
-  db.exec(`pragma journal_mode = wal; pragma synchronous = full; pragma journal_size_limit = 67108864; pragma cache_size = -32000; pragma mmap_size = 268435456; pragma query_only = ${isReader ? 1 : 0}`);
+  db.exec(`pragma journal_mode = wal; pragma synchronous = full; pragma journal_size_limit = 67108864; pragma cache_size = -${cacheKib}; pragma mmap_size = 268435456; pragma query_only = ${isReader ? 1 : 0}`);
   const statements = new Map<string, StatementSync>();
   const prepared = (sql: string): StatementSync => {
     let statement = statements.get(sql);

@@ -45,7 +45,7 @@ export function createQdrantReader(client: QdrantClient, name: string): VectorRe
     },
     async nearest(vector, query) {
       checkLimit(query.limit);
-      const { dimensions } = known ?? (await model()) ?? { dimensions: vector.length };
+      const { dimensions } = known?.dimensions === vector.length ? known : ((await model()) ?? { dimensions: vector.length });
       checkVector(vector, { dimensions, what: 'the vector to search by' });
       const { points } = await asking(() =>
         client.query(name, { query: [...vector], using: vectorName, filter: toFilter(query), limit: query.limit, with_payload: true, with_vector: false }),

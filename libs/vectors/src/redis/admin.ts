@@ -13,6 +13,8 @@ import { readVersions } from './versions.ts';
 import { createRedisWriter } from './writer.ts';
 
 const dayMs = 86_400_000;
+/** A collection is judged by readers that look at more candidates than others: with 100, one of 1,000 products did not find itself among 100,000, with 400 none. */
+const validationEf = 400;
 
 /** Collections as indexes over hashes of one Redis with the search module, behind one index alias. */
 export async function openRedisVectorAdmin(options: RedisVectorOptions): Promise<VectorAdmin> {
@@ -55,7 +57,8 @@ export async function openRedisVectorAdmin(options: RedisVectorOptions): Promise
     },
     async openReader(collection) {
       await modelOf(collection);
-      return createRedisReader({ ...(await connectVectorRedis(options, 'request')), options, collection });
+      const thorough = { ...options, hnsw: { ...options.hnsw, efRuntime: Math.max(validationEf, options.hnsw?.efRuntime ?? 0) } };
+      return createRedisReader({ ...(await connectVectorRedis(options, 'request')), options: thorough, collection });
     },
     async purgeTombstones(olderThanDays) {
       let purged = 0;

@@ -51,7 +51,8 @@ export function createRedisReader({ redis, close, options, collection }: ReaderD
       }),
     async nearest(vector, query) {
       checkLimit(query.limit);
-      const { dimensions } = known?.model ?? (await model()) ?? { dimensions: vector.length };
+      // What is known may be of the collection before.
+      const { dimensions } = known?.model.dimensions === vector.length ? known.model : ((await model()) ?? { dimensions: vector.length });
       checkVector(vector, { dimensions, what: 'the vector to search by' });
       const reply = await asking(() => search(vector, query));
       const excluded = new Set(query.excludeSkus);
