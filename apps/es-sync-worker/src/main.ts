@@ -11,11 +11,11 @@ import { fillLive } from './fill-live.ts';
 import { followProducts } from './follow-products.ts';
 import { openBus } from './open-bus.ts';
 import { openDatabase } from './open-database.ts';
-import { BATCH_ROWS, openRebuilds } from './open-rebuilds.ts';
+import { openRebuilds } from './open-rebuilds.ts';
 import { openSearch } from './open-search.ts';
 import { reconciledIndex } from './reconciled-index.ts';
 import { startSweepSchedule } from './sweep-schedule.ts';
-import { createSweepRun } from './sweep-run.ts';
+import { SWEEP_ROWS, createSweepRun } from './sweep-run.ts';
 import { findLastSweep, forgetSweeps } from './sweep.repository.ts';
 import { createSyncTracker } from './sync-tracker.ts';
 import { traceRoutes } from './trace.routes.ts';
@@ -73,7 +73,7 @@ void runService({
     await bus.subscribe(productUpdates, { group: GROUP, onHeartbeat: (timestamp) => freshness.visible([timestamp]), onGroupCreated: async () => void (await bootstrap()) }, handle);
     const schedule = await startSweepSchedule({
       connect, logger, prefix: keys.jobsPrefix, queue: 'search-sweep', everyMs: config.SYNC_SWEEP_INTERVAL_MS,
-      run: createSweepRun({ readExport, tracker, indexes, admin, db, bus, logger, overlapMs: config.SYNC_SWEEP_OVERLAP_MS, batchRows: BATCH_ROWS[searchEngineOf(config)], asLeader: lead('sweep'), signal: stopping.signal }),
+      run: createSweepRun({ readExport, tracker, indexes, admin, db, bus, logger, overlapMs: config.SYNC_SWEEP_OVERLAP_MS, batchRows: SWEEP_ROWS[searchEngineOf(config)], asLeader: lead('sweep'), signal: stopping.signal }),
     });
     onClose(() => schedule.close());
     onClose(verification.start());

@@ -25,8 +25,7 @@ export interface OpenRebuilds { readonly rebuilds: Rebuilds; readonly indexes: I
 
 /** Slices of the backfill. Embedded: a slice blocks this process while it is written. Elasticsearch: each is made visible by a refresh, so that large ones cost less. */
 const SLICES = { embedded: { idleRows: 1_000, busyRows: 50 }, elasticsearch: { idleRows: 2_500, busyRows: 500 } };
-/** Rows that are written at once by sweeps and rebuilds. */
-export const BATCH_ROWS = { embedded: 1_000, elasticsearch: 2_500 };
+const BATCH_ROWS = { embedded: 1_000, elasticsearch: 2_500 };
 
 /** @throws where the golden queries cannot be read */
 export async function openRebuilds({ config, admin, tracker, bus, db, logger, ...shared }: OpenRebuildsDeps): Promise<OpenRebuilds> {

@@ -22,6 +22,9 @@ export interface SweepRunDeps {
   readonly signal: AbortSignal;
 }
 
+/** Rows that a sweep indexes at once. Elasticsearch makes each batch visible by a refresh. */
+export const SWEEP_ROWS = { embedded: 1_000, elasticsearch: 5_000 };
+
 const TOMBSTONE_DAYS = 30;
 
 /** One scheduled sweep of the live index, on one instance at a time; old tombstones go with it. */
