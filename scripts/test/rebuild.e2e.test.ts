@@ -16,8 +16,8 @@ beforeAll(async () => {
   // One fit, at the first fill: a fit that falls due on its own would be a rebuild too.
   plane = await startPlane({ MODEL_FIT_MIN_PRODUCTS: '1000000', REBUILD_CHECK_MS: '200' });
   await plane.import(ndjson(products('base', COUNT)));
-  await plane.agrees(120_000);
-}, 240_000);
+  await plane.agrees(300_000);
+}, 480_000);
 afterAll(() => plane.stop(), 30_000);
 
 function* products(category: string, count: number, over: Record<string, unknown> = {}): Generator<Record<string, unknown>> {
@@ -35,7 +35,7 @@ async function start(store: RebuildStoreName): Promise<string> {
   expect([status, body['store'], body['phase']]).toEqual([202, store, 'filling']);
   return String(body['id']);
 }
-const done = (id: string, timeoutMs = 120_000): Promise<Rebuild> => eventually(async () => {
+const done = (id: string, timeoutMs = 300_000): Promise<Rebuild> => eventually(async () => {
   const job = await jobOf(id);
   return job.finished_at !== null && job;
 }, { timeoutMs, everyMs: 50 });
@@ -83,7 +83,7 @@ describe('a rebuild under live writes', () => {
         const job = await jobOf(id);
         expect(job.finished_at).toBeNull();
         return job.rows >= (COUNT * kill) / (KILLS + 1) && job;
-      }, { timeoutMs: 120_000, everyMs: 2 });
+      }, { timeoutMs: 300_000, everyMs: 2 });
       await plane.stack.app('es-sync-worker').kill('SIGKILL');
       await plane.stack.app('es-sync-worker').restart();
       const again = await eventually(() => jobOf(id), { timeoutMs: 30_000 });
@@ -99,19 +99,19 @@ describe('a rebuild under live writes', () => {
     expect([found.fewest, found.degraded, found.answers > 10, rounds > 3]).toEqual([COUNT, 0, true, true]);
     // Every row was stored once, but for those that changed meanwhile and the batches in hand at the kills.
     expect(job.rows).toBeLessThan(COUNT + rounds * 60 * 2 + KILLS * 2_000);
-    await plane.agrees(60_000);
-  }, 400_000);
+    await plane.agrees(120_000);
+  }, 900_000);
 
   it('of the vectors is killed while it is filled and ends equal', async () => {
     const writing = writeOn(uniqueName('live'));
     const id = await start('vectors');
-    await eventually(async () => (await jobOf(id)).rows >= COUNT / 4, { timeoutMs: 120_000, everyMs: 2 });
+    await eventually(async () => (await jobOf(id)).rows >= COUNT / 4, { timeoutMs: 300_000, everyMs: 2 });
     await plane.stack.app('embedding-worker').kill('SIGKILL');
     await plane.stack.app('embedding-worker').restart();
     expect(await done(id)).toMatchObject({ phase: 'done', error: null });
     await writing.stop();
-    await plane.agrees(60_000);
-  }, 400_000);
+    await plane.agrees(120_000);
+  }, 900_000);
 });
 
 describe('rebuild jobs over HTTP', () => {
@@ -124,7 +124,7 @@ describe('rebuild jobs over HTTP', () => {
     expect((await plane.call('GET', '/api/admin/sync')).body['index']).toBe(live);
     expect(await plane.call('POST', `/api/admin/rebuilds/${id}/rollback`)).toMatchObject({ status: 409, body: { detail: `${id} is cancelled: it never went live` } });
     expect(await plane.call('GET', '/api/admin/rebuilds/search-999999')).toMatchObject({ status: 404, body: { code: 'not_found' } });
-  }, 120_000);
+  }, 600_000);
 
   it.each(['search', 'vectors'] as const)('bring back the one before of %s, up to date', async (store) => {
     const id = await start(store);
@@ -137,7 +137,7 @@ describe('rebuild jobs over HTTP', () => {
     expect(await done(String(body['id']))).toMatchObject({ phase: 'done', target: previous, previous: target });
     await plane.agrees();
     expect([(await plane.found()).has(sku), (await plane.embedded()).has(sku)]).toEqual([true, true]);
-  }, 120_000);
+  }, 600_000);
 });
 
 describe('a live store that is lost', () => {
@@ -149,8 +149,8 @@ describe('a live store that is lost', () => {
     if (store === 'search') await eventually(async () => (await plane.call('GET', '/api/search?category=base&limit=1')).body['degraded'] === true);
     const sku = uniqueName('lost');
     await plane.call('POST', '/api/products', { sku, name: 'written while it is lost', category: 'lost' });
-    await eventually(async () => (await jobs(store))[0]?.reason === 'repair' && (await jobs(store))[0]?.phase === 'done', { timeoutMs: 120_000, everyMs: 100 });
-    await plane.agrees(60_000);
+    await eventually(async () => (await jobs(store))[0]?.reason === 'repair' && (await jobs(store))[0]?.phase === 'done', { timeoutMs: 300_000, everyMs: 100 });
+    await plane.agrees(120_000);
     expect((await plane.call('GET', '/api/search?category=base&limit=1')).body).toMatchObject({ degraded: false, total: COUNT });
-  }, 180_000);
+  }, 600_000);
 });

@@ -2,7 +2,7 @@ import { accessSync, constants, mkdirSync } from 'node:fs';
 import { SearchUnavailableError } from '../errors.ts';
 import type { SearchAdmin } from '../ports.ts';
 import { claimIndexName, indexPath, inodeOf, listIndexes, readCurrent, removeIndex, writeCurrent } from './files.ts';
-import { openEmbeddedSearchReader } from './reader.ts';
+import { openInlineReader } from './inline-reader.ts';
 import { DEFINITION_HASH, openAnyFormat, openIndexFile, readable, readDefinitionHash, SCHEMA } from './schema.ts';
 import { openDatabase } from './sqlite.ts';
 import type { Database } from './sqlite.ts';
@@ -97,7 +97,7 @@ function inspection(directory: string): Pick<SearchAdmin, 'readVersions' | 'vers
         db.close();
       }
     },
-    openReader: async (index) => openEmbeddedSearchReader({ directory, index }),
+    openReader: async (index) => openInlineReader(directory, index),
     definitionHash: DEFINITION_HASH,
     async definitionHashOf(index) {
       const { db } = openAnyFormat(directory, index, options);

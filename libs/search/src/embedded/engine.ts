@@ -18,7 +18,7 @@ export interface Engine {
   close(): void;
 }
 
-/** The synchronous engine over one folder: follows CURRENT, unless it is to read one index. Runs in a worker thread. */
+/** The synchronous engine over one folder: follows CURRENT, unless it is to read one index. Runs in a worker thread, or for a handful of queries in the process itself. */
 export function openEngine({ directory, index, without = [] }: WorkerData): Engine {
   const parts = new Set(without);
   // A reader of one index serves a validation or a trace, in a process that has other things in memory.
