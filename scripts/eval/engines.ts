@@ -38,6 +38,9 @@ async function indexAll(admin: SearchAdmin, products: readonly Product[]): Promi
   console.log(`${products.length} products indexed in ${Math.round(performance.now() - started)} ms`);
 }
 
+/** Makes a live embedded index of the products. */
+export const indexEmbedded = (directory: string, products: readonly Product[]): Promise<void> => indexAll(openEmbeddedSearchAdmin({ directory }), products);
+
 /** Embedded always, Elasticsearch where TEST_ELASTICSEARCH_URL names one. */
 export async function openEngines(products: readonly Product[]): Promise<{ engines: Engine[]; close: () => Promise<void> }> {
   const directory = mkdtempSync(join(tmpdir(), 'millrace-eval-'));
@@ -50,7 +53,7 @@ export async function openEngines(products: readonly Product[]): Promise<{ engin
     };
     return { name, openReader, openRanker: ({ without = [], relevance } = {}) => rankBy(openReader(without), relevance) };
   };
-  await indexAll(openEmbeddedSearchAdmin({ directory }), products);
+  await indexEmbedded(directory, products);
   const engines: Engine[] = [engineOf('embedded', (without) => openEmbeddedSearchReader({ directory, timeoutMs: TIMEOUT_MS, without }))];
 
   const node = process.env['TEST_ELASTICSEARCH_URL'];

@@ -4,7 +4,7 @@ import { authenticate, createHttpApp, problemDetails, startHttpServer } from '@m
 import { createBacklogCheck, createExportReader, createVerification, createVersionSource, rebuildRoutes, runAsLeader, startFreshnessReporter } from '@millrace/projection';
 import { closeRedis, connectRedis, keysFor } from '@millrace/redis-kit';
 import type { RedisRole } from '@millrace/redis-kit';
-import { openIdentitySigner, openIdentityVerifier, runService, untilDone } from '@millrace/service';
+import { openIdentitySigner, openIdentityVerifier, runService, searchEngineOf, untilDone } from '@millrace/service';
 import { adminRoutes } from './admin.routes.ts';
 import { configSchema } from './config.ts';
 import { fillLive } from './fill-live.ts';
@@ -15,7 +15,7 @@ import { openRebuilds } from './open-rebuilds.ts';
 import { openSearch } from './open-search.ts';
 import { reconciledIndex } from './reconciled-index.ts';
 import { startSweepSchedule } from './sweep-schedule.ts';
-import { createSweepRun } from './sweep-run.ts';
+import { SWEEP_ROWS, createSweepRun } from './sweep-run.ts';
 import { findLastSweep, forgetSweeps } from './sweep.repository.ts';
 import { createSyncTracker } from './sync-tracker.ts';
 import { traceRoutes } from './trace.routes.ts';
@@ -73,7 +73,7 @@ void runService({
     await bus.subscribe(productUpdates, { group: GROUP, onHeartbeat: (timestamp) => freshness.visible([timestamp]), onGroupCreated: async () => void (await bootstrap()) }, handle);
     const schedule = await startSweepSchedule({
       connect, logger, prefix: keys.jobsPrefix, queue: 'search-sweep', everyMs: config.SYNC_SWEEP_INTERVAL_MS,
-      run: createSweepRun({ readExport, tracker, indexes, admin, db, bus, logger, overlapMs: config.SYNC_SWEEP_OVERLAP_MS, asLeader: lead('sweep'), signal: stopping.signal }),
+      run: createSweepRun({ readExport, tracker, indexes, admin, db, bus, logger, overlapMs: config.SYNC_SWEEP_OVERLAP_MS, batchRows: SWEEP_ROWS[searchEngineOf(config)], asLeader: lead('sweep'), signal: stopping.signal }),
     });
     onClose(() => schedule.close());
     onClose(verification.start());

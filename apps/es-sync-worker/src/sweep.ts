@@ -1,4 +1,4 @@
-import type { ReadExport } from '@millrace/projection';
+import type { ProjectedChange, ReadExport } from '@millrace/projection';
 import type { EventPublisher } from '@millrace/bus';
 import type { Logger } from '@millrace/service';
 import { announce } from './announce.ts';
@@ -15,9 +15,9 @@ export interface SweepDeps {
   readonly findLastSweep: (index: string) => Promise<CompletedSweep | undefined>;
   readonly recordSweep: (sweep: CompletedSweep) => Promise<void>;
   readonly overlapMs: number;
+  /** Rows that are indexed at once. */
+  readonly batchRows: number;
 }
-
-const BATCH = 1_000;
 
 /** Milliseconds earlier, microseconds kept away: earlier is always safe. */
 const earlier = (timestamp: string, ms: number): string => new Date(Date.parse(timestamp) - ms).toISOString();
@@ -27,18 +27,26 @@ const earlier = (timestamp: string, ms: number): string => new Date(Date.parse(t
  * operator may have lost. A document that the index refuses is named and tried again by the next sweep that reads it; the others do not wait
  * for it. Bounded memory; rows read are bounded by the change.
  */
-export async function sweep({ readExport, tracker, bus, logger, findLastSweep, recordSweep, overlapMs }: SweepDeps, target: Target, signal?: AbortSignal): Promise<CompletedSweep> {
+export async function sweep({ readExport, tracker, bus, logger, findLastSweep, recordSweep, overlapMs, batchRows }: SweepDeps, target: Target, signal?: AbortSignal): Promise<CompletedSweep> {
   const startedAt = new Date().toISOString();
   const last = await findLastSweep(target.index);
   let indexed = 0;
-  const { watermark, rows } = await readExport({ batchSize: BATCH, ...(last && { updatedSince: earlier(last.watermark, overlapMs) }), ...(signal && { signal }) }, async (changes) => {
+  const bring = async (changes: readonly ProjectedChange[]): Promise<void> => {
     const missing = await tracker.unsynced(target.index, changes);
     if (missing.length === 0) return;
     const done = await indexProducts({ tracker }, target, missing);
     report(done, logger);
     await announce(bus, done.accepted);
     indexed += done.accepted.length;
+  };
+  // One batch is indexed while the next is read. What fails fails the sweep, which is not recorded then, and begins again where it began.
+  let inHand = Promise.resolve();
+  const { watermark, rows } = await readExport({ batchSize: batchRows, ...(last && { updatedSince: earlier(last.watermark, overlapMs) }), ...(signal && { signal }) }, async (changes) => {
+    await inHand;
+    inHand = bring(changes);
+    inHand.catch(() => undefined);
   });
+  await inHand;
   const completed = { index: target.index, watermark, startedAt, finishedAt: new Date().toISOString(), seen: rows, indexed };
   await recordSweep(completed);
   return completed;

@@ -123,7 +123,7 @@ const scoped: typeof tracker = {
   stats: (index) => tracker.stats(scope(index)),
   clear: (index) => tracker.clear(scope(index)),
 };
-const sweepDeps = () => ({ readExport: world.readExport, tracker: scoped, bus, logger, overlapMs: 60_000, findLastSweep: (index: string) => findLastSweep(db, index), recordSweep: (done: Parameters<typeof recordSweep>[1]) => recordSweep(db, done) });
+const sweepDeps = () => ({ readExport: world.readExport, tracker: scoped, bus, logger, overlapMs: 60_000, batchRows: 1_000, findLastSweep: (index: string) => findLastSweep(db, index), recordSweep: (done: Parameters<typeof recordSweep>[1]) => recordSweep(db, done) });
 async function live() {
   const target = await indexes.withLive(async (open) => open);
   if (!target) throw new Error('no live index');
