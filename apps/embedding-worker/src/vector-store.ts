@@ -53,6 +53,7 @@ export function createVectorStore({ admin, collections, bus, dimensions, due, fi
     ask: (target, _live, signal) => askNeighbours(admin, target, signal),
     swap: (collection) => admin.swapTo(collection),
     swapped: async (collection) => {
+      await collections.withLive(async () => undefined); // closes the one before
       const { id, document } = await admin.modelOf(collection);
       await record({ collection, modelId: id, fittedOn: parseModel(document).fittedOn, startedAt: new Date().toISOString() });
       await bus.publish(indexUpdates, [{ type: 'swapped', store: 'vectors', index: collection, all: true }]);

@@ -66,7 +66,10 @@ export function createSearchStore(deps: SearchStoreDeps): RebuildStore {
     versions: (index) => ({ readVersions: (ranges, signal) => admin.readVersions(index, ranges, signal), versionsOf: (skus) => admin.versionsOf(index, skus) }),
     ask: async (target, live) => askGolden({ admin, source }, { target, live: live !== undefined && !(await health?.isLost(live)) ? live : undefined, queries: goldenQueries }),
     swap: (index) => admin.swapTo(index),
-    swapped: (index) => bus.publish(indexUpdates, [{ type: 'swapped', store: 'search', index, all: true }]),
+    swapped: async (index) => {
+      await indexes.withLive(async () => undefined); // closes the one before
+      await bus.publish(indexUpdates, [{ type: 'swapped', store: 'search', index, all: true }]);
+    },
     drop: async (index) => {
       await indexes.reopen(index);
       await admin.dropIndex(index);

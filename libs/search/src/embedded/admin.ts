@@ -79,7 +79,7 @@ export function openEmbeddedSearchAdmin({ directory }: EmbeddedSearchOptions): S
 
 /** What the verification of an index asks for. */
 function inspection(directory: string): Pick<SearchAdmin, 'readVersions' | 'versionsOf' | 'openReader' | 'definitionHash' | 'definitionHashOf'> {
-  const options = { busyTimeoutMs: BUSY_TIMEOUT_MS, isReader: true };
+  const options = { busyTimeoutMs: BUSY_TIMEOUT_MS, isReader: true, isBrief: true };
   return {
     async *readVersions(index, ranges, signal) {
       const { db } = openIndexFile(directory, index, options);

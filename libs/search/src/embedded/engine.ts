@@ -21,8 +21,8 @@ export interface Engine {
 /** The synchronous engine over one folder: follows CURRENT, unless it is to read one index. Runs in a worker thread, or for a handful of queries in the process itself. */
 export function openEngine({ directory, index, without = [] }: WorkerData): Engine {
   const parts = new Set(without);
-  // A reader of one index serves a validation or a trace, in a process that has other things in memory.
-  const holder = createFileHolder(directory, { busyTimeoutMs: 1_000, isReader: true, ...(index !== undefined && { index, cacheKib: 4_000 }) });
+  // A reader of one index serves a validation or a trace.
+  const holder = createFileHolder(directory, { busyTimeoutMs: 1_000, isReader: true, ...(index !== undefined && { index, isBrief: true }) });
   let known: { file: OpenFile; vocabulary: Vocabulary; lastId: number } | undefined;
   // Words are only ever added to the file, so that catching up reads the new ones alone.
   const vocabularyOf = (file: OpenFile) => (): Vocabulary => {

@@ -20,14 +20,16 @@ export interface Database {
 export interface OpenOptions {
   readonly busyTimeoutMs: number;
   readonly isReader: boolean;
-  /** Pages kept in memory, KiB. Default 32,000. */
-  readonly cacheKib?: number;
+  /** For a handful of reads in a process that has other things in memory: few pages are kept. */
+  readonly isBrief?: boolean;
 }
 
-export function openDatabase(path: string, { busyTimeoutMs, isReader, cacheKib = 32_000 }: OpenOptions): Database {
+export function openDatabase(path: string, { busyTimeoutMs, isReader, isBrief = false }: OpenOptions): Database {
   const db = new DatabaseSync(path, { timeout: busyTimeoutMs });
+  // Mapped pages count as the process' own memory: only readers that stay have them.
+  const memory = `pragma cache_size = ${isBrief ? -4_000 : -32_000}; pragma mmap_size = ${isReader && !isBrief ? 268_435_456 : 0}`;
   // FULL: an applied change is on disk when apply() resolves, because the tracker will never send it again.
-  db.exec(`pragma journal_mode = wal; pragma synchronous = full; pragma journal_size_limit = 67108864; pragma cache_size = -${cacheKib}; pragma mmap_size = 268435456; pragma query_only = ${isReader ? 1 : 0}`);
+  db.exec(`pragma journal_mode = wal; pragma synchronous = full; pragma journal_size_limit = 67108864; ${memory}; pragma query_only = ${isReader ? 1 : 0}`);
   const statements = new Map<string, StatementSync>();
   const prepared = (sql: string): StatementSync => {
     let statement = statements.get(sql);
