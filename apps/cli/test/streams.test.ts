@@ -1,13 +1,10 @@
-import { once } from 'node:events';
 import { mkdtemp, readFile, stat, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:http';
-import type { Server } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { configSchema } from '../src/config.ts';
-import { createProgram } from '../src/program.ts';
 import { formatAge, renderTable } from '../src/table.ts';
+import { runCommand, startFakeGateway } from './fake-gateway.ts';
+import type { FakeGateway } from './fake-gateway.ts';
 
 const letter = (n: number) => ({
   id: `orders~bare~g~${n}-0`, topic: 'orders', partition: 0, group: 'g', reason: `bad \u001B[31mprice ${n}`, source_id: `${n}-0`, consumer: 'c', attempts: 5,
@@ -40,37 +37,26 @@ function answer(url: URL, body: Record<string, unknown>): { status?: number; bod
   return { body: { ...detail, ...(body['data'] !== undefined && { id: 'orders~bare~g~9-0' }) } };
 }
 
-let server: Server;
-let url: string;
+let gateway: FakeGateway;
 let directory: string;
 let requests: { method: string; path: string; body: Record<string, unknown> }[];
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), 'millrace-dlq-'));
-  server = createServer((req, res) => {
-    let text = '';
-    req.on('data', (chunk: Buffer) => { text += chunk.toString(); });
-    req.on('end', () => {
-      const body = text === '' ? {} : (JSON.parse(text) as Record<string, unknown>);
-      requests.push({ method: req.method ?? '', path: decodeURIComponent(req.url ?? ''), body });
-      const said = answer(new URL(req.url ?? '', 'http://gateway'), body);
-      res.writeHead(said.status ?? 200, { 'content-type': 'application/json' }).end(JSON.stringify(said.body));
-    });
-  }).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  url = `http://127.0.0.1:${typeof address === 'object' && address ? address.port : 0}`;
+  gateway = await startFakeGateway(({ path, body }) => {
+    const [method = '', target = ''] = path.split(' ');
+    const sent = (body ?? {}) as Record<string, unknown>;
+    requests.push({ method, path: decodeURIComponent(target), body: sent });
+    return answer(new URL(target, 'http://gateway'), sent);
+  });
 });
-afterAll(() => {
-  server.closeAllConnections();
-  server.close();
-});
+afterAll(() => gateway.close());
 beforeEach(() => { requests = []; });
 
 async function millrace(...args: string[]): Promise<{ out: string; err: string }> {
-  const said = { out: '', err: '' };
-  const config = configSchema.parse({ MILLRACE_URL: url, MILLRACE_API_KEY: 'mr_test' });
-  await createProgram({ config, env: {}, print: (line) => { said.out += `${line}\n`; }, printError: (line) => { said.err += `${line}\n`; } }).parseAsync(['node', 'millrace', ...args]);
-  return said;
+  const { out, err, failure } = await runCommand(gateway.url, args);
+  if (failure !== undefined) throw failure;
+  const text = (lines: readonly string[]): string => lines.map((line) => `${line}\n`).join('');
+  return { out: text(out), err: text(err) };
 }
 
 describe('millrace streams', () => {
