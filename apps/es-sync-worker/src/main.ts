@@ -29,7 +29,7 @@ void runService({
   async start({ config, logger, metrics, health, internal, onClose }) {
     const stopping = new AbortController();
     const db = await openDatabase({ config, logger, health, onClose });
-    const connect = (role: RedisRole) => connectRedis(config.REDIS_URL, { role, name: `es-sync-worker:${role}` });
+    const connect = (role: RedisRole, silentSocketMs?: number) => connectRedis(config.REDIS_URL, { role, name: `es-sync-worker:${role}`, ...(silentSocketMs !== undefined && { silentSocketMs }) });
     const keys = keysFor(config.REDIS_URL);
     const redis = connect('background');
     onClose(() => closeRedis(redis));

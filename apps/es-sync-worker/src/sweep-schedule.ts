@@ -4,7 +4,7 @@ import type { Redis } from '@millrace/redis-kit';
 
 export interface SweepScheduleDeps {
   /** BullMQ blocks on its connections: each needs maxRetriesPerRequest null. */
-  readonly connect: (role: 'background' | 'blocking') => Redis;
+  readonly connect: (role: 'background' | 'blocking', silentSocketMs?: number) => Redis;
   readonly prefix: string;
   /** Distinguishes installations and tests that share a Redis. */
   readonly queue: string;
@@ -15,10 +15,12 @@ export interface SweepScheduleDeps {
 }
 
 const SCHEDULER = 'sweep';
+/** BullMQ's longest block is 10 s, as long as a socket may be silent by default: an idle schedule would be cut off at each interval. */
+const SILENT_SOCKET_MS = 20_000;
 
 /** A BullMQ schedule for all instances together. It lives in Redis, so it is looked for every interval and made again where Redis lost it. */
 export async function startSweepSchedule({ connect, prefix, queue: name, everyMs, run, logger }: SweepScheduleDeps): Promise<{ close(): Promise<void> }> {
-  const connections = { queue: connect('background'), worker: connect('blocking') };
+  const connections = { queue: connect('background'), worker: connect('blocking', SILENT_SOCKET_MS) };
   const queue = new Queue(name, { connection: connections.queue, prefix, defaultJobOptions: { removeOnComplete: 10, removeOnFail: 10 } });
   const worker = new Worker(name, async () => run(), { connection: connections.worker, prefix, concurrency: 1, lockDuration: 60_000 });
   const warn = (error: unknown): void => logger.warn({ err: error }, 'sweep schedule');

@@ -18,6 +18,18 @@ describe('the sweep schedule', () => {
     await eventually(() => runs >= 3);
     await Promise.all(instances.map((instance) => instance.close()));
   });
+  it('waits on a connection that may be silent for longer than BullMQ blocks (10 s)', async () => {
+    const silent = new Map<string, number | undefined>();
+    const schedule = await startSweepSchedule({
+      connect: (role, silentSocketMs) => {
+        silent.set(role, silentSocketMs);
+        return connectRedis(testServer('redis'), { role, name: 'test' });
+      },
+      prefix: uniqueName('bull'), queue: 'sweeps', everyMs: 20_000, run: async () => undefined, logger: createLogger('test', 'silent'),
+    });
+    await schedule.close();
+    expect(silent.get('blocking')).toBeGreaterThan(11_000);
+  });
   it('is made again where Redis lost it', async () => {
     const name = uniqueName('bull');
     let runs = 0;

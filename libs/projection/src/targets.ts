@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from '@millrace/service';
 
 export interface TargetsDeps<T> {
@@ -8,6 +9,8 @@ export interface TargetsDeps<T> {
   readonly open: (name: string) => Promise<T>;
   readonly close: (target: T) => Promise<void>;
   readonly logger: Pick<Logger, 'warn'>;
+  /** How long a live change waits for the one that is being built. Default 1,000. */
+  readonly patienceMs?: number;
 }
 
 /** The physical stores that are written now, opened once and closed when nobody uses them and nothing names them any more. */
@@ -17,7 +20,7 @@ export interface Targets<T> {
   readonly withOne: <R>(name: string, work: (target: T) => Promise<R>) => Promise<R>;
   /**
    * A live change: into the live one, whose result is answered, and into the one that is being built. Trouble with the latter is logged and
-   * left to the rebuild's passes: live changes never wait for a rebuild.
+   * left to the rebuild's passes. One that hangs is waited for once, for `patienceMs`, and gets no live changes until it has answered.
    */
   readonly write: <R>(work: (target: T) => Promise<R>) => Promise<R | undefined>;
   /** Opens it again at the next use: its file or its connection is not what it was. */
@@ -25,9 +28,30 @@ export interface Targets<T> {
   readonly close: () => Promise<void>;
 }
 
+type Use<T> = <R>(name: string, work: (target: T) => Promise<R>) => Promise<R>;
+
+/** Writes into the one that is being built: never rejects, and resolves within `patienceMs`. What it does not take, a later pass of the rebuild brings. */
+function createBeside<T>(use: Use<T>, { logger, patienceMs }: { readonly logger: Pick<Logger, 'warn'>; readonly patienceMs: number }): (target: string, work: (target: T) => Promise<unknown>) => Promise<void> {
+  const hanging = new Set<string>();
+  return async (target, work) => {
+    if (hanging.has(target)) return;
+    const late = new AbortController();
+    const writing = use(target, work)
+      .catch((err: unknown) => logger.warn({ err, target }, 'a live change did not reach what is being built, a later pass brings it'))
+      .finally(() => {
+        hanging.delete(target);
+        late.abort();
+      });
+    const isLate = await Promise.race([writing.then(() => false), delay(patienceMs, true, { signal: late.signal }).catch(() => false)]);
+    if (!isLate || late.signal.aborted) return;
+    hanging.add(target);
+    logger.warn({ target }, 'what is being built takes no live changes for now, a later pass brings them');
+  };
+}
+
 interface Entry<T> { readonly target: Promise<T>; users: number; isRetired: boolean }
 
-export function createTargets<T>({ live, building, open, close, logger }: TargetsDeps<T>): Targets<T> {
+export function createTargets<T>({ live, building, open, close, logger, patienceMs = 1_000 }: TargetsDeps<T>): Targets<T> {
   const entries = new Map<string, Entry<T>>();
   const closeEntry = async ({ target }: Entry<T>): Promise<void> => {
     const opened = await target.catch(() => undefined); // whoever asked for it was told
@@ -40,7 +64,7 @@ export function createTargets<T>({ live, building, open, close, logger }: Target
     entry.isRetired = true;
     if (entry.users === 0) await closeEntry(entry);
   };
-  const use = async <R>(name: string, work: (target: T) => Promise<R>): Promise<R> => {
+  const use: Use<T> = async (name, work) => {
     const entry = entries.get(name) ?? { target: open(name), users: 0, isRetired: false };
     entries.set(name, entry);
     entry.users += 1;
@@ -53,6 +77,7 @@ export function createTargets<T>({ live, building, open, close, logger }: Target
       if (entry.isRetired && entry.users === 0) await closeEntry(entry);
     }
   };
+  const writeBeside = createBeside(use, { logger, patienceMs });
   /** Follows swaps of other instances. */
   const liveName = async (): Promise<string | undefined> => {
     const name = await live();
@@ -68,7 +93,7 @@ export function createTargets<T>({ live, building, open, close, logger }: Target
     write: async (work) => {
       const name = await liveName();
       const beside = building();
-      const besides = beside === undefined || beside === name ? undefined : use(beside, work).catch((err: unknown) => logger.warn({ err, target: beside }, 'a live change did not reach what is being built, a later pass brings it'));
+      const besides = beside === undefined || beside === name ? undefined : writeBeside(beside, work);
       try {
         return name === undefined ? undefined : await use(name, work);
       } finally {

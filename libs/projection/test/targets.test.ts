@@ -1,8 +1,9 @@
 import { describe, expect, it } from '@jest/globals';
+import { eventually } from '@millrace/testing';
 import { createTargets } from '../src/index.ts';
 
 function world() {
-  const state: { live: string | undefined; building: string | undefined; open: string[]; opened: number; broken: Set<string> } = { live: 'a', building: undefined, open: [], opened: 0, broken: new Set() };
+  const state: { live: string | undefined; building: string | undefined; open: string[]; opened: number; broken: Set<string>; hanging: Map<string, Promise<void>> } = { live: 'a', building: undefined, open: [], opened: 0, broken: new Set(), hanging: new Map() };
   const warnings: object[] = [];
   const targets = createTargets({
     live: async () => state.live,
@@ -15,9 +16,14 @@ function world() {
     },
     close: async (name) => void (state.open = state.open.filter((open) => open !== name)),
     logger: { warn: (fields: object) => void warnings.push(fields) },
+    patienceMs: 20,
   });
   const written: string[] = [];
-  const write = () => targets.write(async (name) => { written.push(name); return name; });
+  const write = () => targets.write(async (name) => {
+    await state.hanging.get(name);
+    written.push(name);
+    return name;
+  });
   return { state, warnings, targets, written, write };
 }
 
@@ -34,6 +40,17 @@ describe('targets', () => {
     state.broken.add('b');
     expect(await write()).toBe('a');
     expect(warnings).toMatchObject([{ target: 'b' }]);
+  });
+  it('never let live changes wait for one being built that hangs, nor pile up behind it', async () => {
+    const { state, warnings, written, write } = world();
+    const { promise, resolve: goOn } = Promise.withResolvers<void>();
+    state.building = 'b';
+    state.hanging.set('b', promise);
+    for (let n = 0; n < 50; n += 1) expect(await write()).toBe('a');
+    expect([written.length, warnings]).toMatchObject([50, [{ target: 'b' }]]);
+    goOn();
+    await eventually(async () => (await write()) === 'a' && written.filter((name) => name === 'b').length > 1);
+    expect(warnings).toHaveLength(1);
   });
   it('fail where the live one fails, so that the bus delivers again, and try to open it anew', async () => {
     const { state, write } = world();

@@ -13,6 +13,8 @@ export interface Health {
   /** From now on, and for good, not ready: the load balancer takes the instance out. */
   drain(): void;
   started(): void;
+  /** `started` was not called yet. */
+  isStarting(): boolean;
   readiness(): Promise<Readiness>;
 }
 
@@ -50,6 +52,7 @@ export function createHealth(): Health {
     },
     drain: () => void (phase = 'draining'),
     started: () => void (phase = phase === 'draining' ? phase : 'running'),
+    isStarting: () => phase === 'starting',
     readiness: async () => {
       const results = await check();
       const ready = phase === 'running' && results.every(([, result]) => result === 'ok');

@@ -15,6 +15,12 @@ export interface OpsServerDeps {
   readonly logger: Logger;
 }
 
+/** A client of ours waits and tries again where a service only begins; it must not take that for "there is no such thing". */
+const problems = {
+  starting: { status: 503, body: { type: 'urn:millrace:problem:unavailable', title: 'Unavailable', status: 503, code: 'unavailable', detail: 'the service is starting: try again' } },
+  unknown: { status: 404, body: { type: 'urn:millrace:problem:not_found', title: 'Not found', status: 404, code: 'not_found', detail: 'there is no such internal route' } },
+} as const;
+
 /** The second port, never public: /metrics, /healthz (the process lives), /readyz (it can do its work) and /internal. */
 export async function startOpsServer(deps: OpsServerDeps): Promise<{ port: number; close(): Promise<void> }> {
   const app = express();
@@ -25,7 +31,10 @@ export async function startOpsServer(deps: OpsServerDeps): Promise<{ port: numbe
     res.status(readiness.ready ? 200 : 503).json(readiness);
   });
   app.get('/metrics', async (_req, res) => void res.type('text/plain').send(await deps.metrics.metrics()));
-  app.use('/internal', deps.internal);
+  app.use('/internal', deps.internal, (_req, res) => {
+    const { status, body } = problems[deps.health.isStarting() ? 'starting' : 'unknown'];
+    res.status(status).set({ 'content-type': 'application/problem+json', ...(status === 503 && { 'retry-after': '1' }) }).send(JSON.stringify(body));
+  });
   const server = createServer(app).listen(deps.port, deps.host);
   await once(server, 'listening');
   const address = server.address();
