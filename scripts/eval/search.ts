@@ -3,6 +3,8 @@
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { openEngines } from './engines.ts';
+import { compareHybrid } from './hybrid.ts';
+import type { HybridRow } from './hybrid.ts';
 import { compareFeatures, mistyped } from './features.ts';
 import type { FeatureRow } from './features.ts';
 import { loadIcecat } from './icecat.ts';
@@ -49,6 +51,11 @@ function printFeatures(features: readonly FeatureRow[], isVerbose: boolean): voi
   }
 }
 
+function printHybrid(rows: readonly HybridRow[]): void {
+  console.log('Ranks of words and vectors fused (hybrid=true), minus words alone; on by default only where the whole interval is above 0:');
+  console.table(rows.map(({ engine, ndcgAt10, mean, low, high, better, worse }) => ({ engine, ndcgAt10: round(ndcgAt10), delta: round(mean), from: round(low), to: round(high), better, worse })));
+}
+
 async function main(): Promise<void> {
   const { values } = parseArgs({ options: { json: { type: 'string' }, queries: { type: 'boolean', default: false } }, allowPositionals: true });
   const icecat = loadIcecat();
@@ -70,6 +77,8 @@ async function main(): Promise<void> {
       ...(await compareFeatures({ engines: shop.engines, sets: { 'Vietnamese (our own)': vietnameseQueries }, features: ['tones', 'typing_repair', 'corrections'] })),
     ];
     printFeatures(features, values.queries);
+    const model = fitOn(icecat.products);
+    printHybrid(await compareHybrid(engines, createVectorRanker(icecat.products, model, { limit: 200, minScore: 3 / Math.sqrt(model.dimensions) }), icecat.queries));
     if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(toRows(scores, features), undefined, 2)}\n`);
     const isWorse = scores.some(({ ranker, ndcgAt10 }) => ndcgAt10 < (FLOORS[ranker] ?? 0)) || features.some(({ mean }) => mean < -MAX_COST);
     if (isWorse) process.exitCode = 1;

@@ -10,8 +10,8 @@ import { createSparseIndex } from './sparse.ts';
 
 type EmbeddedProduct = EmbeddedFields & { readonly sku: string };
 
-/** Ranks by cosine similarity of the query's own vector, brute force; ties by sku. */
-export function createVectorRanker(products: readonly EmbeddedProduct[], model: TfIdfModel, limit = 100): Ranker {
+/** Ranks by cosine similarity of the query's own vector, brute force, above `minScore`; ties by sku. */
+export function createVectorRanker(products: readonly EmbeddedProduct[], model: TfIdfModel, { limit = 100, minScore = -1 }: { readonly limit?: number; readonly minScore?: number } = {}): Ranker {
   const embed = createTfIdfEmbedder(model);
   const rows = products.flatMap((product) => {
     const vector = embed(productText(product));
@@ -22,6 +22,7 @@ export function createVectorRanker(products: readonly EmbeddedProduct[], model: 
     if (wanted === undefined) return [];
     return rows
       .map(({ sku, vector }) => ({ sku, score: vector.reduce((sum, value, at) => sum + value * (wanted[at] ?? 0), 0) }))
+      .filter(({ score }) => score > minScore)
       .toSorted((a, b) => b.score - a.score || (a.sku < b.sku ? -1 : 1))
       .slice(0, limit)
       .map(({ sku }) => sku);

@@ -12,7 +12,7 @@ import { isHidden } from './passes-filters.ts';
 import { findProduct } from './product.repository.ts';
 import type { ExecutedSearch, SearchLog } from './search-log.ts';
 import type { ShopSearch } from './shop-search.ts';
-import { waitForVersion } from './wait-for-version.ts';
+import { createWaitForVersion } from './wait-for-version.ts';
 
 export interface SearchRoutesDeps {
   readonly search: ShopSearch;
@@ -91,6 +91,7 @@ function toLogged({ query, headers, req }: Pick<RouteInput<typeof searchProducts
 /** Search and suggest answer with a flag instead of failing while their index is down: an exact sku is still found, in Postgres. */
 export function searchRoutes({ search, index, lagMs, relevance, log, isHybridByDefault, db, defaultCurrency, logger }: SearchRoutesDeps): Router {
   const router = Router();
+  const waitForVersion = createWaitForVersion(index);
   const degraded = async (query: SearchQuery): Promise<Found> => {
     const { q } = query;
     const product = q === undefined || q.trim() === '' || q.length > 128 ? undefined : await findProduct(db, q.trim());
@@ -101,7 +102,7 @@ export function searchRoutes({ search, index, lagMs, relevance, log, isHybridByD
   route(router, searchProducts, async ({ query, headers, req }) => {
     const startMs = performance.now();
     const wanted = toSearchQuery(query, defaultCurrency);
-    const waited = query.wait_for === undefined ? null : await waitForVersion(index, query.wait_for);
+    const waited = query.wait_for === undefined ? null : await waitForVersion(query.wait_for);
     const finish = (found: Found, next: string | undefined, isDegraded: boolean) => {
       const body = { ...found, page: { next: next ?? null, limit: query.limit }, degraded: isDegraded, took_ms: Math.round((performance.now() - startMs) * 10) / 10, index_lag_ms: lagMs(), waited } satisfies SearchAnswerBody;
       // Later pages are the same search.

@@ -36,10 +36,10 @@ const AGAIN_LATER = { headers: { 'Retry-After': '1' } };
 
 const isErrorCode = (code: string): code is ErrorCode => code in errorStatuses;
 
-/** What the service said, in its own words; its own 500 is ours to report as an upstream that failed. */
+/** What the service said, in its own words; its own 500 is ours to report as an upstream that failed, and so is its 401: the caller's key was right. */
 function refusalOf(service: InternalService, status: number, body: unknown): AppError {
   const problem = problemSchema.safeParse(body);
-  if (!problem.success || !isErrorCode(problem.data.code) || status >= 500) return new AppError('upstream_unavailable', `${service} answered ${status}`, AGAIN_LATER);
+  if (!problem.success || !isErrorCode(problem.data.code) || status >= 500 || status === 401) return new AppError('upstream_unavailable', `${service} answered ${status}`, AGAIN_LATER);
   return new AppError(problem.data.code, problem.data.detail, { details: problem.data.errors ?? [] });
 }
 
@@ -58,7 +58,9 @@ export function createServiceClient({ signer, addresses }: ServiceClientDeps): S
         throw new AppError('upstream_unavailable', `${service} cannot be reached now`, { cause: error, ...AGAIN_LATER });
       }
       if (!answer.ok) throw refusalOf(service, answer.status, said);
-      return schema.parse(said);
+      const parsed = schema.safeParse(said);
+      if (!parsed.success) throw new AppError('upstream_unavailable', `${service} answered in a form that this gateway does not know: is it of another version?`, { cause: parsed.error, ...AGAIN_LATER });
+      return parsed.data;
     },
   };
 }

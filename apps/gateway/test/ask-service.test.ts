@@ -43,4 +43,11 @@ describe('asking a service on its second port', () => {
     const closed = await clientOf((req) => req.socket.destroy());
     expect(await codeOf(closed.ask('embedding-worker', '/', z.unknown(), { caller }))).toEqual(['upstream_unavailable', 'embedding-worker cannot be reached now']);
   });
+
+  it("reports as the service's what is no answer to us: another version's form, a refusal of our own identity", async () => {
+    const older = await clientOf((_req, res) => res.end(JSON.stringify({ phase: 7 })));
+    expect(await codeOf(older.ask('es-sync-worker', '/', z.object({ phase: z.string() }), { caller }))).toEqual(['upstream_unavailable', 'es-sync-worker answered in a form that this gateway does not know: is it of another version?']);
+    const stranger = await clientOf((_req, res) => res.writeHead(401).end(JSON.stringify({ type: 'x', title: 'Not authenticated', status: 401, code: 'unauthenticated', detail: 'the token is not valid' })));
+    expect(await codeOf(stranger.ask('es-sync-worker', '/', z.unknown(), { caller }))).toEqual(['upstream_unavailable', 'es-sync-worker answered 401']);
+  });
 });

@@ -50,7 +50,7 @@ export interface FreshnessReporter {
   stop(): Promise<void>;
 }
 
-/** Measures how fresh a store is (`sync_freshness_seconds`: p50 and p99 of the last ten minutes, from commit to visible) and tells the readers through Redis. */
+/** Measures how fresh a store is (`sync_freshness_seconds`: p50 and p99 of the last ten minutes, from commit to visible) and tells the readers through Redis. Of several instances the newest sight counts. */
 export function startFreshnessReporter({ redis, keys, store, lag, metrics, logger, everyMs = 1_000 }: FreshnessReporterDeps): FreshnessReporter {
   const summary = new Summary({
     name: 'sync_freshness_seconds', help: 'From the commit of a change or heartbeat until readers can see it', labelNames: ['store'], percentiles: [0.5, 0.99], maxAgeSeconds: 600, ageBuckets: 10, registers: [metrics],
@@ -70,6 +70,9 @@ export function startFreshnessReporter({ redis, keys, store, lag, metrics, logge
   };
   const report = async (): Promise<void> => {
     if (!newest) return;
+    // Of several instances one may have nothing to do any more (its partition is another's): what it saw long ago must not hide what others see.
+    const theirs = reportSchema.safeParse(await redis.hgetall(keys.freshness(store)));
+    if (theirs.success && theirs.data.through > newest.through) newest = { through: theirs.data.through, delayMs: theirs.data.delayMs };
     const said = { ...newest, at: Date.now(), backlogAgeMs: (await lag()).oldestAgeMs } satisfies FreshnessReport;
     await redis.hset(keys.freshness(store), said);
   };

@@ -13,7 +13,7 @@ export interface VerificationDeps extends Omit<ReconcilerDeps, 'record' | 'settl
   /** Postgres schema with the table of `createVerificationTable`. */
   readonly schema: string;
   /** The consumer group's backlog. */
-  readonly lag: () => Promise<{ readonly messages: number }>;
+  readonly lag: () => Promise<{ readonly messages: number; readonly oldestAgeMs: number }>;
   readonly config: { readonly RECONCILE_INTERVAL_MS: number; readonly RECONCILE_SETTLE_MS: number };
   readonly logger: Pick<Logger, 'info' | 'warn'>;
 }

@@ -39,6 +39,22 @@ describe('freshness', () => {
     await redis.unlink(keys.freshness());
   });
 
+  it('is what the instance says that saw the newest, where another one has nothing to do any more', async () => {
+    const keys = ownKeys();
+    const begin = () => startFreshnessReporter({ redis, keys, store: 'search', lag: async () => ({ oldestAgeMs: 0 }), metrics: createMetrics('test'), logger: { warn: () => undefined }, everyMs: 5 });
+    const [busy, idle] = [begin(), begin()];
+    const [newest, old] = [Date.now() - 1_000, Date.now() - 3_600_000];
+    busy.visible([new Date(newest).toISOString()]);
+    await eventually(async () => Number(await redis.hget(keys.freshness(), 'through')) === newest);
+    await busy.stop();
+    const since = Date.now();
+    idle.visible([new Date(old).toISOString()]);
+    await eventually(async () => Number(await redis.hget(keys.freshness(), 'at')) > since);
+    expect(Number(await redis.hget(keys.freshness(), 'through'))).toBe(newest);
+    await idle.stop();
+    await redis.unlink(keys.freshness());
+  });
+
   it('measures p50 and p99 from commit to visible, and ignores times that are none', async () => {
     const metrics = createMetrics('test');
     const reporter = startFreshnessReporter({ redis, keys: ownKeys(), store: 'vectors', lag: async () => ({ oldestAgeMs: 0 }), metrics, logger: { warn: () => undefined } });

@@ -150,12 +150,16 @@ describe('the order of skus', () => {
 describe('settling', () => {
   it('waits until the group has no backlog, and gives up in the end', async () => {
     const lags = [3, 1, 0];
-    expect(await createSettle({ lag: async () => ({ messages: lags.shift() ?? 0 }), graceMs: 1, maxMs: 5_000, pollMs: 1 })()).toBe(true);
+    expect(await createSettle({ lag: async () => ({ messages: lags.shift() ?? 0, oldestAgeMs: 60_000 }), graceMs: 1, maxMs: 5_000, pollMs: 1 })()).toBe(true);
     expect(lags).toEqual([]);
-    expect(await createSettle({ lag: async () => ({ messages: 1 }), graceMs: 1, maxMs: 10, pollMs: 1 })()).toBe(false);
+    expect(await createSettle({ lag: async () => ({ messages: 1, oldestAgeMs: 60_000 }), graceMs: 1, maxMs: 10, pollMs: 1 })()).toBe(false);
+  });
+  it('is over under steady load, once all that was there when it began is acknowledged', async () => {
+    expect(await createSettle({ lag: async () => ({ messages: 5, oldestAgeMs: 2 }), graceMs: 20, maxMs: 5_000, pollMs: 1 })()).toBe(true);
+    expect(await createSettle({ lag: async () => ({ messages: 5, oldestAgeMs: 100 }), graceMs: 20, maxMs: 50, pollMs: 1 })()).toBe(false);
   });
   it('counts a bus that cannot be asked as a backlog, and stops when aborted', async () => {
     expect(await createSettle({ lag: async () => Promise.reject(new Error('down')), graceMs: 1, maxMs: 10, pollMs: 1 })()).toBe(false);
-    await expect(createSettle({ lag: async () => ({ messages: 1 }), graceMs: 1, maxMs: 60_000, pollMs: 1 })(AbortSignal.timeout(20))).rejects.toThrow();
+    await expect(createSettle({ lag: async () => ({ messages: 1, oldestAgeMs: 60_000 }), graceMs: 1, maxMs: 60_000, pollMs: 1 })(AbortSignal.timeout(20))).rejects.toThrow();
   });
 });

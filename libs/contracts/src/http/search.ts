@@ -52,7 +52,7 @@ export const searchAnswerSchema = z
     degraded: z.boolean().meta({ description: 'true: the index is down, the answer is empty or comes from Postgres' }),
     took_ms: z.number(),
     index_lag_ms: z.int().nullable().meta({ description: 'How far the index is behind the catalogue now, milliseconds; null: not known yet' }),
-    waited: z.boolean().nullable().meta({ description: 'wait_for: true = searches see that version, false = not within 2 s; null = not asked for' }),
+    waited: z.boolean().nullable().meta({ description: 'wait_for: true = searches see that version, false = not within 2 s, or too many searches wait already; null = not asked for' }),
   })
   .meta({ id: 'SearchAnswer' });
 export type SearchAnswerBody = z.output<typeof searchAnswerSchema>;
