@@ -24,8 +24,10 @@ function isRight(row: Row, { version, deleted }: Store): boolean {
 function whereItWaits(row: Row, { group }: Sink, catalogue: CatalogueTrace, bus: BusTrace | null): string {
   if (catalogue.outbox.waiting.some(({ version }) => version === row.version)) return 'the change waits in the outbox: the relay has not published it (is Redis away?)';
   if (!bus) return 'the bus could not be asked where the change is';
-  const letter = bus.dead_letters.find((one) => one.group === group);
   const entry = bus.streams.flatMap(({ entries }) => entries).find(({ version }) => version === row.version);
+  const eventId = entry?.event_id ?? catalogue.outbox.published?.event_id;
+  // Older events of the product may have been parked, too.
+  const letter = bus.dead_letters.find((one) => one.group === group && ((entry !== undefined && one.source_id === entry.id) || (eventId !== undefined && one.event_id === eventId)));
   const state = entry?.groups.find((one) => one.group === group);
   if (entry && !state) return `the group ${group} does not exist on the stream: its service is not running, or starts`;
   if (entry && state?.state === 'unread') return `${group} has not read entry ${entry.id} yet`;
@@ -38,6 +40,12 @@ function whereItWaits(row: Row, { group }: Sink, catalogue: CatalogueTrace, bus:
 
 type Parts = Pick<TraceBody, 'catalogue' | 'bus' | 'search' | 'vectors'>;
 
+/** The index may hold what its readers do not see yet. */
+function explainSight(has: string, row: Row, found: Store | (Store & { readonly visible_version: number | null })): { finding: string; right: boolean } {
+  if (!('visible_version' in found) || found.visible_version === (isPublic(row) ? row.version : null)) return { finding: has, right: true };
+  return { finding: `${has}, but searches see ${found.visible_version === null ? 'nothing of it' : `version ${found.visible_version}`}`, right: false };
+}
+
 function explainSink(sink: Sink, row: Row | undefined, parts: Parts): { finding: string; right: boolean | null } {
   const { error, found } = parts[sink.name];
   if (!found) return { finding: `${sink.name}: ${error ?? 'not known'}`, right: null };
@@ -45,7 +53,7 @@ function explainSink(sink: Sink, row: Row | undefined, parts: Parts): { finding:
   const vector = 'model' in found && isHeld(found) ? (found.has_vector ? `, with a vector of model ${found.model ?? '?'}` : ', without a vector: its text has no words') : '';
   const has = `${sink.name} ${sink.verb} ${held}${vector}`;
   if (!row || !parts.catalogue.found) return { finding: has, right: row === undefined && parts.catalogue.found ? found.version === null || found.deleted : null };
-  if (isRight(row, found)) return { finding: has, right: true };
+  if (isRight(row, found)) return explainSight(has, row, found);
   if ((found.version ?? 0) > row.version) return { finding: `${has}, which the catalogue never had: the database was restored to an earlier state; run \`millrace rebuild ${sink.name}\``, right: false };
   return { finding: `${has}, behind version ${row.version}: ${whereItWaits(row, sink, parts.catalogue.found, parts.bus.found)}`, right: false };
 }

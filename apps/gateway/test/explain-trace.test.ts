@@ -41,13 +41,24 @@ describe('what a trace tells', () => {
     expect(second(parts({ search: behind, bus: found({ ...busWith('acknowledged'), dead_letters: [letter] }) }))[0]).toContain('parked it: refused by the index');
     expect(second(parts({ search: behind, bus: found({ topic: 'product:updates', streams: [], dead_letters: [] }) }))[0]).toContain('not on the stream any more');
   });
+  it('not that an older event was parked, where the last one was handled without effect', () => {
+    const letter = { id: 'product:updates~bare~es-sync-worker~3-0', topic: 'product:updates', partition: 0, group: 'es-sync-worker', reason: 'refused by the index', source_id: '2-0', consumer: 'c', attempts: 5, first_seen: 't', last_seen: 't', event_type: 'update', event_id: 'older', key: 'x' };
+    expect(second(parts({ search: behind, bus: found({ ...busWith('acknowledged'), dead_letters: [letter] }) }))[0]).toContain('acknowledged entry 5-0 without effect');
+    expect(second(parts({ search: behind, bus: found({ topic: 'product:updates', streams: [], dead_letters: [letter] }) }))[0]).toContain('not on the stream any more');
+  });
+  it('that searches do not see yet what the index holds', () => {
+    expect(second(parts({ search: found({ ...search, visible_version: 12 }) }))).toEqual(['search has it at version 14, but searches see version 12', false]);
+    expect(second(parts({ search: found({ ...search, visible_version: null }) }))).toEqual(['search has it at version 14, but searches see nothing of it', false]);
+    const gone = found({ row: { ...row, deleted: true, version: 15 }, outbox: { waiting: [], published: null } });
+    expect(second(parts({ catalogue: gone, search: found({ ...search, version: 15, deleted: true, visible_version: 14 }) }))).toEqual(['search has a tombstone of version 15, but searches see version 14', false]);
+  });
   it('that a store is ahead of a restored database', () => {
     expect(second(parts({ search: found({ ...search, version: 20 }) }))).toEqual([expect.stringContaining('run `millrace rebuild search`'), false]);
   });
   it('that deleted products, drafts and unknown skus are rightly not found, and wrongly found', () => {
     const gone = found({ row: { ...row, deleted: true, version: 15 }, outbox: { waiting: [], published: null } });
     const tombstone = { version: 15, deleted: true };
-    expect(explainTrace(parts({ catalogue: gone, search: found({ ...search, ...tombstone }), vectors: found({ ...vectors, version: null, has_vector: false }) }))).toMatchObject({
+    expect(explainTrace(parts({ catalogue: gone, search: found({ ...search, ...tombstone, visible_version: null }), vectors: found({ ...vectors, version: null, has_vector: false }) }))).toMatchObject({
       in_sync: true, findings: ['the catalogue has version 15 (deleted)', 'search has a tombstone of version 15', 'vectors have nothing of it'],
     });
     expect(explainTrace(parts({ catalogue: gone })).in_sync).toBe(false);

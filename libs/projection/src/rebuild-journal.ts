@@ -54,7 +54,7 @@ export interface RebuildJournal {
   readonly kept: () => Promise<readonly string[]>;
   /** Milliseconds since this job finished, by the database's clock; Infinity for one that has not. */
   readonly msSince: (id: number) => Promise<number>;
-  /** Removes jobs that finished more than 90 days ago. */
+  /** Removes jobs that finished more than 90 days ago, but for those that keep what was live before them. */
   readonly prune: () => Promise<void>;
 }
 
@@ -123,6 +123,6 @@ export function createRebuildJournal<S>(db: Db<S>, schema: string): RebuildJourn
       const found = await sql<{ ms: string | number | null }>`select ${ms('finished_at')} as ms from ${table} where id = ${id}`.execute(db);
       return Number(found.rows[0]?.ms ?? Infinity);
     },
-    prune: async () => void (await sql`delete from ${table} where finished_at < clock_timestamp() - interval '90 days'`.execute(db)),
+    prune: async () => void (await sql`delete from ${table} where finished_at < clock_timestamp() - interval '90 days' and (kept_until is null or kept_until < clock_timestamp())`.execute(db)),
   };
 }

@@ -14,7 +14,8 @@ export interface ReconcileRegularlyDeps {
 /** Compares and mends every `everyMs`, one instance for all. Returns the function that stops it and waits for what is in hand. */
 export function reconcileRegularly({ reconciler, last, everyMs, logger }: ReconcileRegularlyDeps): () => Promise<void> {
   const stopping = new AbortController();
-  const isFresh = (verification: Verification | undefined): boolean => verification !== undefined && Date.now() - Date.parse(verification.finishedAt) < everyMs / 2;
+  // One that only looked has mended nothing: whoever looks often must not put off the repair for ever.
+  const isFresh = (verification: Verification | undefined): boolean => verification !== undefined && verification.remaining === 0 && verification.inFlight === 0 && Date.now() - Date.parse(verification.finishedAt) < everyMs / 2;
   const loop = async (): Promise<void> => {
     while (!stopping.signal.aborted) {
       await delay(everyMs, undefined, { signal: stopping.signal }).catch(() => undefined);

@@ -220,6 +220,16 @@ describe('jobs', () => {
     expect([first.target === second.target, [...world.targets.keys()]]).toEqual([false, [second.target]]);
   });
 
+  it('are forgotten after 90 days, but for those whose target is still kept', async () => {
+    fillCatalogue(10);
+    await rebuilt();
+    await rebuilt();
+    const third = await rebuilt();
+    await sql`update search.rebuilds set finished_at = now() - interval '100 days', kept_until = case when id = ${third.id} then now() + interval '1 day' end`.execute(db);
+    await journal.prune();
+    expect([(await journal.list(10)).map(({ id }) => id), await journal.kept()]).toEqual([[third.id], [third.previous]]);
+  });
+
   it('are not begun by themselves against an operator: not after a rollback, not after a cancellation, not soon after a failure', async () => {
     fillCatalogue(10);
     await rebuilt();

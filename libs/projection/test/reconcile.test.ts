@@ -1,8 +1,10 @@
 import { describe, expect, it } from '@jest/globals';
 import { compareSkus } from '@millrace/contracts';
 import { createMetrics } from '@millrace/service';
+import { eventually } from '@millrace/testing';
 import { createReconciler, createSettle, createVersionDigest } from '../src/index.ts';
 import type { ReconcilerDeps, Verification } from '../src/index.ts';
+import { reconcileRegularly } from '../src/reconcile-regularly.ts';
 import { memorySource, memoryStore } from './support.ts';
 import type { Row } from './support.ts';
 
@@ -144,6 +146,26 @@ describe('the order of skus', () => {
     const skus = ['', 'a', 'A', 'aa', 'é', 'đ', '\uffee', '\ue000', '😀', '😀a', '\ud7ff', 'z'];
     const byBytes = skus.toSorted((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
     expect(skus.toSorted(compareSkus)).toEqual(byBytes);
+  });
+});
+
+describe('the regular comparison', () => {
+  const done: Verification = { target: 'products-1', startedAt: '', finishedAt: new Date().toISOString(), products: 1, stored: 1, found: { missing: 0, behind: 0, ghost: 0, ahead: 0 }, inFlight: 0, repaired: 0, remaining: 0, examples: [] };
+  const runsAfter = async (verification: Verification): Promise<number> => {
+    const [runs, looked] = [{ count: 0 }, { count: 0 }];
+    const last = async () => {
+      looked.count += 1;
+      return { ...verification, finishedAt: new Date().toISOString() };
+    };
+    const stop = reconcileRegularly({ reconciler: { run: async () => ((runs.count += 1), 'busy') }, last, everyMs: 5, logger });
+    await eventually(() => looked.count >= 3);
+    await stop();
+    return runs.count;
+  };
+  it('is spared where one has just found no difference, but not where it left some: looking only must not put off the repair', async () => {
+    expect(await runsAfter(done)).toBe(0);
+    expect(await runsAfter({ ...done, remaining: 1 })).toBeGreaterThan(0);
+    expect(await runsAfter({ ...done, inFlight: 1 })).toBeGreaterThan(0);
   });
 });
 

@@ -34,7 +34,7 @@ export const productStreamVariables = {
 
 /** Verification of a store against the catalogue. */
 export const reconcileVariables = {
-  RECONCILE_INTERVAL_MS: z.coerce.number().int().min(0).default(300_000).describe('How often the store is compared with the catalogue and mended, milliseconds; 0 = never by itself'),
+  RECONCILE_INTERVAL_MS: z.coerce.number().int().min(0).max(86_400_000).default(300_000).describe('How often the store is compared with the catalogue and mended, milliseconds; 0 = never by itself'),
   RECONCILE_SETTLE_MS: z.coerce.number().int().min(0).max(600_000).default(30_000).describe('Differences are no drift while the consumer has a backlog; longest wait for it to end, milliseconds'),
 };
 

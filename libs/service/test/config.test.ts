@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { z } from 'zod';
-import { ConfigError, loadConfig, searchVariables, checkSearchEngine, checkVectorStore, redisVariables, vectorRedisUrlOf, vectorStoreOf, vectorVariables, withFallbacks } from '../src/index.ts';
+import { ConfigError, loadConfig, searchVariables, checkSearchEngine, checkVectorStore, reconcileVariables, redisVariables, vectorRedisUrlOf, vectorStoreOf, vectorVariables, withFallbacks } from '../src/index.ts';
 
 const schema = z.object({ PORT: z.coerce.number().int(), SECRET_URL: z.url(), NAME: z.string().default('x') });
 
@@ -13,6 +13,13 @@ describe('loadConfig', () => {
   });
   it('takes an empty variable as not set', () => {
     expect(loadConfig(schema, { PORT: '1', SECRET_URL: 'http://a', NAME: '' }).NAME).toBe('x');
+  });
+});
+
+describe('intervals', () => {
+  it('are refused where a timer of Node would fire at once instead (above 2^31 - 1 ms)', () => {
+    const { RECONCILE_INTERVAL_MS: interval } = reconcileVariables;
+    expect([interval.safeParse('0').success, interval.safeParse('86400000').success, interval.safeParse('2592000000').success]).toEqual([true, true, false]);
   });
 });
 
