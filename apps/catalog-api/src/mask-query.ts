@@ -1,5 +1,8 @@
-/** Eight digits or more, also where spaces, dots, hyphens, slashes or brackets part them: telephone, card and account numbers, EANs too. */
-const LONG_NUMBER = /[+(]*\p{Nd}(?:[\s().\-/]{0,3}\p{Nd}){7,}/gu;
+/**
+ * Eight digits or more, also where up to four spaces, dots, commas, dashes of any kind, slashes or brackets part them: telephone, card and account
+ * numbers, EANs too. Signs before it are read from their first one only, or a row of them would take a square of its length.
+ */
+const LONG_NUMBER = /(?<![+(])[+(]*\p{Nd}(?:[\s()[\].,:;_·•|'’~/\\−\p{Pd}]{0,4}\p{Nd}){7,}/gu;
 const MAX_CHARACTERS = 200;
 
 /**
@@ -8,6 +11,8 @@ const MAX_CHARACTERS = 200;
  */
 export function maskQuery(text: string): string {
   const plain = text.normalize('NFKC').replaceAll(/[\p{C}\s]+/gu, ' ').trim();
-  const withoutMails = plain.split(' ').map((word) => (word.includes('@') ? '[email]' : word)).join(' ');
+  // "me @ x.org" is an address too.
+  const joined = plain.replaceAll('%40', '@').replaceAll(/ ?@ ?(?=[^ @]*\.)/g, '@');
+  const withoutMails = joined.split(' ').map((word) => (word.includes('@') ? '[email]' : word)).join(' ');
   return withoutMails.replaceAll(LONG_NUMBER, '[number]').slice(0, MAX_CHARACTERS).toWellFormed().trim();
 }

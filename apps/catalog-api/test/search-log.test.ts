@@ -16,9 +16,18 @@ describe('a query that is kept', () => {
     ['mail linh.tran@example.com please', 'mail [email] please'],
     ['ｌｉｎｈ＠example.com', '[email]'],
     ['@linh', '[email]'],
+    ['speakers @ home', 'speakers [email] home'],
+    ['mail linh.tran @ example.com please', 'mail [email] please'],
+    ['linh%40example.com', '[email]'],
     ['0901234567', '[number]'],
     ['call +84 (90) 123-45-67 now', 'call [number] now'],
     ['090.123.4567', '[number]'],
+    ['090–123–4567', '[number]'],
+    ['090\u2011123\u20114567', '[number]'],
+    ['090,123,4567', '[number]'],
+    ['090_123_4567', '[number]'],
+    ['090·123·4567', '[number]'],
+    ['090 -- 123 -- 4567', '[number]'],
     ['4111 1111 1111 1111', '[number]'],
     ['٠٩٠١٢٣٤٥٦٧', '[number]'],
     ['8930000000017', '[number]'],
@@ -36,8 +45,8 @@ describe('a query that is kept', () => {
   });
   it('is made in no time of whatever was typed', () => {
     const started = performance.now();
-    for (const piece of ['1', '1 ', 'a', '@', '(1', '1-.']) maskQuery(piece.repeat(5_000));
-    expect(performance.now() - started).toBeLessThan(1_000);
+    for (const piece of ['1', '1 ', 'a', '@', '(1', '1-.', '++', '((', ' @', '@a']) maskQuery(piece.repeat(5_000));
+    expect(performance.now() - started).toBeLessThan(500);
   });
 });
 

@@ -14,6 +14,8 @@ const MAX_READINGS = 64;
 const MAX_WORDS = 48;
 const MAX_EXPANSIONS = 16;
 const MAX_ALTERNATIVES = 20;
+/** Pins of one search, of all rules that apply: an engine finds each of them by itself. */
+const MAX_PINS = 100;
 
 const phraseOf = (text: string): Phrase =>
   queryWords(text).slice(0, MAX_WORDS).map(({ folded, accented }) => ({ folded, stem: stemOf(folded), ...(accented === undefined ? {} : { accented }) }));
@@ -34,10 +36,10 @@ const isSamePhrase = (a: Phrase, b: Phrase): boolean =>
  * Pins of a rule without a query act where no words are asked; its other actions on every search in its category.
  * Of a query the first 48 words and 16 phrases with synonyms count, of a synonym rule 20 alternatives.
  * A rule object that was compiled before is not compiled again: a caller who keeps those that did not change pays for the others.
- * Ignored: phrases without a word, selectors that name nothing, unreadable dates. The first of several pins of a sku counts.
+ * Ignored: phrases without a word, selectors that name nothing, unreadable dates. The first of several pins of a sku counts, and the first 100 pins of a search.
  */
 export function compileRelevance({ synonyms, rules }: { readonly synonyms: readonly SynonymRule[]; readonly rules: readonly MerchandisingRule[] }): Relevance {
-  const byFirstWord = indexBy(synonyms.flatMap((rule) => compiledOnce(synonymsCompiled, rule, compileSynonym)), ({ phrase }) => phrase[0]?.stem ?? '');
+  const byFirstWords = indexBy(synonyms.flatMap((rule) => compiledOnce(synonymsCompiled, rule, compileSynonym)), ({ phrase }) => firstWordsOf(phrase, 0));
   const compiled = rules.map((rule) => compiledOnce(rulesCompiled, rule, compileRule));
   const byWords = indexBy(compiled.filter(({ words }) => words.length > 0), ({ words }) => keyOf(words));
   const byCategory = indexBy(compiled.filter(({ rule }) => rule.query === undefined), ({ rule }) => rule.category ?? '');
@@ -46,7 +48,7 @@ export function compileRelevance({ synonyms, rules }: { readonly synonyms: reado
   return {
     forQuery({ q, category }, now) {
       const words = phraseOf(q ?? '');
-      const found = expansionsOf(byFirstWord, words);
+      const found = expansionsOf(byFirstWords, words);
       const candidates = new Set(category === undefined ? [] : byCategory.get(category));
       for (const reading of readingsOf(words, found)) {
         for (const candidate of byWords.get(keyOf(reading)) ?? []) if (isAsked(candidate.words, reading)) candidates.add(candidate);
@@ -104,20 +106,24 @@ const compileRule = (rule: MerchandisingRule): CompiledRule => ({
   untilMs: rule.until === undefined ? Infinity : Date.parse(rule.until),
 });
 
+/** Two words where there are two: a shop has thousands of phrases that begin with the same one ("máy …"). Stems have no spaces. */
+const firstWordsOf = (phrase: Phrase, at: number): string => phrase.slice(at, at + 2).map(({ stem }) => stem).join(' ');
+
 interface Found { readonly synonym: CompiledSynonym; readonly at: number; readonly length: number }
 
 /** Every phrase of the query that has synonyms, overlapping ones too, each rule once for the same words. */
-function expansionsOf(byFirstWord: ReadonlyMap<string, readonly CompiledSynonym[]>, words: Phrase): Found[] {
+function expansionsOf(byFirstWords: ReadonlyMap<string, readonly CompiledSynonym[]>, words: Phrase): Found[] {
   const found = new Map<string, Found>();
   for (const [at, word] of words.entries()) {
-    for (const synonym of byFirstWord.get(word.stem) ?? []) {
+    for (const synonym of [...(byFirstWords.get(word.stem) ?? []), ...(byFirstWords.get(firstWordsOf(words, at)) ?? [])]) {
+      if (found.size >= MAX_EXPANSIONS) break;
       const { length } = synonym.phrase;
       if (!isSamePhrase(synonym.phrase, words.slice(at, at + length))) continue;
       const key = JSON.stringify([synonym.rule, words.slice(at, at + length).map(({ folded }) => folded)]);
       if (!found.has(key)) found.set(key, { synonym, at, length });
     }
   }
-  return [...found.values()].slice(0, MAX_EXPANSIONS);
+  return [...found.values()];
 }
 
 /** The query itself, then with each phrase or several that do not overlap replaced by a synonym; the first MAX_READINGS. */
@@ -152,7 +158,7 @@ function merchandisingOf(rules: readonly MerchandisingRule[], hasWords: boolean)
   for (const { id, query, action } of rules) {
     if (action.type === 'pin') {
       if (query === undefined && hasWords) continue;
-      for (const sku of action.skus) if (!pins.has(sku)) pins.set(sku, { rule: id, sku });
+      for (const sku of action.skus) if (!pins.has(sku) && pins.size < MAX_PINS) pins.set(sku, { rule: id, sku });
     } else if (selects(action.select)) {
       if (action.type === 'hide') hides.push({ rule: id, select: action.select });
       else boosts.push({ rule: id, type: action.type, select: action.select });

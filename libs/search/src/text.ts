@@ -91,7 +91,8 @@ export function tellingTerms<T extends QueryTerm>(terms: readonly T[]): readonly
 export function queryWords(q: string): (Word & QueryTerm)[] {
   return [...wordsOf(q.slice(0, MAX_QUERY_CHARS).normalize('NFC'))].flatMap((word) => {
     const folded = fold(word.text);
-    if (folded.length > MAX_TERM_CHARS) return [];
+    // Marks alone are no word.
+    if (folded === '' || folded.length > MAX_TERM_CHARS) return [];
     const written = accented(word.text);
     return [written === undefined ? { ...word, folded } : { ...word, folded, accented: written }];
   });

@@ -97,3 +97,19 @@ it('expands at most 16 phrases of a query, each by at most 20 alternatives', () 
   expect(expansions).toHaveLength(16);
   expect(Math.max(...expansions.map(({ alternatives }) => alternatives.length))).toBe(20);
 });
+
+it('does not compare a query with every phrase that begins with one of its words', () => {
+  const synonyms = Array.from({ length: 2_000 }, (_, n): SynonymRule => ({ id: String(n), kind: 'one_way', terms: Array.from({ length: 20 }, (_one, at) => `may so${n}x${at}`), means: ['lamp'] }));
+  const relevance = compileRelevance({ synonyms, rules: [] });
+  const q = `${'may '.repeat(46)} so7x3`;
+  expect(relevance.forQuery({ q }, NOW).expansions).toMatchObject([{ rule: '7', words: ['may', 'so7x3'] }]);
+  const startMs = performance.now();
+  for (let n = 0; n < 100; n += 1) relevance.forQuery({ q }, NOW);
+  // 40,000 phrases at 46 places: compared with each, a hundred queries take more than a minute.
+  expect(performance.now() - startMs).toBeLessThan(5_000);
+});
+it('pins at most 100 products, the first rules first', () => {
+  const rules = Array.from({ length: 40 }, (_, n): MerchandisingRule => ({ id: String(n), query: 'lamp', action: { type: 'pin', skus: Array.from({ length: 50 }, (_one, at) => `s${n}-${at}`) } }));
+  const { pins } = compileRelevance({ synonyms: [], rules }).forQuery({ q: 'lamp' }, NOW).merchandising;
+  expect([pins.length, pins[0], pins.at(-1)]).toEqual([100, { rule: '0', sku: 's0-0' }, { rule: '1', sku: 's1-49' }]);
+});

@@ -22,6 +22,10 @@ it('keeps at most 24 terms of a query, none of them longer than 64 characters', 
   expect(terms[0]?.folded).toBe('w0');
 });
 
+it.each(['\u0301', ' \u0301 \u0302', '\0'])('takes marks alone (%j) for no word', (q) => {
+  expect(analyseQuery(q).terms).toEqual([]);
+});
+
 it('leaves stop words out where other words remain', () => {
   expect(analyseQuery('the case for the phone').terms.map((term) => term.folded)).toEqual(['case', 'phone']);
   expect(analyseQuery('the').terms.map((term) => term.folded)).toEqual(['the']);

@@ -33,14 +33,14 @@ export interface TextQuery {
   readonly without: ReadonlySet<RankingPart>;
 }
 
-const anyOf = (expressions: readonly string[]): string => (expressions.length === 1 ? (expressions[0] ?? '') : `(${expressions.join(' OR ')})`);
+const anyOf = (expressions: readonly string[]): string => (expressions.length === 1 ? (expressions[0] ?? '') : `(${[...expressions].join(' OR ')})`);
 
 /** Turns the terms into full-text expressions, and finds the products that are named by a code. */
 export function toTextQuery(db: Database, reading: Reading, { analysed, without }: { analysed: AnalysedQuery; without: ReadonlySet<RankingPart> }): TextQuery {
   const groups = reading.map(({ words, alternatives }): TermGroup => {
     const literal = anyOf(words.map((word) => phraseExpression([word])));
     const others = alternatives.map((alternative) => phraseExpression(alternative.words));
-    return { literal, alternatives: others, expression: anyOf([literal, ...others]) };
+    return { literal, alternatives: others, expression: anyOf([...new Set([literal, ...others])].toSorted()) };
   });
   const withMarks = without.has('tones') ? [] : reading.flatMap(({ accented, alternatives }) => (accented === undefined ? [] : [{ accented, alternatives }]));
   const marked = withMarks.map(({ accented, alternatives }) => ({
@@ -109,14 +109,15 @@ export function findPinned(db: Database, query: SearchQuery, skus: readonly stri
 function textMatches(db: Database, query: SearchQuery, text: TextQuery, filter: Filter): Match[] {
   const { groups, codes, without } = text;
   if (groups.length === 0) return [];
-  const expressions = groups.map((group) => group.expression);
   const tierOf = tiersOf(db, text);
   const weights = without.has('field_weights') ? EQUAL_WEIGHTS : TEXT_WEIGHTS;
   const scores = groups.some(({ alternatives }) => alternatives.length > 0) ? scoreTerms(db, groups, weights) : undefined;
+  // bm25() counts a word twice that is asked twice; where the scores come from elsewhere each expression is enough once.
+  const expressions = scores === undefined ? groups.map(({ expression }) => expression) : new Set(groups.flatMap(({ literal, alternatives }) => [literal, ...alternatives]));
   return db
     .rows(
       `select ${COLUMNS}, ${scores === undefined ? `-bm25(text, ${weights})` : '0'} from text join doc d on d.id = text.rowid where text match ?${filter.sql}`,
-      query.currency, expressions.join(' OR '), ...filter.parameters,
+      query.currency, [...expressions].join(' OR '), ...filter.parameters,
     )
     .map((row) => toMatch(row, scores === undefined ? Number(row[8]) : (scores.get(row[0] ?? null) ?? 0), tierOf(row[0] ?? null) + (codes.get(Number(row[0])) ?? 0)));
 }
@@ -125,7 +126,7 @@ function textMatches(db: Database, query: SearchQuery, text: TextQuery, filter: 
 function tiersOf(db: Database, { groups, marked, without }: TextQuery): (id: Cell) => number {
   const idsOf = (expression: string): Set<Cell> => new Set(db.rows('select rowid from text where text match ?', expression).map(([id]) => id ?? null));
   const isAllFirst = !without.has('all_terms_first');
-  const complete = groups.length > 1 && isAllFirst ? idsOf(groups.map(({ expression }) => expression).join(' AND ')) : undefined;
+  const complete = groups.length > 1 && isAllFirst ? idsOf([...new Set(groups.map(({ expression }) => expression))].join(' AND ')) : undefined;
   const written = marked.map(({ expression, worth }) => ({ ids: idsOf(expression), worth }));
   return (id) => {
     let tier = isAllFirst && (complete === undefined || complete.has(id)) ? TIER.allTerms : 0;

@@ -11,11 +11,13 @@ type Predicate = (match: Match) => boolean;
 /** True for the products of any of the selectors. */
 function selected(db: Database, selectors: readonly ProductSelector[]): Predicate {
   const idOf = (table: 'category' | 'brand', name: string | undefined): unknown => (name === undefined ? undefined : db.row(`select id from ${table} where name = ?`, name)?.[0] ?? 'none');
-  const tests = selectors.map(({ skus, category, brand }): Predicate => {
+  // Most name skus alone: one set of them all, however many rules there are.
+  const skusAlone = new Set(selectors.flatMap(({ skus, category, brand }) => (category === undefined && brand === undefined ? (skus ?? []) : [])));
+  const tests = selectors.filter(({ category, brand }) => category !== undefined || brand !== undefined).map(({ skus, category, brand }): Predicate => {
     const [wanted, categoryId, brandId] = [skus === undefined ? undefined : new Set(skus), idOf('category', category), idOf('brand', brand)];
     return (match) => wanted?.has(match.sku) !== false && (categoryId === undefined || match.category === categoryId) && (brandId === undefined || match.brand === brandId);
   });
-  return (match) => tests.some((test) => test(match));
+  return (match) => skusAlone.has(match.sku) || tests.some((test) => test(match));
 }
 
 /**

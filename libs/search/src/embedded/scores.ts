@@ -21,11 +21,18 @@ type Scores = Map<Cell, number>;
  */
 export function scoreTerms(db: Database, groups: readonly TermGroup[], weights: string): ReadonlyMap<Cell, number> {
   const documents = Number(db.row('select count(*) from text_docsize')?.[0]);
-  const scoresOf = (expression: string): Scores =>
+  const read = (expression: string): Scores =>
     new Map(db.rows(`select rowid, -bm25(text, ${weights}) from text where text match ?`, expression).map((row) => [row[0] ?? null, Number(row[1])]));
+  // Words of one query that are synonyms of each other have the same alternatives: each is looked up once.
+  const known = new Map<string, Scores>();
+  const scoresOf = (expression: string): Scores => {
+    const scores = known.get(expression) ?? read(expression);
+    known.set(expression, scores);
+    return scores;
+  };
   const total: Scores = new Map();
   for (const { literal, alternatives } of groups) {
-    const best = scoresOf(literal);
+    const best = new Map(scoresOf(literal));
     const rarity = best.size === 0 ? Infinity : inverseFrequency(documents, best.size);
     for (const alternative of alternatives) {
       const scores = scoresOf(alternative);
