@@ -199,6 +199,16 @@ describe('jobs', () => {
     expect([forth.phase, world.state.live]).toEqual(['done', second.target]);
   });
 
+  it('are rolled back although golden queries fail: they may be of what is taken back; the job tells which', async () => {
+    fillCatalogue(20);
+    const first = await rebuilt();
+    const second = await rebuilt();
+    world.state.golden = false;
+    const runner = start();
+    const rollback = await ended((await runner.rollback(second.id)).id);
+    expect([rollback.phase, world.state.live, rollback.checks.at(-1)]).toMatchObject(['done', first.target, { check: 'golden queries', passed: false }]);
+  });
+
   it('refuse a rollback where nothing is kept', async () => {
     fillCatalogue(10);
     const first = await rebuilt();
