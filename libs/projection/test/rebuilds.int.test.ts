@@ -251,8 +251,16 @@ describe('jobs', () => {
     await runner.look();
     await runner.look();
     expect((await journal.list(100)).length).toBe(count);
+    // A rebuild that the operator tried since, and that failed, decides nothing.
+    world.state.golden = false;
+    const failed = await ended((await runner.request()).id);
+    await sql`update search.rebuilds set finished_at = finished_at - interval '20 minutes'`.execute(db);
+    await runner.look();
+    await runner.look();
+    expect([failed.phase, (await journal.list(100)).length]).toEqual(['failed', count + 1]);
+    world.state.golden = true;
     world.state.due = 'repair';
-    await eventually(async () => (await journal.list(100)).length === count + 1);
+    await eventually(async () => (await journal.list(100)).length === count + 2);
   });
 
   it('fail after ten attempts without coming further, and not before', async () => {
