@@ -40,6 +40,8 @@ export interface RebuildJournal {
   readonly findRunning: () => Promise<RebuildJob | undefined>;
   /** The one that finished last. */
   readonly findLastFinished: () => Promise<RebuildJob | undefined>;
+  /** The one that ended last otherwise than by failing. */
+  readonly findLastDecided: () => Promise<RebuildJob | undefined>;
   /** The latest first. */
   readonly list: (limit: number) => Promise<readonly RebuildJob[]>;
   /** Counts an attempt; from now on only what is saved with this runner counts. @throws where it is finished */
@@ -111,6 +113,7 @@ export function createRebuildJournal<S>(db: Db<S>, schema: string): RebuildJourn
     find: (id) => readOne(sql`select ${COLUMNS} from ${table} where id = ${id}`),
     findRunning: () => readOne(sql`select ${COLUMNS} from ${table} where finished_at is null`),
     findLastFinished: () => readOne(sql`select ${COLUMNS} from ${table} where finished_at is not null order by finished_at desc limit 1`),
+    findLastDecided: () => readOne(sql`select ${COLUMNS} from ${table} where finished_at is not null and phase <> 'failed' order by finished_at desc limit 1`),
     list: (limit) => read(sql`select ${COLUMNS} from ${table} order by id desc limit ${limit}`),
     take: (id) => changed(id, sql`update ${table} set attempts = attempts + 1, runner = gen_random_uuid(), updated_at = clock_timestamp() where id = ${id} and finished_at is null returning ${COLUMNS}`),
     save: (job, change) => changed(job.id, sql`update ${table} set ${sql.join(assignments(change))} where ${isHeld(job)} returning ${COLUMNS}`),

@@ -51,11 +51,10 @@ export interface RebuildLoop {
 /** Nothing is rebuilt by itself for as long as an operator's rollback or cancellation is fresh, nor soon after a failure; without a live one nobody is asked. */
 async function isHeld({ journal, keepHours }: RebuildsDeps, reason: RebuildReason): Promise<boolean> {
   const last = await journal.findLastFinished();
-  if (!last) return false;
-  const ms = await journal.msSince(last.id);
-  if (last.phase === 'failed') return ms < (isUrgent(reason) ? AGAIN_AFTER_MS.urgent : AGAIN_AFTER_MS.otherwise);
-  if (isUrgent(reason)) return false;
-  return (last.reason === 'rollback' || last.phase === 'cancelled') && ms < keepHours * HOUR_MS;
+  if (last?.phase === 'failed' && (await journal.msSince(last.id)) < (isUrgent(reason) ? AGAIN_AFTER_MS.urgent : AGAIN_AFTER_MS.otherwise)) return true;
+  const decided = isUrgent(reason) ? undefined : await journal.findLastDecided();
+  if (!decided || (decided.reason !== 'rollback' && decided.phase !== 'cancelled')) return false;
+  return (await journal.msSince(decided.id)) < keepHours * HOUR_MS;
 }
 
 async function addDue(deps: RebuildsDeps): Promise<RebuildJob | undefined> {

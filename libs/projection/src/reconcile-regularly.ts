@@ -11,7 +11,7 @@ export interface ReconcileRegularlyDeps {
   readonly logger: Pick<Logger, 'warn'>;
 }
 
-/** Compares and mends every `everyMs`, one instance for all. Returns the function that stops it and waits for what is in hand. */
+/** Compares and mends every `everyMs`, one instance for all; the metrics of each tell of the last verification of any. Returns the function that stops it and waits for what is in hand. */
 export function reconcileRegularly({ reconciler, last, everyMs, logger }: ReconcileRegularlyDeps): () => Promise<void> {
   const stopping = new AbortController();
   // One that only looked has mended nothing: whoever looks often must not put off the repair for ever.
@@ -21,7 +21,9 @@ export function reconcileRegularly({ reconciler, last, everyMs, logger }: Reconc
       await delay(everyMs, undefined, { signal: stopping.signal }).catch(() => undefined);
       if (stopping.signal.aborted) return;
       try {
-        if (!isFresh(await last())) await reconciler.run({ repair: true });
+        const known = await last();
+        if (known) reconciler.show(known);
+        if (!isFresh(known)) await reconciler.run({ repair: true });
       } catch (err) {
         logger.warn({ err }, 'the store could not be compared with the catalogue, it will be tried again');
       }

@@ -46,6 +46,8 @@ export interface ReconcilerDeps extends Pick<FindDriftDeps, 'source' | 'settle'>
 export interface Reconciler {
   /** Compares and, with `repair`, mends. `busy`: another verification is under way; `absent`: there is no live index yet. Rejects where the catalogue or the store cannot be asked. */
   run(options: { readonly repair: boolean }): Promise<Verification | 'busy' | 'absent'>;
+  /** Has the metrics tell of this one, which another instance may have made. */
+  show(verification: Verification): void;
 }
 
 const EXAMPLES = 20;
@@ -75,18 +77,21 @@ function createDriftMetrics(registry: Registry, store: string) {
   const found = new Counter({ name: 'sync_drift_found_total', help: 'Differences from the catalogue that were found', labelNames: ['store', 'kind'], registers: [registry] });
   const repaired = new Counter({ name: 'sync_drift_repaired_total', help: 'Differences from the catalogue that were mended', labelNames: ['store'], registers: [registry] });
   const verified = new Gauge({ name: 'sync_verified_timestamp_seconds', help: 'When the last verification ended', labelNames: ['store'], registers: [registry] });
-  return (done: Verification): void => {
+  const show = (done: Verification): void => {
     drift.set({ store }, done.remaining);
-    for (const [kind, count] of Object.entries(done.found)) found.inc({ store, kind }, count);
-    repaired.inc({ store }, done.repaired);
     verified.set({ store }, Date.parse(done.finishedAt) / 1_000);
   };
+  const countUp = (done: Verification): void => {
+    for (const [kind, times] of Object.entries(done.found)) found.inc({ store, kind }, times);
+    repaired.inc({ store }, done.repaired);
+  };
+  return { show, countUp };
 }
 
 /** Keeps a store provably equal to the catalogue: compares it by digests and mends what differs. */
 export function createReconciler(deps: ReconcilerDeps): Reconciler {
   const { source, settle, target, asLeader, record, logger, signal } = deps;
-  const report = createDriftMetrics(deps.metrics, deps.store);
+  const { show, countUp } = createDriftMetrics(deps.metrics, deps.store);
   const verify = async (live: ReconciledTarget, repair: boolean, lost: AbortSignal): Promise<Verification> => {
     const startedAt = new Date().toISOString();
     const tally: Tally = { found: none(), inFlight: 0, repaired: 0, examples: [] };
@@ -106,13 +111,15 @@ export function createReconciler(deps: ReconcilerDeps): Reconciler {
     return { target: live.name, startedAt, finishedAt: new Date().toISOString(), ...compared, ...tally, remaining: found - tally.repaired };
   };
   return {
+    show,
     run: async ({ repair }) => {
       const done = await asLeader(async (lost) => {
         const live = await target();
         if (!live) return 'absent' as const;
         const verification = await verify(live, repair, lost);
         await record(verification);
-        report(verification);
+        show(verification);
+        countUp(verification);
         const { found, repaired, remaining, examples } = verification;
         if (found.ahead > 0) logger.warn({ store: deps.store, ahead: found.ahead }, 'the store is ahead of the database, which was restored to an earlier state: a rebuild is needed');
         if (repaired + remaining > 0) logger.warn({ store: deps.store, ...found, repaired, remaining, examples: examples.slice(0, 3) }, 'the store differed from the catalogue');

@@ -199,6 +199,16 @@ describe('jobs', () => {
     expect([forth.phase, world.state.live]).toEqual(['done', second.target]);
   });
 
+  it('are rolled back although golden queries fail: they may be of what is taken back; the job tells which', async () => {
+    fillCatalogue(20);
+    const first = await rebuilt();
+    const second = await rebuilt();
+    world.state.golden = false;
+    const runner = start();
+    const rollback = await ended((await runner.rollback(second.id)).id);
+    expect([rollback.phase, world.state.live, rollback.checks.at(-1)]).toMatchObject(['done', first.target, { check: 'golden queries', passed: false }]);
+  });
+
   it('refuse a rollback where nothing is kept', async () => {
     fillCatalogue(10);
     const first = await rebuilt();
@@ -241,8 +251,16 @@ describe('jobs', () => {
     await runner.look();
     await runner.look();
     expect((await journal.list(100)).length).toBe(count);
+    // A rebuild that the operator tried since, and that failed, decides nothing.
+    world.state.golden = false;
+    const failed = await ended((await runner.request()).id);
+    await sql`update search.rebuilds set finished_at = finished_at - interval '20 minutes'`.execute(db);
+    await runner.look();
+    await runner.look();
+    expect([failed.phase, (await journal.list(100)).length]).toEqual(['failed', count + 1]);
+    world.state.golden = true;
     world.state.due = 'repair';
-    await eventually(async () => (await journal.list(100)).length === count + 1);
+    await eventually(async () => (await journal.list(100)).length === count + 2);
   });
 
   it('fail after ten attempts without coming further, and not before', async () => {

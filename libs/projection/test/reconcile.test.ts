@@ -157,7 +157,7 @@ describe('the regular comparison', () => {
       looked.count += 1;
       return { ...verification, finishedAt: new Date().toISOString() };
     };
-    const stop = reconcileRegularly({ reconciler: { run: async () => ((runs.count += 1), 'busy') }, last, everyMs: 5, logger });
+    const stop = reconcileRegularly({ reconciler: { run: async () => ((runs.count += 1), 'busy'), show: () => undefined }, last, everyMs: 5, logger });
     await eventually(() => looked.count >= 3);
     await stop();
     return runs.count;
@@ -166,6 +166,25 @@ describe('the regular comparison', () => {
     expect(await runsAfter(done)).toBe(0);
     expect(await runsAfter({ ...done, remaining: 1 })).toBeGreaterThan(0);
     expect(await runsAfter({ ...done, inFlight: 1 })).toBeGreaterThan(0);
+  });
+});
+
+describe('several instances', () => {
+  it('show the last verification of any of them: what one has mended is no drift in the metrics of another', async () => {
+    const both = pair(10);
+    both.held.delete('sku-00007');
+    let leads = true;
+    const looking = reconcilerOf(both, { asLeader: async (work) => (leads ? { result: await work(new AbortController().signal) } : undefined) });
+    const mending = reconcilerOf(both);
+    await looking.run(false);
+    leads = false;
+    expect(await looking.metrics.getSingleMetricAsString('sync_drift_docs')).toContain('} 1');
+    const mended = await mending.run(true);
+    const stop = reconcileRegularly({ reconciler: looking.reconciler, last: async () => mended, everyMs: 5, logger });
+    await eventually(async () => (await looking.metrics.getSingleMetricAsString('sync_drift_docs')).includes('} 0'));
+    await stop();
+    expect(await looking.metrics.getSingleMetricAsString('sync_verified_timestamp_seconds')).toContain(`} ${Date.parse(mended.finishedAt) / 1_000}`);
+    expect(await looking.metrics.getSingleMetricAsString('sync_drift_repaired_total')).not.toContain('} 1');
   });
 });
 
