@@ -19,7 +19,7 @@ export interface RelevanceRoutesDeps {
   readonly tellOthers: (revision: number) => void;
 }
 
-const listCursor = z.object({ i: z.int().nonnegative() });
+const listCursor = z.object({ i: z.int32().nonnegative() });
 interface Stored { readonly id: number; readonly version: number }
 
 const acceptedBy = (req: Request): AcceptedVersions => (req.get('if-match') === undefined ? '*' : parseIfMatch(req.get('if-match')));

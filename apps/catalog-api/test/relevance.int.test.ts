@@ -69,6 +69,7 @@ describe.each([
     { why: 'an unknown parameter', method: 'GET', at: '?page=2', body: undefined, status: 400, pointer: '/page' },
     { why: 'too large a page', method: 'GET', at: '?limit=501', body: undefined, status: 400, pointer: '/limit' },
     { why: 'a cursor that is none', method: 'GET', at: '?cursor=x', body: undefined, status: 400, pointer: '/cursor' },
+    { why: 'a cursor beyond every id', method: 'GET', at: `?cursor=${Buffer.from('{"i":99999999999}').toString('base64url')}`, body: undefined, status: 400, pointer: '/cursor' },
     { why: 'an id that is none', method: 'GET', at: '/abc', body: undefined, status: 400, pointer: '/id' },
   ])('answers a problem with its place for $why', async ({ method, at, body, status, pointer }) => {
     const answer = await one.call(method, path + at, { body });
@@ -81,6 +82,10 @@ describe('bad rules', () => {
     { body: { ...rule, action: { type: 'explode' } }, pointer: '/action/type', detail: 'must be pin or boost or bury or hide' },
     { body: { action: rule.action }, pointer: '/query', detail: 'is required where no category is given' },
     { body: { ...rule, from: '2026-11-02T00:00:00Z', until: '2026-11-01T00:00:00Z' }, pointer: '/until', detail: 'must be after from' },
+    { body: { ...rule, from: '0000-01-01T00:00:00Z' }, pointer: '/from', detail: 'must be a time from 1970 to 9999' },
+    { body: { ...rule, from: '0001-01-01T00:00:00+14:00' }, pointer: '/from', detail: 'must be a time from 1970 to 9999' },
+    { body: { ...rule, until: '9999-12-31T23:59:59-14:00' }, pointer: '/until', detail: 'must be a time from 1970 to 9999' },
+    { body: { ...rule, query: '\u0301' }, pointer: '/query', detail: 'must hold at least one letter or digit' },
     { body: { ...rule, colour: 'red' }, pointer: '/colour', detail: 'is not known here' },
     { body: { ...rule, action: { type: 'boost', select: {} } }, pointer: '/action/select', detail: 'must name skus, a category or a brand' },
   ])('are refused with a sentence at $pointer and change nothing', async ({ body, pointer, detail }) => {
@@ -88,6 +93,12 @@ describe('bad rules', () => {
     const answer = await one.call('POST', '/api/admin/rules', { body });
     expect(answer).toMatchObject({ status: 400, body: { code: 'invalid_request', pointer, errors: [{ in: 'body', pointer, detail: expect.stringContaining(detail) }] } });
     expect(await revision()).toBe(before);
+  });
+});
+
+describe('periods', () => {
+  it.each(['2026-11-27T16:30:00+16:30', '2026-11-27T00:00:00.0000001Z', '2026-11-26T19:00:00-05:00'])('may be written with any offset (%s), and are told in UTC', async (from) => {
+    expect(await create('/api/admin/rules', { ...rule, from })).toMatchObject({ from: '2026-11-27T00:00:00.000000Z' });
   });
 });
 

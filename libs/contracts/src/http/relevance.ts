@@ -10,7 +10,7 @@ const common = { service: 'catalog-api', scope: 'admin' } as const;
 export const RELEVANCE_LIMITS = { synonyms: 5_000, rules: 2_000, terms: 20, termWords: 8, queryWords: 24, pins: 50, skus: 500 } as const;
 
 const spaced = (text: string): string => text.normalize('NFC').trim().replaceAll(/\s+/g, ' ');
-const countWords = (text: string): number => text.match(/[\p{L}\p{N}\p{M}]+/gu)?.length ?? 0;
+const countWords = (text: string): number => text.match(/[\p{L}\p{N}\p{M}]*[\p{L}\p{N}][\p{L}\p{N}\p{M}]*/gu)?.length ?? 0;
 
 /** Text of which a search sees at least one word. Repeated spaces become one. */
 const words = (maxCharacters: number, maxWords: number) =>
@@ -88,11 +88,15 @@ export const ruleActionSchema = z.discriminatedUnion('type', [
 ], { error: oneOf(actionTypes) });
 
 const time = z.iso.datetime({ offset: true, error: 'must be an ISO 8601 time such as 2026-11-02T08:00:00Z' });
+/** Years of another length than four digits are not read back from Postgres as they were. */
+const FIRST_MS = Date.UTC(1970, 0);
+const LAST_MS = Date.UTC(9999, 11, 31, 23, 59, 59, 999);
+const periodTime = time.refine((text) => Date.parse(text) >= FIRST_MS && Date.parse(text) <= LAST_MS, { error: 'must be a time from 1970 to 9999, in UTC' });
 const ruleFields = {
   query: words(200, RELEVANCE_LIMITS.queryWords).exactOptional().meta({ description: "The search's words, in any order, plural or singular, or synonyms of them", example: 'headphones' }),
   category: named.exactOptional().meta({ description: "The search's category filter" }),
-  from: time.exactOptional().meta({ description: 'Inclusive; absent = since ever', example: '2026-11-27T00:00:00Z' }),
-  until: time.exactOptional().meta({ description: 'Exclusive; absent = for ever', example: '2026-11-30T00:00:00Z' }),
+  from: periodTime.exactOptional().meta({ description: 'Inclusive; absent = since ever', example: '2026-11-27T00:00:00Z' }),
+  until: periodTime.exactOptional().meta({ description: 'Exclusive; absent = for ever', example: '2026-11-30T00:00:00Z' }),
 };
 
 /** Body of a merchandising rule. At least one of `query` and `category` says for which searches it is. */
