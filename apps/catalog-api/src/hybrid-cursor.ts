@@ -5,10 +5,10 @@ import { z } from 'zod';
 
 const cursorSchema = z.strictObject({ hybrid: z.string(), at: z.int().min(1).max(1_000), sku: z.string().max(1_000) });
 
-/** All that decides which products there are and in which order; the page's size may change between pages. */
-const fingerprint = ({ q, currency, minPriceMinor, maxPriceMinor, merchantId, category, brand, inStock }: SearchQuery): string =>
+/** All that decides which products there are and in which order, synonyms and rules too; the page's size may change between pages. */
+const fingerprint = ({ q, currency, minPriceMinor, maxPriceMinor, merchantId, category, brand, inStock, expansions, merchandising }: SearchQuery): string =>
   createHash('sha256')
-    .update(JSON.stringify([q ?? '', currency, minPriceMinor ?? null, maxPriceMinor ?? null, merchantId ?? null, category ?? null, brand ?? null, inStock ?? null]))
+    .update(JSON.stringify([q ?? '', currency, minPriceMinor ?? null, maxPriceMinor ?? null, merchantId ?? null, category ?? null, brand ?? null, inStock ?? null, expansions ?? [], merchandising ?? null]))
     .digest('base64url')
     .slice(0, 16);
 
@@ -17,7 +17,7 @@ export const encodeHybridCursor = (query: SearchQuery, at: number, sku: string):
 
 /**
  * Where the next page begins in the list as it is now: behind the last product that was shown, or at its old place where that is gone.
- * 0 without a cursor. Throws InvalidCursorError for a cursor of another query, or of a search that was not fused.
+ * 0 without a cursor. Throws InvalidCursorError for a cursor of another query, of a search that was not fused, or from before a change of the synonyms or rules that apply.
  */
 export function startOfPage(query: SearchQuery, list: readonly { readonly sku: string }[]): number {
   if (query.cursor === undefined) return 0;

@@ -31,7 +31,8 @@ interface Neighbour { readonly hit: SimilarHit; readonly product: Product }
  * Two steps: the best by words and the nearest by vector, at most 200 each and both filtered; then their ranks fused. Pins lead as they do
  * without fusion, what is hidden stays hidden, and what is buried is ranked by its words alone. `total` and the facets are those of the words,
  * `total` with the products that only the vectors found. Every page computes the list anew; see hybrid-cursor.ts for what that means while
- * the index changes. While the vectors do not answer it is the list of the words. Rejects as the index does.
+ * the index changes. While the vectors do not answer it is the list of the words, while the catalogue does not
+ * what the index has of both. Rejects as the index does.
  */
 export function createHybridSearch(ports: HybridPorts): (query: Query) => Promise<HybridAnswer> {
   const embed = createQueryEmbedder(ports.vectors);
@@ -56,9 +57,12 @@ export function createHybridSearch(ports: HybridPorts): (query: Query) => Promis
 }
 
 /** Those that the search may show, with their products: as the index has them, else from the catalogue. */
-async function ofCatalogue({ findProducts }: HybridPorts, query: Query, hits: readonly SimilarHit[], found: readonly SearchHit[]): Promise<readonly Neighbour[]> {
+async function ofCatalogue({ findProducts, logger }: HybridPorts, query: Query, hits: readonly SimilarHit[], found: readonly SearchHit[]): Promise<readonly Neighbour[]> {
   const known = new Map(found.map(({ product }) => [product.sku, product]));
-  const others = await findProducts(hits.map(({ sku }) => sku).filter((sku) => !known.has(sku)));
+  const others = await findProducts(hits.map(({ sku }) => sku).filter((sku) => !known.has(sku))).catch((error: unknown) => {
+    logger.warn({ err: error }, 'the catalogue does not answer: nothing is shown that only the vectors found');
+    return new Map<string, Product>();
+  });
   return hits.flatMap((hit) => {
     const product = known.get(hit.sku) ?? others.get(hit.sku);
     const mayBeShown = product && (known.has(hit.sku) || (passesFilters(product, query) && !isHidden(product, query.merchandising)));

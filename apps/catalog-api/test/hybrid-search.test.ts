@@ -15,7 +15,7 @@ const query = (over: Partial<SearchQuery> & { merchandising?: Merchandising } = 
 const productOf = (sku: string, over: Partial<Product> = {}): Product => ({ ...productExample, status: 'active', sku, ...over });
 const model = unfittedModel({ dimensions: 384 });
 
-interface World { words: string[]; vectors: (string | [sku: string, score: number])[]; products?: Record<string, Partial<Product>>; vectorsAreDown?: boolean; total?: number }
+interface World { words: string[]; vectors: (string | [sku: string, score: number])[]; products?: Record<string, Partial<Product>>; vectorsAreDown?: boolean; catalogueIsDown?: boolean; total?: number }
 
 /** An index that finds `words`, a store whose nearest are `vectors`, and a catalogue of all of them. */
 function open(world: World) {
@@ -38,7 +38,10 @@ function open(world: World) {
         return hits();
       },
     },
-    findProducts: async (skus) => new Map(skus.filter((sku) => sku !== 'deleted').map((sku) => [sku, one(sku)])),
+    findProducts: async (skus) => {
+      if (world.catalogueIsDown === true) throw new Error('down');
+      return new Map(skus.filter((sku) => sku !== 'deleted').map((sku) => [sku, one(sku)]));
+    },
     logger: createLogger('test', 'silent'),
   };
   const search = createHybridSearch(ports);
@@ -80,6 +83,11 @@ describe('hybrid search', () => {
     const { search } = open({ words: ['a', 'b'], vectors: ['x'], vectorsAreDown: true });
     expect(await search(query())).toMatchObject({ hybrid: false, total: 2, hits: [{ product: { sku: 'a' } }, { product: { sku: 'b' } }] });
     expect(await open({ words: ['a'], vectors: ['x'] }).search(query({ q: '!' }))).toMatchObject({ hybrid: false, total: 1 });
+  });
+  it('ranks what the index has while the catalogue cannot be asked for what only the vectors found', async () => {
+    const { search } = open({ words: ['a', 'b'], vectors: ['b', 'x'], catalogueIsDown: true });
+    const answer = await search(query());
+    expect([answer.hits.map(({ product }) => product.sku), answer.total]).toEqual([['b', 'a'], 2]);
   });
   it('leaves out neighbours that are no nearer than unrelated texts', async () => {
     expect(await open({ words: ['a'], vectors: [['near', 0.2], ['noise', 0.15]] }).skus()).toEqual(['a', 'near']);
@@ -156,6 +164,14 @@ describe('pages of a hybrid search', () => {
     expect(await skus({ cursor: next ?? '' })).toEqual([]);
     world.words = ['c', 'a', 'b'];
     expect(await skus({ cursor: next ?? '' })).toEqual(['a', 'b']);
+  });
+  it('end when the synonyms or rules for the query change: a product that is pinned meanwhile would never be shown', async () => {
+    const { search } = open({ words: ['a', 'b', 'c'], vectors: [] });
+    const { next } = await search(query({ limit: 1 }));
+    const merchandising: Merchandising = { ...none, pins: [{ rule: '1', sku: 'c' }] };
+    const expansions = [{ rule: '2', words: ['lamp'], alternatives: [['light']] }];
+    for (const over of [{ merchandising }, { expansions }]) await expect(search(query({ ...over, cursor: next ?? '' }))).rejects.toThrow(InvalidCursorError);
+    expect((await search(query({ cursor: next ?? '' }))).hits).toHaveLength(2);
   });
   it('refuse a cursor of another query, of the words alone, and rubbish', async () => {
     const { search } = open({ words: ['a', 'b'], vectors: [] });
