@@ -8,7 +8,7 @@ import { InvalidCursorError } from '@millrace/search';
 import type { Relevance, SearchAnswer, SearchHit, SearchQuery, SearchReader } from '@millrace/search';
 import { Router } from 'express';
 import type { CatalogDb } from './database.ts';
-import { isHidden } from './passes-filters.ts';
+import { isHidden, passesFilters } from './passes-filters.ts';
 import { findProduct } from './product.repository.ts';
 import type { ExecutedSearch, SearchLog } from './search-log.ts';
 import type { ShopSearch } from './shop-search.ts';
@@ -88,13 +88,13 @@ function toLogged({ query, headers, req }: Pick<RouteInput<typeof searchProducts
   };
 }
 
-/** Search and suggest answer with a flag instead of failing while their index is down: an exact sku is still found, in Postgres. */
+/** Search and suggest answer with a flag instead of failing while their index is down: an exact sku that passes the filters is still found, in Postgres. */
 export function searchRoutes({ search, index, lagMs, relevance, log, isHybridByDefault, db, defaultCurrency, logger }: SearchRoutesDeps): Router {
   const router = Router();
   const degraded = async (query: SearchQuery): Promise<Found> => {
     const { q } = query;
     const product = q === undefined || q.trim() === '' || q.length > 128 ? undefined : await findProduct(db, q.trim());
-    const isShown = product?.status === 'active' && !isHidden(product, relevance.forQuery(query, new Date()).merchandising);
+    const isShown = product !== undefined && query.cursor === undefined && passesFilters(product, query) && !isHidden(product, relevance.forQuery(query, new Date()).merchandising);
     const data = isShown ? [toHit({ product, score: 1, highlights: {} })] : [];
     return { data, total: data.length, did_you_mean: null, hybrid: false, facets: { category: [], brand: [], merchant: [], price: [] } };
   };

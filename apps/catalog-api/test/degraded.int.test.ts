@@ -58,6 +58,12 @@ describe('while the engines are down', () => {
     expect(await get('/api/search?q=one')).toMatchObject({ data: [{ sku: 'one' }], total: 1, degraded: true });
     expect(await get('/api/search?q=lamp')).toMatchObject({ data: [], total: 0, degraded: true, index_lag_ms: 16_000, waited: null });
   });
+  it.each(['category=lamps', 'brand=Lumo', 'in_stock=true', 'merchant_id=1'])('shows the exact sku where it passes the filter %s', async (filter) => {
+    expect(await get(`/api/search?q=one&${filter}`)).toMatchObject({ total: 1, degraded: true });
+  });
+  it.each(['category=sofas', 'brand=Other', 'in_stock=false', 'merchant_id=2', 'min_price=1', 'cursor=W10'])('shows nothing that the filter %s leaves out, and no product again on a later page', async (filter) => {
+    expect(await get(`/api/search?q=one&${filter}`)).toMatchObject({ data: [], total: 0, degraded: true });
+  });
   it('shows no product that a rule hides', async () => {
     expect(await get('/api/search?q=two')).toMatchObject({ data: [], total: 0, degraded: true });
   });
