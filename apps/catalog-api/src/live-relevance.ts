@@ -90,12 +90,15 @@ function announceOnce({ onLoaded, logger }: LiveRelevanceDeps, revisionNow: () =
   let told: number | undefined;
   let isTelling = false;
   return async () => {
-    const revision = revisionNow();
-    if (isTelling || revision === undefined || revision === told) return;
+    if (isTelling) return;
     isTelling = true;
+    let revision = revisionNow();
     try {
-      await onLoaded(revision);
-      told = revision;
+      // Another may have come into force while this one was told.
+      for (; revision !== undefined && revision !== told; revision = revisionNow()) {
+        await onLoaded(revision);
+        told = revision;
+      }
     } catch (error) {
       logger.warn({ err: error, revision }, 'caches could not be told of new rules: trying again');
     } finally {

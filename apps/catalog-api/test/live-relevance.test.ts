@@ -101,4 +101,18 @@ describe('synonyms and rules in memory', () => {
     expect(state.told).toEqual([1, 2]);
     await live.close();
   });
+  it('tells caches at once of a revision that came into force while they were told of the one before', async () => {
+    const { state, deps } = world();
+    let hear = (): void => undefined;
+    const live = await openLiveRelevance({ ...deps, pollMs: 60_000, onLoaded: async (revision) => {
+      state.told.push(revision);
+      if (revision === 1) await new Promise<void>((resolve) => (hear = resolve));
+    } });
+    state.revision = 2;
+    await live.refresh();
+    hear();
+    await eventually(() => state.told.length === 2);
+    expect(state.told).toEqual([1, 2]);
+    await live.close();
+  });
 });
