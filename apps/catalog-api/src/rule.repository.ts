@@ -16,8 +16,10 @@ type Row = Omit<Rule, 'query' | 'category' | 'from' | 'until'> & { readonly [K i
 const toRule = ({ query, category, from, until, ...rest }: Row): Rule => ({
   ...rest, ...(query !== null && { query }), ...(category !== null && { category }), ...(from !== null && { from }), ...(until !== null && { until }),
 });
+/** Postgres takes no offset of 16 hours. */
+const inUtc = (time: string | undefined): string | null => (time === undefined ? null : new Date(time).toISOString());
 const toColumns = ({ query, category, from, until, action }: NewRule) => ({
-  query: query ?? null, category: category ?? null, active_from: from ?? null, active_until: until ?? null, action: JSON.stringify(action),
+  query: query ?? null, category: category ?? null, active_from: inUtc(from), active_until: inUtc(until), action: JSON.stringify(action),
 });
 const unknown = (id: number): Error => notFound(`the rule ${id}`);
 

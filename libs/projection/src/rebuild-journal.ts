@@ -54,6 +54,8 @@ export interface RebuildJournal {
   readonly requestCancel: (id: number) => Promise<RebuildJob | undefined>;
   /** Targets that may be rolled back to. */
   readonly kept: () => Promise<readonly string[]>;
+  /** Older ones than the last `count` are kept no longer. */
+  readonly keepLast: (count: number) => Promise<void>;
   /** Milliseconds since this job finished, by the database's clock; Infinity for one that has not. */
   readonly msSince: (id: number) => Promise<number>;
   /** Removes jobs that finished more than 90 days ago, but for those that keep what was live before them. */
@@ -121,6 +123,8 @@ export function createRebuildJournal<S>(db: Db<S>, schema: string): RebuildJourn
       changed(job.id, sql`update ${table} set phase = ${phase}, error = ${error ?? null}, rows_per_second = null, attempts = 0, updated_at = clock_timestamp(), finished_at = clock_timestamp(),
         kept_until = case when ${keepHours}::float8 > 0 and previous is not null then clock_timestamp() + ${keepHours}::float8 * interval '1 hour' end where ${isHeld(job)} returning ${COLUMNS}`),
     requestCancel: (id) => readOne(sql`update ${table} set cancel_requested = true, updated_at = clock_timestamp() where id = ${id} and finished_at is null and phase <> 'swapped' returning ${COLUMNS}`),
+    keepLast: async (count) => void (await sql`update ${table} set kept_until = clock_timestamp() where kept_until > clock_timestamp()
+      and id not in (select id from ${table} where kept_until > clock_timestamp() order by id desc limit ${count})`.execute(db)),
     kept: async () => (await sql<{ previous: string }>`select previous from ${table} where previous is not null and (kept_until > clock_timestamp() or finished_at is null)`.execute(db)).rows.map(({ previous }) => previous),
     msSince: async (id) => {
       const found = await sql<{ ms: string | number | null }>`select ${ms('finished_at')} as ms from ${table} where id = ${id}`.execute(db);

@@ -67,9 +67,13 @@ async function addDue(deps: RebuildsDeps): Promise<RebuildJob | undefined> {
 }
 
 /** Removes what is kept no longer. */
+/** Each is as large as the live one. */
+const KEPT_AT_MOST = 2;
+
 async function tidy({ journal, store, asLeader }: RebuildsDeps): Promise<void> {
   await asLeader(async () => {
     if (await journal.findRunning()) return; // one that is being made is in no row yet
+    await journal.keepLast(KEPT_AT_MOST);
     await store.dropOthers(await journal.kept());
     await journal.prune();
   });

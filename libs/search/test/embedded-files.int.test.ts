@@ -105,3 +105,12 @@ it('loses nothing that was reported as applied when the writing process is kille
   expect(await total('lamp')).toBe(1);
   await writer.close();
 });
+
+it('suggests names in scripts whose vowel signs cut words, and for fractions', async () => {
+  const names = ['هاتف أحمر', 'किताब', 'พัดลมไฟฟ้า', 'סֵפֶר', '½ inch drill'];
+  await buildIndex(...names);
+  for (const [typed, name] of [['أح', names[0]], ['किता', names[1]], ['พัด', names[2]], ['סֵפ', names[3]], ['½ in', names[4]]] as const) {
+    expect(await reader.suggest(typed, 3)).toMatchObject([{ text: name, kind: 'product' }]);
+  }
+  for (const signs of ['\u0941', '\u0301', '🔋', '\u202e']) expect(await reader.suggest(signs, 3)).toEqual([]);
+});

@@ -88,10 +88,10 @@ export const ruleActionSchema = z.discriminatedUnion('type', [
 ], { error: oneOf(actionTypes) });
 
 const time = z.iso.datetime({ offset: true, error: 'must be an ISO 8601 time such as 2026-11-02T08:00:00Z' });
-/** Postgres takes no offset of 16 hours, and years of another length than four digits are not read back as they were. */
+/** Years of another length than four digits are not read back from Postgres as they were. */
 const FIRST_MS = Date.UTC(1970, 0);
-const LAST_MS = Date.UTC(9999, 11, 31, 23, 59, 59);
-const periodTime = time.refine((text) => Date.parse(text) >= FIRST_MS && Date.parse(text) <= LAST_MS, { error: 'must be a time from 1970 to 9999, in UTC' }).transform((text) => new Date(text).toISOString());
+const LAST_MS = Date.UTC(9999, 11, 31, 23, 59, 59, 999);
+const periodTime = time.refine((text) => Date.parse(text) >= FIRST_MS && Date.parse(text) <= LAST_MS, { error: 'must be a time from 1970 to 9999, in UTC' });
 const ruleFields = {
   query: words(200, RELEVANCE_LIMITS.queryWords).exactOptional().meta({ description: "The search's words, in any order, plural or singular, or synonyms of them", example: 'headphones' }),
   category: named.exactOptional().meta({ description: "The search's category filter" }),

@@ -13,7 +13,7 @@ type Typed = readonly (readonly string[])[];
 
 /** Categories and brands first (at most three of each), then products; each by how early the typed text stands in it. */
 export function suggestFromDatabase(db: Database, vocabulary: () => Vocabulary, prefix: string, limit: number): Suggestion[] {
-  const words = analyseQuery(prefix).terms.map((term) => term.folded);
+  const words = analyseQuery(prefix).terms.flatMap(({ folded }) => [...wordsOf(folded)].map(({ text }) => text));
   if (words.length === 0) return [];
   const typed = words.map((word) => [word]);
   const asTyped = suggestionsFor(db, typed, limit);
@@ -57,9 +57,15 @@ function fits(name: string, typed: Typed): boolean {
   return typed.every((options) => options.some((option) => words.some((word) => word.startsWith(option))));
 }
 
+/**
+ * Words that begin so. The tokenizer cuts words at the vowel signs of Thai, Hindi or Arabic, and `title` knows no phrases: each piece must begin a word
+ * there. What is left where nothing but signs was typed matches nothing.
+ */
+const prefixExpression = (word: string): string => `(${(word.match(/[\p{L}\p{N}\p{Co}]+/gu) ?? ['']).map((piece) => `"${piece}"*`).join(' AND ')})`;
+
 /** Product names with the sku of the first product of that name, in the index's order of relevance. */
 function productNames(db: Database, typed: Typed): Map<string, string> {
-  const expression = typed.map((options) => `(${options.map((option) => `"${option}"*`).join(' OR ')})`).join(' AND ');
+  const expression = typed.map((options) => `(${options.map(prefixExpression).join(' OR ')})`).join(' AND ');
   const names = new Map<string, string>();
   const rows = db.rows(
     `select d.sku, json_extract(b.product, '$.name') from (select rowid as id from title where title match ? order by rank limit ${MAX_PRODUCTS_READ}) t

@@ -42,9 +42,12 @@ export function createNames({ alias, keyPrefix = 'product:embedding' }: Pick<Red
 /** The index's separator of several tags in one field, which we never have. */
 export const tagSeparator = '\u0001';
 
-/** Tags are cut at white space, NUL and the separator. Anything but plain text is indexed by its hash, which begins with what no plain text has. */
+/**
+ * Tags are cut at white space, NUL and the separator, and a backslash in what is asked for escapes the sign behind it (`\*` would find `*`). Anything but
+ * plain text is indexed by its hash, which begins with what no plain text has.
+ */
 export function toTag(value: string): string {
   // oxlint-disable-next-line no-control-regex -- these are what a tag cannot hold
-  const isPlain = value.length > 0 && value.length <= 500 && !/[\u0000-\u001f\u007f]|^\s|\s$/u.test(value);
+  const isPlain = value.length > 0 && value.length <= 500 && !/[\u0000-\u001f\u007f\\]|^\s|\s$/u.test(value);
   return isPlain ? value : `\u0002${createHash('sha256').update(value, 'utf8').digest('hex')}`;
 }

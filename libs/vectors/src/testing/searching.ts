@@ -44,6 +44,18 @@ export function describeSearching({ exact, products: count = 1_000 }: VectorFeat
     });
   });
 
+  it('takes a filter for the very text that it is, whatever signs it has', async () => {
+    const { writer, reader } = store();
+    const texts = ['*', '\\*', '\\', 'a*', 'a', 'a\\', 'a|b', '{a}', '$category', ' a', 'A', 'tủ', 'tủ'.normalize('NFD'), '📱', 'a\0b', 'x'.repeat(600)];
+    await writer.upsert(texts.map((text, at) => record(`sku-${at}`, 1, [1, at], { category: text, brand: text })));
+    for (const [at, text] of texts.entries()) {
+      for (const filter of [{ category: text }, { brand: text }]) {
+        const hits = await reader.nearest(unit([1]), { limit: 5, excludeSkus: [], ...filter });
+        expect({ text, skus: hits.map(({ sku }) => sku) }).toEqual({ text, skus: [`sku-${at}`] });
+      }
+    }
+  });
+
   it('orders equal scores by sku', async () => {
     const { writer, reader } = store();
     await writer.upsert(['d', 'a', 'c', 'b'].map((sku) => record(sku, 1, [1, 2])));
