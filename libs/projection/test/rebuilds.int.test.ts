@@ -230,6 +230,15 @@ describe('jobs', () => {
     expect([first.target === second.target, [...world.targets.keys()]]).toEqual([false, [second.target]]);
   });
 
+  it('keep the last two at most, since each is as large as the live one', async () => {
+    fillCatalogue(10);
+    const made: RebuildJob[] = [];
+    for (let n = 0; n < 5; n += 1) made.push(await rebuilt());
+    start();
+    await eventually(() => world.targets.size === 3);
+    expect([...world.targets.keys()].toSorted()).toEqual(made.slice(-3).map(({ target }) => target).toSorted());
+  });
+
   it('are forgotten after 90 days, but for those whose target is still kept', async () => {
     fillCatalogue(10);
     await rebuilt();
