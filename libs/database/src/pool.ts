@@ -18,7 +18,7 @@ types.setTypeParser(pgTypes.builtins.INT8, Number);
 for (const builtin of [pgTypes.builtins.TIMESTAMPTZ, pgTypes.builtins.TIMESTAMP]) types.setTypeParser(builtin, (text: string) => text);
 
 /**
- * A pool of at most 8 connections; connecting gives up after 5 s, a statement after 30 s. An idle connection's error is logged, never thrown.
+ * A pool of at most 8 connections; connecting gives up after 5 s, a statement after 30 s. A connection's error is logged, never thrown; the query that it had rejects.
  * Time zone and timeout are start-up options: PgBouncer needs `ignore_startup_parameters = options`, and has no statement timeout then.
  */
 export function createPool({ url, name, max = 8, logger, statementTimeoutMs = 30_000 }: PoolOptions): Pool {
@@ -33,5 +33,7 @@ export function createPool({ url, name, max = 8, logger, statementTimeoutMs = 30
     options: `-c timezone=UTC -c statement_timeout=${statementTimeoutMs}`,
   });
   pool.on('error', (error) => logger?.warn({ err: error }, 'idle database connection failed'));
+  // The pool listens to idle connections only: one that breaks while a transaction holds it would end the process. Whoever uses it is told by its query.
+  pool.on('connect', (client) => void client.on('error', (error) => logger?.warn({ err: error }, 'database connection failed')));
   return pool;
 }
