@@ -236,7 +236,7 @@ describe('jobs', () => {
     for (let n = 0; n < 5; n += 1) made.push(await rebuilt());
     start();
     await eventually(() => world.targets.size === 3);
-    expect([...world.targets.keys()].toSorted()).toEqual(made.slice(-3).map(({ target }) => target).toSorted());
+    expect(new Set(world.targets.keys())).toEqual(new Set(made.slice(-3).map(({ target }) => target)));
   });
 
   it('are forgotten after 90 days, but for those whose target is still kept', async () => {
