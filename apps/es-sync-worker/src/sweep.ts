@@ -45,6 +45,10 @@ export async function sweep({ readExport, tracker, bus, logger, findLastSweep, r
     await inHand;
     inHand = bring(changes);
     inHand.catch(() => undefined);
+  }).catch(async (error: unknown) => {
+    // Nothing of a sweep goes on once it has failed: another instance may lead by then.
+    await inHand.catch(() => undefined);
+    throw error;
   });
   await inHand;
   const completed = { index: target.index, watermark, startedAt, finishedAt: new Date().toISOString(), seen: rows, indexed };

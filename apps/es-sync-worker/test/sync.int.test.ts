@@ -161,6 +161,18 @@ describe('sweep', () => {
     await expect(sweep({ ...sweepDeps(), readExport: async () => Promise.reject(new Error('export down')) }, await live())).rejects.toThrow('export down');
     expect(await findLastSweep(db, (await live()).index)).toEqual(before);
   });
+  it('has nothing in hand any more once it has failed', async () => {
+    await build();
+    const readExport: ReadExport = async (_options, onBatch) => {
+      await onBatch([product('late', 9)], { after: '1', watermark: world.watermark });
+      throw new Error('the export broke off');
+    };
+    const writes: string[] = [];
+    const target = await live();
+    const writer: SearchWriter = { ...target.writer, apply: async (changes) => target.writer.apply(changes).finally(() => writes.push('done')) };
+    await expect(sweep({ ...sweepDeps(), readExport }, { ...target, writer })).rejects.toThrow('the export broke off');
+    expect(writes).toEqual(['done']);
+  });
   it('names a document that the index refuses and brings in the others, sweep after sweep', async () => {
     for (const sku of ['a', 'poison', 'b']) world.set(product(sku, 1), '2026-01-01T00:00:00Z');
     await build();
