@@ -160,6 +160,7 @@ function fieldsOf({ topic: { options }, key }: TopicContract, type: string, data
     ...(options.versionOf && { version: { type: 'string', pattern: '^[1-9][0-9]*$', description: 'Integer; grows with every change of the key' } }),
     traceparent: { ...text, description: 'W3C trace context of the request behind the change, where there was one' },
     schema: { type: 'string', const: String(options.schemaVersion), description: 'Version of the topic\'s schema' },
+    ...Object.fromEntries(Object.keys(options.extraFields ?? {}).map((name) => [name, { ...text, description: 'As in the payload' }])),
   };
 }
 

@@ -41,7 +41,10 @@ void runService({
     onClose(() => closeRedis(redis));
     const bus = createBusAccess({ admin: createRedisBusAdmin({ redis, keys: keysFor(config.REDIS_URL), topics: topics.map(({ topic }) => topic) }), ping: () => pingRedis(redis) });
 
-    const upstreams = { 'catalog-api': createUpstream('catalog-api', config.CATALOG_API_URL), 'es-sync-worker': createUpstream('es-sync-worker', config.ES_SYNC_WORKER_URL) };
+    const upstreams = {
+      'catalog-api': createUpstream('catalog-api', config.CATALOG_API_URL), 'es-sync-worker': createUpstream('es-sync-worker', config.ES_SYNC_WORKER_URL),
+      'event-ingest': createUpstream('event-ingest', config.EVENT_INGEST_URL),
+    };
     for (const upstream of Object.values(upstreams)) onClose(() => upstream.close());
     const signer = await openIdentitySigner(config.INTERNAL_KEY_FILE);
     const services = createServiceClient({

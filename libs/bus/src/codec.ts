@@ -22,6 +22,8 @@ export interface WireEvent {
   readonly id: string;
   readonly version: string;
   readonly traceparent: string;
+  /** In the order of the topic's `extraFields`. */
+  readonly extra?: readonly string[];
 }
 
 export type Decoded =
@@ -32,14 +34,18 @@ export type Decoded =
 
 export const HEARTBEAT = 'heartbeat';
 
+const extraNames = (topic: Topic): readonly string[] => (topic.options.extraFields ? Object.keys(topic.options.extraFields) : []);
+
 /** Names of the fields on the wire, in their order. The outbox relay writes with these same names and values. */
 export const wireNames = (topic: Topic): readonly string[] => [
   'event_type', topic.options.keyField ?? 'key', 'timestamp', 'data', 'id', 'version', 'traceparent', 'schema',
+  ...extraNames(topic),
 ];
 
 /** Values in the order of `wireNames`. A value that is empty text is left out of the entry. */
 export const wireValues = (topic: Topic, event: WireEvent): readonly string[] => [
   event.type, event.key, event.timestamp, event.data, event.id, event.version, event.traceparent, String(topic.options.schemaVersion),
+  ...extraNames(topic).map((_name, index) => event.extra?.[index] ?? ''),
 ];
 
 /** Flat fields of one entry. */
@@ -56,21 +62,38 @@ export function encodeWireEvent<T extends Topic>(topic: T, input: NewEventOf<T>)
   const { type, meta, ...payload } = eraseNewEvent(input);
   const schema = topic.payloads[type];
   if (!schema) throw new TypeError(`topic ${topic.name} has no event type "${type}"`);
-  const parsed = schema.parse(payload);
-  const event = assembleEvent(type, parsed, {
+  return toWire(topic, { type, meta, payload: schema.parse(payload) });
+}
+
+/** The same for a producer that made the event from what it has just parsed: its payload is not checked again. */
+export function encodeCheckedEvent<T extends Topic>(topic: T, input: NewEventOf<T>): WireEvent {
+  const { type, meta, ...payload } = eraseNewEvent(input);
+  return toWire(topic, { type, meta, payload });
+}
+
+interface CheckedEvent {
+  readonly type: string;
+  readonly meta: Partial<EventMeta> | undefined;
+  readonly payload: unknown;
+}
+
+function toWire(topic: Topic, { type, meta, payload }: CheckedEvent): WireEvent {
+  const { options } = topic;
+  const event = assembleEvent(type, payload, {
     ...meta,
     id: meta?.id ?? randomUUID(),
     timestamp: meta?.timestamp ?? new Date().toISOString(),
-    schema: topic.options.schemaVersion,
+    schema: options.schemaVersion,
   });
   return {
     type,
-    key: topic.options.keyOf(event),
+    key: options.keyOf(event),
     timestamp: event.meta.timestamp,
-    data: JSON.stringify(topic.options.toData ? topic.options.toData(event) : parsed),
+    data: JSON.stringify(options.toData ? options.toData(event) : payload),
     id: event.meta.id,
-    version: topic.options.versionOf ? String(topic.options.versionOf(event)) : '',
+    version: options.versionOf ? String(options.versionOf(event)) : '',
     traceparent: event.meta.traceparent ?? activeTraceparent() ?? '',
+    ...(options.extraFields && { extra: Object.values(options.extraFields).map((valueOf) => valueOf(event)) }),
   };
 }
 

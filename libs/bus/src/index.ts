@@ -1,6 +1,6 @@
 export * from './topic.ts';
 export type * from './bus.ts';
-export { encodeEvent, decodeEntry, wireFields, wireNames, wireValues, HEARTBEAT } from './codec.ts';
+export { encodeCheckedEvent, encodeEvent, decodeEntry, wireFields, wireNames, wireValues, HEARTBEAT } from './codec.ts';
 export type { AnyEvent, Decoded, RawEntry, WireEvent } from './codec.ts';
 export { FinalError, PartialFailureError, SinkUnavailableError, isFinal, isUnavailable, describeError } from './errors.ts';
 export { HandlerTimeoutError, isolateFailures, withMetrics, withRetry, withTimeout } from './middleware.ts';

@@ -50,6 +50,8 @@ export interface TopicOptions<P extends Payloads> {
   readonly upcasters?: Readonly<Record<number, Upcaster>>;
   /** Keys and payloads are personal (ISDN, user ids): listings of dead letters mask them. */
   readonly isPersonal?: boolean;
+  /** More flat fields of the wire, behind the others, for readers that do not look into `data`; `fromData` reads them back. Empty text is left out. */
+  readonly extraFields?: Readonly<Record<string, (event: TopicEvent<P>) => string>>;
   /** Events of one key keep their order. */
   keyOf(event: TopicEvent<P>): string;
   /** Value of the wire field `version`, where the events have one. */

@@ -4,6 +4,7 @@ export * from './product-updates.ts';
 export * from './index-updates.ts';
 export * from './relevance-updates.ts';
 export * from './searches.ts';
+export * from './interactions.ts';
 export * from './topic-contract.ts';
 export * from './topics.ts';
 export * from './operation.ts';

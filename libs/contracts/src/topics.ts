@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { productExample } from './http/products.ts';
 import { indexUpdates } from './index-updates.ts';
+import { interactionDataSchema, interactions } from './interactions.ts';
 import { productUpdates } from './product-updates.ts';
 import { productSchema, skuSchema } from './product.ts';
 import { relevanceUpdates } from './relevance-updates.ts';
@@ -60,5 +61,25 @@ const searchesContract: TopicContract<typeof searches> = {
   },
 };
 
+const interaction = (metadata: Record<string, string>, rating?: number) => ({
+  user_id: '123', asin: productExample.sku, month: '2026-11', category: productExample.category, brand: productExample.brand, metadata, ...(rating !== undefined && { rating }),
+});
+const interactionsContract: TopicContract<typeof interactions> = {
+  topic: interactions,
+  description: 'What shoppers do, once for each event id within an hour. `timestamp` is when it happened, as the caller says: a replay of old events is in the past.',
+  key: 'user_id, as text',
+  // Each app adds itself with its code.
+  producers: [],
+  consumers: [],
+  hasHeartbeats: false,
+  events: {
+    view: { summary: 'A product was looked at', data: interactionDataSchema, example: interaction({ page: 'detail' }) },
+    click: { summary: 'A product was clicked in a list', data: interactionDataSchema, example: interaction({ list: 'home' }) },
+    add_to_cart: { summary: 'A product was put into the cart', data: interactionDataSchema, example: interaction({}) },
+    purchase: { summary: 'A product was bought', data: interactionDataSchema, example: interaction({ order: 'A-17' }) },
+    rate: { summary: 'A product was rated', data: interactionDataSchema, example: interaction({}, 4.5) },
+  },
+};
+
 /** Every public topic of Millrace. */
-export const topics: readonly TopicContract[] = [productUpdatesContract, indexUpdatesContract, relevanceUpdatesContract, searchesContract];
+export const topics: readonly TopicContract[] = [productUpdatesContract, indexUpdatesContract, relevanceUpdatesContract, searchesContract, interactionsContract];

@@ -42,6 +42,9 @@ export interface UserKeys {
   readonly recentItems: string;
   readonly recentCategories: string;
   readonly lastActive: string;
+  readonly recentPurchases: string;
+  /** The id that this one was merged into. */
+  readonly mergedInto: string;
 }
 
 export interface Keys {
@@ -86,7 +89,10 @@ export function createKeys({ cluster = false }: KeyOptions = {}): Keys {
     topicMeta: (topic) => `${topic}:meta`,
     user(id) {
       const prefix = cluster ? `user:{${id}}` : `user:${id}`;
-      return { recentItems: `${prefix}:recent_items`, recentCategories: `${prefix}:recent_categories`, lastActive: `${prefix}:last_active` };
+      return {
+        recentItems: `${prefix}:recent_items`, recentCategories: `${prefix}:recent_categories`, lastActive: `${prefix}:last_active`,
+        recentPurchases: `${prefix}:recent_purchases`, mergedInto: `${prefix}:merged_into`,
+      };
     },
     syncTracker: (index) => `sync:${index}`,
     freshness: (store) => `freshness:${store}`,

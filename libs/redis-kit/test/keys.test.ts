@@ -10,7 +10,9 @@ describe('createKeys', () => {
     const keys = createKeys();
     expect(keys.topic('product:updates')).toMatchObject({ stream: 'product:updates', epoch: 'product:updates:epoch' });
     expect(keys.topic('product:updates').deadLetters('es-sync-worker')).toBe('product:updates:dlq:es-sync-worker');
-    expect(keys.user('7')).toEqual({ recentItems: 'user:7:recent_items', recentCategories: 'user:7:recent_categories', lastActive: 'user:7:last_active' });
+    expect(keys.user('7')).toEqual({
+      recentItems: 'user:7:recent_items', recentCategories: 'user:7:recent_categories', lastActive: 'user:7:last_active', recentPurchases: 'user:7:recent_purchases', mergedInto: 'user:7:merged_into',
+    });
     expect(keys.syncTracker('products')).toBe('sync:products');
   });
 

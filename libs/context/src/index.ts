@@ -1,0 +1,6 @@
+export { createContextWriter } from './context-writer.ts';
+export type { ContextWriter, ContextWriterOptions, Outcome, Written } from './context-writer.ts';
+export { mergeContext, setMergedInto } from './merge-context.ts';
+export { readContext } from './read-context.ts';
+export type { RecentItem, UserContext } from './read-context.ts';
+export { MAX_CATEGORIES, MAX_ITEMS } from './scripts.ts';
