@@ -1,11 +1,10 @@
 import { afterEach, beforeEach, expect, it, jest } from '@jest/globals';
 import { closeRedis, connectRedis, infoField } from '@millrace/redis-kit';
-import { describeWith, eventually, startRedisReplica, startRedisSentinel, startRedisServer } from '@millrace/testing';
+import { describeWith, eventually, startRedisReplica, startRedisSentinel, startRedisServer, startTunnel } from '@millrace/testing';
 import type { RedisServer } from '@millrace/testing';
 import { createRedisStreamsBus } from '../src/index.ts';
 import type { RedisStreamsBus } from '../src/index.ts';
 import { createTestTopic, numbersOf, publishAll, sorted, upTo } from '../src/testing.ts';
-import { startTunnel } from './tunnel.ts';
 
 jest.setTimeout(60_000);
 

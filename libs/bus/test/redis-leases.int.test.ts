@@ -1,12 +1,11 @@
 import { describe, expect, it } from '@jest/globals';
 import { connectRedis, createKeys } from '@millrace/redis-kit';
 import type { Redis, TopicKeys } from '@millrace/redis-kit';
-import { eventually } from '@millrace/testing';
+import { eventually, startTunnel } from '@millrace/testing';
 import { createRedisStreamsBus, isolateFailures, keysOf, readLayout, repartition, SinkUnavailableError } from '../src/index.ts';
 import type { RedisStreamsBus } from '../src/index.ts';
 import { numbersOf, publishAll, upTo } from '../src/testing.ts';
 import type { TestTopic } from '../src/testing.ts';
-import { startTunnel } from './tunnel.ts';
 import { createBusKit } from './bus-kit.ts';
 import { servers } from './servers.ts';
 

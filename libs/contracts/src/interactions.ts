@@ -15,7 +15,8 @@ export const interactionDataSchema = z.object({
   metadata: z.record(z.string(), z.json()),
 });
 
-const interaction = interactionDataSchema.extend({
+/** An interaction without its type. */
+export const interactionSchema = interactionDataSchema.extend({
   user_id: z.string().min(1).meta({ description: 'Also of numbers: 123 and "123" are one user' }),
   asin: z.string().min(1).meta({ description: 'sku of the product' }),
   month: z.string().regex(/^\d{4}-\d{2}$/).meta({ description: 'UTC month of the timestamp, taken once at the door: the partition of the row' }),
@@ -28,7 +29,7 @@ const interaction = interactionDataSchema.extend({
  */
 export const interactions = defineTopic(
   'interactions',
-  { view: interaction, click: interaction, add_to_cart: interaction, purchase: interaction, rate: interaction },
+  { view: interactionSchema, click: interactionSchema, add_to_cart: interactionSchema, purchase: interactionSchema, rate: interactionSchema },
   {
     schemaVersion: 1,
     isPersonal: true,

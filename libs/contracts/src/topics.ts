@@ -13,7 +13,7 @@ const productUpdatesContract: TopicContract<typeof productUpdates> = {
   description: 'Every change of the catalogue that was committed, in commit order for each product: the whole product each time, so that the last event of a product is all that a reader needs.',
   key: 'sku of the product',
   producers: ['catalog-api'],
-  consumers: [{ service: 'embedding-worker', group: 'embedding-worker' }, { service: 'es-sync-worker', group: 'es-sync-worker' }],
+  consumers: [{ service: 'embedding-worker', group: 'embedding-worker' }, { service: 'es-sync-worker', group: 'es-sync-worker' }, { service: 'event-ingest', group: 'event-ingest' }],
   hasHeartbeats: true,
   events: {
     create: { summary: 'A product is new, or is back after it was deleted', data: productSchema, example: { version: productExample.version, product: productExample } },
@@ -68,9 +68,8 @@ const interactionsContract: TopicContract<typeof interactions> = {
   topic: interactions,
   description: 'What shoppers do, once for each event id within an hour. `timestamp` is when it happened, as the caller says: a replay of old events is in the past.',
   key: 'user_id, as text',
-  // Each app adds itself with its code.
-  producers: [],
-  consumers: [],
+  producers: ['event-ingest'],
+  consumers: [{ service: 'event-ingest', group: 'interactions-writer' }],
   hasHeartbeats: false,
   events: {
     view: { summary: 'A product was looked at', data: interactionDataSchema, example: interaction({ page: 'detail' }) },

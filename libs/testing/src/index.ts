@@ -9,5 +9,7 @@ export { startRedisStack } from './redis-stack.ts';
 export { startRedisCluster } from './redis-cluster.ts';
 export type { RedisCluster, RedisClusterOptions } from './redis-cluster.ts';
 export { startRedisSentinel } from './redis-sentinel.ts';
+export { startTunnel } from './tunnel.ts';
+export type { Tunnel } from './tunnel.ts';
 export { createTestDatabase } from './test-database.ts';
 export type { TestDatabase } from './test-database.ts';

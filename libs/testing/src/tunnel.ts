@@ -1,8 +1,8 @@
 import { connect as connectSocket, createServer } from 'node:net';
 import type { Socket } from 'node:net';
-import { eventually } from '@millrace/testing';
+import { eventually } from './eventually.ts';
 
-/** Something between a client and its Redis that misbehaves when it is told to. */
+/** Something between a client and its server that misbehaves when it is told to. */
 export interface Tunnel {
   readonly url: string;
   /** Connections stay open, and nothing comes through. */

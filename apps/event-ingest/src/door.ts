@@ -1,0 +1,88 @@
+import { randomUUID } from 'node:crypto';
+import { describeError } from '@millrace/bus';
+import type { Written } from '@millrace/context';
+import type { LoggedEvent, NewEvent } from '@millrace/contracts';
+import { AppError } from '@millrace/service';
+import type { Logger } from '@millrace/service';
+import { Counter } from 'prom-client';
+import type { Registry } from 'prom-client';
+import type { KnownInteraction } from './interaction.repository.ts';
+import type { ItemCache } from './item-cache.ts';
+import type { LiveWriter } from './live-writer.ts';
+
+export interface Accepted {
+  readonly event_id: string;
+  readonly context: LoggedEvent['context'];
+}
+
+export interface Door {
+  /**
+   * Takes the events: into the stream and the live context, else into Postgres for later. Answers in their order.
+   * @throws AppError unavailable where neither takes them; some may have been taken then, and the same event ids may be sent again
+   */
+  log(events: readonly NewEvent[], traceparent?: string): Promise<readonly Accepted[]>;
+}
+
+export interface DoorDeps {
+  readonly live: LiveWriter;
+  /** Into the log, and to be relayed, in one transaction. */
+  readonly defer: (events: readonly KnownInteraction[]) => Promise<void>;
+  readonly items: Pick<ItemCache, 'find'>;
+  readonly metrics: Registry;
+  readonly logger: Logger;
+}
+
+/** Events of one write: bounds what one caller has on its way to Redis. */
+const SLICE = 200;
+
+function toInteraction(event: NewEvent, item: { readonly category: string | null; readonly brand: string | null } | undefined, meta: { readonly now: number; readonly traceparent: string | undefined }): KnownInteraction {
+  const { user_id, asin, event_type, metadata, event_id, session_id, ranking_id, rating } = event;
+  const timestamp = new Date(event.at ?? meta.now).toISOString();
+  return {
+    type: event_type, user_id, asin, month: timestamp.slice(0, 7), category: item?.category ?? null, brand: item?.brand ?? null, metadata,
+    ...(session_id !== undefined && { session_id }), ...(ranking_id !== undefined && { ranking_id }), ...(rating !== undefined && { rating }),
+    meta: { id: event_id ?? randomUUID(), timestamp, ...(meta.traceparent !== undefined && { traceparent: meta.traceparent }) },
+  };
+}
+
+/** `duplicate` was live when it came first. */
+const contextOf = ({ outcome }: Written): Accepted['context'] => (outcome === 'live' || outcome === 'duplicate' ? 'live' : 'deferred');
+
+export function createDoor({ live, defer, items, metrics, logger }: DoorDeps): Door {
+  const accepted = new Counter({ name: 'events_accepted_total', help: 'Events by where they went: live, old, duplicate, broken, deferred', labelNames: ['outcome'], registers: [metrics] });
+  const refused = new Counter({ name: 'events_refused_total', help: 'Events that neither Redis nor Postgres took', registers: [metrics] });
+  let isFailing = false;
+
+  const writeSlice = async (events: readonly KnownInteraction[]): Promise<readonly Accepted[]> => {
+    let failure: unknown;
+    try {
+      const written = await live.write(events);
+      if (isFailing) logger.info('Redis takes events again');
+      isFailing = false;
+      for (const { outcome } of written) accepted.inc({ outcome });
+      return events.map(({ meta }, index) => ({ event_id: meta.id, context: contextOf(written[index] ?? { outcome: 'broken', userId: '' }) }));
+    } catch (error) {
+      failure = error;
+    }
+    if (!isFailing) logger.warn({ error: describeError(failure) }, 'Redis does not take events: they go to Postgres');
+    isFailing = true;
+    try {
+      await defer(events);
+    } catch (error) {
+      refused.inc(events.length);
+      throw new AppError('unavailable', 'events cannot be stored now: send them again, with the same event ids', { cause: error, headers: { 'Retry-After': '1' } });
+    }
+    accepted.inc({ outcome: 'deferred' }, events.length);
+    return events.map(({ meta }) => ({ event_id: meta.id, context: 'deferred' }));
+  };
+  return {
+    async log(given, traceparent) {
+      const known = await items.find(given.map(({ asin }) => asin));
+      const now = Date.now();
+      const events = given.map((event) => toInteraction(event, known.get(event.asin), { now, traceparent }));
+      const results: Accepted[] = [];
+      for (let start = 0; start < events.length; start += SLICE) results.push(...(await writeSlice(events.slice(start, start + SLICE))));
+      return results;
+    },
+  };
+}

@@ -1,0 +1,54 @@
+import { setImmediate } from 'node:timers/promises';
+import type { ContextWriter, Written } from '@millrace/context';
+import { circuitBreaker, ConsecutiveBreaker, handleAll } from 'cockatiel';
+import type { Acknowledged } from './acknowledged.ts';
+import type { KnownInteraction } from './interaction.repository.ts';
+
+export interface LiveWriter {
+  /** Rejects where Redis has not taken them in time, is too full, or failed a moment ago: any of them may have been appended. Sending them again is safe. */
+  write(events: readonly KnownInteraction[]): Promise<readonly Written[]>;
+}
+
+export interface LiveWriterDeps {
+  readonly context: ContextWriter;
+  readonly acknowledged: Acknowledged;
+  readonly timeoutMs: number;
+  /** Redis has room for new events. */
+  readonly hasRoom: () => boolean;
+}
+
+const FAILURES = 5;
+const HALF_OPEN_MS = 500;
+
+/** Resolves after the time. A process that was busy so long reads what has arrived meanwhile first. */
+async function lateAfter(timeoutMs: number, signal: AbortSignal): Promise<'late'> {
+  await new Promise<void>((resolve) => {
+    const timer = setTimeout(resolve, timeoutMs);
+    signal.addEventListener('abort', () => {
+      clearTimeout(timer);
+      resolve();
+    }, { once: true });
+  });
+  if (!signal.aborted) for (let turn = 0; turn < 2; turn += 1) await setImmediate();
+  return 'late';
+}
+
+/** The event script behind a timeout and a breaker: after five failures in a row Redis is left alone for half a second. */
+export function createLiveWriter({ context, acknowledged, timeoutMs, hasRoom }: LiveWriterDeps): LiveWriter {
+  const breaker = circuitBreaker(handleAll, { halfOpenAfter: HALF_OPEN_MS, breaker: new ConsecutiveBreaker(FAILURES) });
+  const writeInTime = async (events: readonly KnownInteraction[]): Promise<readonly Written[]> => {
+    const settled = new AbortController();
+    const work = context.write(events);
+    work.catch(() => undefined); // when it fails too late, nobody waits for it any more
+    const written = await Promise.race([work, lateAfter(timeoutMs, settled.signal)]).finally(() => settled.abort());
+    if (written === 'late') throw new Error(`Redis did not answer within ${timeoutMs} ms`);
+    acknowledged.add(events);
+    return written;
+  };
+  return {
+    async write(events) {
+      if (!hasRoom()) throw new Error('Redis is nearly full');
+      return breaker.execute(() => writeInTime(events));
+    },
+  };
+}

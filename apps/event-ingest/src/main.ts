@@ -1,0 +1,80 @@
+import { hostname } from 'node:os';
+import { createRedisStreamsBus, parsePartitions, withMetrics, withTracing } from '@millrace/bus';
+import { interactions, latestProductUpdates, productUpdates } from '@millrace/contracts';
+import type { ProductUpdate } from '@millrace/contracts';
+import { checkSchemaVersion, createKysely, createPool, waitForSchema } from '@millrace/database';
+import { authenticate, createHttpApp, startHttpServer } from '@millrace/http';
+import { createBacklogCheck, createExportReader, toProjected } from '@millrace/projection';
+import { connectRedis, keysFor } from '@millrace/redis-kit';
+import { openIdentitySigner, openIdentityVerifier, runService, untilDone } from '@millrace/service';
+import { configSchema } from './config.ts';
+import type { EventsSchema } from './database.ts';
+import { eventRoutes } from './event.routes.ts';
+import { startHousekeeping } from './housekeeping.ts';
+import { createItemCache } from './item-cache.ts';
+import { findItems, keepItems } from './item.repository.ts';
+import { migrations } from './migrations/index.ts';
+import { createMonthPartitions } from './month-partitions.ts';
+import { openIngest } from './open-ingest.ts';
+import { userRoutes } from './user.routes.ts';
+import { writeInteractions } from './write-interactions.ts';
+
+const WRITER = 'interactions-writer';
+const ITEMS = 'event-ingest';
+
+/** Drafts, archived and deleted products are marked. */
+const toChange = (event: ProductUpdate) => (event.type === 'delete' ? { sku: event.sku, version: event.version } : toProjected(event.product));
+
+void runService({
+  name: 'event-ingest',
+  configSchema,
+  async start({ config, logger, metrics, health, onClose }) {
+    const stopping = new AbortController();
+    const pool = createPool({ url: config.EVENT_INGEST_DATABASE_URL, name: 'event-ingest', max: 4, logger });
+    onClose(() => pool.end());
+    const writerPool = createPool({ url: config.EVENT_INGEST_DATABASE_URL, name: 'event-ingest-writer', max: 2, logger });
+    onClose(() => writerPool.end());
+    const db = createKysely<EventsSchema>(pool);
+    await waitForSchema(db, migrations, logger);
+    const partitions = createMonthPartitions(writerPool);
+    const items = createItemCache({ load: (skus) => findItems(db, skus) });
+    const { door, context, redis } = await openIngest({ config, logger, metrics, onClose, pool, partitions, items });
+    // One of the two is enough to take events.
+    health.addCheck('stores', () => (redis.status === 'ready' ? Promise.resolve() : checkSchemaVersion(db, migrations)));
+
+    const keys = keysFor(config.REDIS_URL);
+    const openBus = (maxDeliveries: number) => createRedisStreamsBus({
+      connect: (role) => connectRedis(config.REDIS_URL, { role, name: `event-ingest:${role}` }), logger, metrics, keys, partitions: parsePartitions(config.BUS_PARTITIONS), maxDeliveries,
+      blockMs: config.PRODUCT_STREAM_BLOCK_MS, claimIdleMs: config.PRODUCT_STREAM_CLAIM_IDLE_MS, batchSize: config.PRODUCT_STREAM_BATCH_SIZE,
+      consumer: config.PRODUCT_STREAM_CONSUMER ?? `${hostname()}:${config.PORT}`,
+    });
+    const bus = openBus(5);
+    onClose(() => bus.close());
+    const writerBus = openBus(config.EVENT_MAX_RETRIES + 1);
+    onClose(() => writerBus.close());
+    onClose(() => stopping.abort());
+
+    const verifier = await openIdentityVerifier(config.INTERNAL_JWKS_FILE, 'event-ingest');
+    const routes = [eventRoutes({ door }), userRoutes({ pool, redis, keys, ttlSeconds: config.CONTEXT_TTL_SECONDS })];
+    const app = createHttpApp({ logger, metrics, handlers: [authenticate(verifier, ['gateway']), ...routes] });
+    const server = await startHttpServer(app, { host: config.HOST, port: config.PORT });
+    onClose(() => server.close());
+
+    const backlog = createBacklogCheck(() => writerBus.lag(interactions, WRITER));
+    const labels = (topic: string, group: string) => ({ topic, group });
+    const writing = labels(interactions.name, WRITER);
+    await writerBus.subscribe(interactions, { group: WRITER, batchSize: config.EVENT_WRITER_BATCH_SIZE },
+      withTracing(writing)(withMetrics({ registry: metrics, ...writing })(writeInteractions({ pool: writerPool, partitions, onWritten: backlog.progressed }))));
+    health.addCheck('backlog', async () => (redis.status === 'ready' ? backlog.check() : undefined));
+
+    await bus.subscribe(productUpdates, { mode: 'broadcast', onGap: async () => items.clear() }, items.follow);
+    const readExport = createExportReader({ baseUrl: config.CATALOG_API_INTERNAL_URL, signer: await openIdentitySigner(config.INTERNAL_KEY_FILE), service: 'event-ingest' });
+    const retry = { signal: stopping.signal, onFailure: (err: unknown) => logger.warn({ err }, 'the first fill failed, it will be tried again') };
+    const bootstrap = () => untilDone(() => readExport({ batchSize: 500, signal: stopping.signal }, (changes) => keepItems(db, changes)), retry);
+    const following = labels(productUpdates.name, ITEMS);
+    await bus.subscribe(productUpdates, { group: ITEMS, onGroupCreated: async () => void (await bootstrap()) },
+      withTracing(following)(withMetrics({ registry: metrics, ...following })((events) => keepItems(db, latestProductUpdates(events).map(toChange)))));
+    onClose(startHousekeeping({ bus: writerBus, context, partitions, logger }));
+    logger.info({ port: server.port }, 'listening');
+  },
+});

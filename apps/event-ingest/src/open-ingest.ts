@@ -1,0 +1,63 @@
+import { parsePartitions } from '@millrace/bus';
+import { createContextWriter } from '@millrace/context';
+import type { ContextWriter } from '@millrace/context';
+import { interactions } from '@millrace/contracts';
+import { createPool } from '@millrace/database';
+import { closeRedis, connectRedis, keysFor, whenReady } from '@millrace/redis-kit';
+import type { Redis } from '@millrace/redis-kit';
+import type { ServiceContext } from '@millrace/service';
+import type { Pool } from 'pg';
+import { createAcknowledged } from './acknowledged.ts';
+import { collectWrites } from './collect.ts';
+import type { Config } from './config.ts';
+import { startDeferredRelay } from './deferred-relay.ts';
+import { createDoor } from './door.ts';
+import type { Door } from './door.ts';
+import { insertDeferred } from './interaction.repository.ts';
+import type { ItemCache } from './item-cache.ts';
+import { createLiveWriter } from './live-writer.ts';
+import { watchMemoryRoom } from './memory-room.ts';
+import type { MonthPartitions } from './month-partitions.ts';
+import { startRetransmission } from './retransmit.ts';
+
+export interface Ingest {
+  readonly door: Door;
+  readonly context: ContextWriter;
+  /** Fails fast while Redis is away. */
+  readonly redis: Redis;
+}
+
+export interface IngestDeps extends Pick<ServiceContext<Config>, 'config' | 'logger' | 'metrics' | 'onClose'> {
+  readonly pool: Pool;
+  readonly partitions: MonthPartitions;
+  readonly items: Pick<ItemCache, 'find'>;
+}
+
+const READY_MS = 2_000;
+
+/** The way in: Redis behind a timeout and a breaker, Postgres behind that, the relay of what Redis missed, and the repetition of what it may have lost. */
+export async function openIngest({ config, logger, metrics, onClose, pool, partitions, items }: IngestDeps): Promise<Ingest> {
+  const stopping = new AbortController();
+  const redis = connectRedis(config.REDIS_URL, { role: 'request', name: 'event-ingest:door' });
+  onClose(() => closeRedis(redis));
+  // Without Redis the service starts all the same.
+  await whenReady(redis, READY_MS).catch(() => undefined);
+  const room = watchMemoryRoom(redis);
+  onClose(() => room.close());
+  const acknowledged = createAcknowledged();
+  let onLost = (): void => undefined;
+  const context = createContextWriter({
+    redis, keys: keysFor(config.REDIS_URL), ttlSeconds: config.CONTEXT_TTL_SECONDS, partitions: parsePartitions(config.BUS_PARTITIONS)[interactions.name], onLost: () => onLost(),
+  });
+  onClose(() => stopping.abort());
+  const retransmission = await startRetransmission({ redis, context, acknowledged, signal: stopping.signal, metrics, logger });
+  onLost = () => retransmission.lost();
+
+  const relayPool = createPool({ url: config.EVENT_INGEST_DATABASE_URL, name: 'event-ingest-relay', max: 1, logger });
+  onClose(() => relayPool.end());
+  const relay = startDeferredRelay({ pool: relayPool, context, acknowledged, isOpen: () => redis.status === 'ready' && room.hasRoomForMore(), metrics, logger });
+  onClose(() => relay.close());
+
+  const live = collectWrites(createLiveWriter({ context, acknowledged, timeoutMs: config.EVENT_REDIS_TIMEOUT_MS, hasRoom: () => room.hasRoom() }));
+  return { door: createDoor({ live, defer: (events) => insertDeferred(pool, partitions, events), items, metrics, logger }), context, redis };
+}
