@@ -1,4 +1,4 @@
-import { randomBytes, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import type { Identity } from '@millrace/service';
 import type { Request, RequestHandler } from 'express';
 
@@ -15,13 +15,16 @@ export const traceparentOf = (req: Request): string | undefined => traceparents.
 export const identityOf = (req: Request): Identity | undefined => identities.get(req);
 export const setIdentity = (req: Request, identity: Identity): void => void identities.set(req, identity);
 
+/** Of UUIDs, which node:crypto makes from a store of random bytes: no system call a request. */
+const newTraceparent = (): string => `00-${randomUUID().replaceAll('-', '')}-${randomUUID().slice(0, 18).replaceAll('-', '')}-01`;
+
 /** Takes or makes the request id and the traceparent; answers the id. Values of a wrong form are replaced, never passed on. */
 export const requestContext: RequestHandler = (req, res, next) => {
   const id = req.get('x-request-id');
   const requestId = id !== undefined && REQUEST_ID.test(id) ? id : randomUUID();
   requestIds.set(req, requestId);
   const trace = req.get('traceparent');
-  traceparents.set(req, trace !== undefined && TRACEPARENT.test(trace) ? trace : `00-${randomBytes(16).toString('hex')}-${randomBytes(8).toString('hex')}-01`);
+  traceparents.set(req, trace !== undefined && TRACEPARENT.test(trace) ? trace : newTraceparent());
   res.set('X-Request-Id', requestId);
   next();
 };

@@ -1,8 +1,8 @@
 import { AppError } from '@millrace/service';
 import type { Identity } from '@millrace/service';
-import express from 'express';
 import type { Request, RequestHandler, Response, Router } from 'express';
 import { z } from 'zod';
+import { parseJsonBody } from './json-body.ts';
 import { identityOf } from './request-context.ts';
 import { parsePart } from './validation.ts';
 
@@ -42,18 +42,11 @@ export type RouteHandler<O> = (input: RouteInput<O>) => Promise<Reply | undefine
 
 export const ok = (body: unknown, headers?: Readonly<Record<string, string>>): Reply => ({ status: 200, body, ...(headers && { headers }) });
 
-export const JSON_LIMIT_BYTES = 1_048_576;
 /** An operation without parameters refuses every parameter: a misspelt one must not be ignored. */
 const NO_QUERY = z.strictObject({});
-const parseJson = express.json({ limit: JSON_LIMIT_BYTES, strict: false });
 
 /** OpenAPI path to express 5 path. */
 export const toExpressPath = (path: string): string => path.replaceAll(/\{(\w+)\}/g, ':$1');
-
-const requireJson: RequestHandler = (req, _res, next) => {
-  if (!req.is('json')) throw new AppError('unsupported_media_type', 'the body must be sent as application/json', { details: [{ in: 'headers', pointer: '/content-type', detail: 'must be application/json' }] });
-  next();
-};
 
 function identityWithScope(req: Request, scope: string): Identity {
   const identity = identityOf(req);
@@ -67,12 +60,19 @@ export function send(res: Response, reply: Reply): void {
   if (reply.headers) res.set(reply.headers);
   res.status(reply.status);
   if (reply.body === undefined) res.end();
-  else res.json(reply.body);
+  // Express also looks whether a GET can be answered 304.
+  else if (res.req.method === 'GET' || res.req.method === 'HEAD') res.json(reply.body);
+  else {
+    const text = Buffer.from(JSON.stringify(reply.body));
+    res.setHeader('Content-Type', res.getHeader('Content-Type') ?? 'application/json; charset=utf-8');
+    res.setHeader('Content-Length', text.length);
+    res.end(text);
+  }
 }
 
 /** Mounts one operation: identity and scope, then every part parsed by its schema, then the handler. Errors travel as exceptions. */
 export function route<const O extends RouteOperation>(router: Router, operation: O, handle: RouteHandler<O>): void {
-  const parsers = operation.body ? [requireJson, parseJson] : [];
+  const parsers = operation.body ? [parseJsonBody] : [];
   const checkScope: RequestHandler = (req, _res, next) => {
     identityWithScope(req, operation.scope);
     next();
@@ -83,7 +83,7 @@ export function route<const O extends RouteOperation>(router: Router, operation:
       operation[name] ? parsePart(operation[name], value, where) : undefined;
     const input = {
       params: part('params', req.params, 'path'),
-      query: parsePart(operation.query ?? NO_QUERY, req.query, 'query'),
+      query: operation.query === undefined && !req.url.includes('?') ? {} : parsePart(operation.query ?? NO_QUERY, req.query, 'query'),
       headers: part('headers', req.headers, 'headers'),
       body: part('body', req.body, 'body'),
       identity,
