@@ -1,6 +1,6 @@
-import type { LiveWriter } from './live-writer.ts';
-import type { KnownInteraction } from './interaction.repository.ts';
 import type { Written } from '@millrace/context';
+import type { KnownInteraction } from './interaction.repository.ts';
+import type { LiveWriter } from './live-writer.ts';
 
 interface Waiting {
   readonly events: readonly KnownInteraction[];
@@ -8,14 +8,20 @@ interface Waiting {
   readonly reject: (error: unknown) => void;
 }
 
-/** Events of one write at most; what is more goes at the same time in writes of its own. */
-const MOST = 200;
+/** Events that no longer wait for the write before them: one of the script's own chunks. */
+const MOST = 50;
 
-/** Events that come in one turn of the event loop are written together: one script for many requests. They fail together, too, which costs them nothing but the way over Postgres. */
+/**
+ * Events of many requests in one script: those that come while a write is under way wait for it and go together, so a slow or busy Redis gets larger
+ * writes instead of more. They fail together, too, which costs them nothing but the way over Postgres. An event waits for one write besides its own at most.
+ */
 export function collectWrites(live: LiveWriter): LiveWriter {
   let waiting: Waiting[] = [];
   let count = 0;
+  let underWay = 0;
+  let isPlanned = false;
   const send = async (batch: readonly Waiting[]): Promise<void> => {
+    underWay += 1;
     try {
       const written = await live.write(batch.flatMap(({ events }) => events));
       let at = 0;
@@ -25,6 +31,9 @@ export function collectWrites(live: LiveWriter): LiveWriter {
       }
     } catch (error) {
       for (const { reject } of batch) reject(error);
+    } finally {
+      underWay -= 1;
+      plan();
     }
   };
   const flush = (): void => {
@@ -33,12 +42,22 @@ export function collectWrites(live: LiveWriter): LiveWriter {
     count = 0;
     void send(batch);
   };
+  /** Behind what has arrived in this turn of the event loop. */
+  const plan = (): void => {
+    if (isPlanned || underWay > 0 || count === 0) return;
+    isPlanned = true;
+    setImmediate(() => {
+      isPlanned = false;
+      if (underWay === 0 && count > 0) flush();
+    });
+  };
   return {
     write(events) {
-      if (count + events.length > MOST && count > 0) flush();
-      if (count === 0) setImmediate(() => count > 0 && flush());
       count += events.length;
-      return new Promise((resolve, reject) => void waiting.push({ events, resolve, reject }));
+      const written = new Promise<readonly Written[]>((resolve, reject) => void waiting.push({ events, resolve, reject }));
+      if (count >= MOST) flush();
+      else plan();
+      return written;
     },
   };
 }

@@ -2,11 +2,12 @@ import { describeError } from '@millrace/bus';
 import type { ContextWriter } from '@millrace/context';
 import { interactionSchema, interactionTypes } from '@millrace/contracts';
 import type { Logger } from '@millrace/service';
-import type { Pool, PoolClient } from 'pg';
+import type { Pool } from 'pg';
 import { Counter, Gauge } from 'prom-client';
 import type { Registry } from 'prom-client';
 import { z } from 'zod';
 import type { Acknowledged } from './acknowledged.ts';
+import { inTransaction } from './in-transaction.ts';
 import type { KnownInteraction } from './interaction.repository.ts';
 
 export interface DeferredRelayDeps {
@@ -45,10 +46,6 @@ function parse({ event }: Row): KnownInteraction {
   };
 }
 
-async function rollBack(client: PoolClient): Promise<void> {
-  await client.query('rollback').catch(() => undefined); // a connection that is gone has rolled back
-}
-
 /**
  * Brings the events that came while Redis was away into the stream and the context: claimed, appended and committed in one transaction, so a crash
  * repeats (the event id drops the second one) and loses nothing. Several instances share the rows.
@@ -60,26 +57,18 @@ export function startDeferredRelay(deps: DeferredRelayDeps): DeferredRelay {
   const stopping = new AbortController();
 
   const relayBatch = async (): Promise<number> => {
-    const client = await pool.connect();
-    try {
-      await client.query('begin');
+    const events = await inTransaction(pool, async (client) => {
       const { rows } = await client.query<Row>(CLAIM);
-      const events = rows.toSorted((a, b) => a.seq - b.seq).map(parse);
-      if (events.length > 0) {
-        let timer: NodeJS.Timeout | undefined;
-        const late = new Promise<never>((_resolve, reject) => void (timer = setTimeout(() => reject(new Error(`Redis did not answer within ${timeoutMs} ms`)), timeoutMs)));
-        await Promise.race([context.write(events), late]).finally(() => clearTimeout(timer));
-      }
-      await client.query('commit');
-      acknowledged.add(events);
-      relayed.inc(events.length);
-      return events.length;
-    } catch (error) {
-      await rollBack(client);
-      throw error;
-    } finally {
-      client.release();
-    }
+      const claimed = rows.toSorted((a, b) => a.seq - b.seq).map(parse);
+      if (claimed.length === 0) return claimed;
+      let timer: NodeJS.Timeout | undefined;
+      const late = new Promise<never>((_resolve, reject) => void (timer = setTimeout(() => reject(new Error(`Redis did not answer within ${timeoutMs} ms`)), timeoutMs)));
+      await Promise.race([context.write(claimed), late]).finally(() => clearTimeout(timer));
+      return claimed;
+    });
+    acknowledged.add(events);
+    relayed.inc(events.length);
+    return events.length;
   };
   let wake: (() => void) | undefined;
   const pause = (): Promise<void> =>

@@ -1,4 +1,6 @@
 import type { NewInteraction } from '@millrace/contracts';
+import { FOREIGN_KEY_VIOLATION, isViolation } from '@millrace/database';
+import { LRUCache } from 'lru-cache';
 import { DatabaseError } from 'pg';
 import type { Pool } from 'pg';
 import { SinkUnavailableError } from '@millrace/bus';
@@ -8,30 +10,30 @@ import type { MonthPartitions } from './month-partitions.ts';
 export type KnownInteraction = NewInteraction & { readonly meta: { readonly id: string; readonly timestamp: string } };
 
 /**
- * Arrays of equal length: event ids, users, products, types, times, sessions, rankings, ratings, metadata, months; with `deferred` one more, of whole
- * events. Users are led to whom they were merged into; unknown users and items get stubs. Rows are sorted, so that two batches never wait for each other in a circle.
+ * Arrays of equal length: event ids, users, products, types, times, sessions, rankings, ratings, metadata, months; then users and products that may
+ * need stubs; with `deferred` one more, of whole events. Users are led to whom they were merged into. Rows are sorted, so that two batches never wait for each other in a circle.
  */
 const insert = (isDeferred: boolean): string => `
-with given as (
-  select event_id, coalesce(alias.user_id, g.user_id) as user_id, asin, event_type, ts, session_id, ranking_id, rating, metadata, month${isDeferred ? ', event' : ''}
-  from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::text[], $7::text[], $8::real[], $9::text[], $10::date[]${isDeferred ? ', $11::text[]' : ''})
-    as g(event_id, user_id, asin, event_type, ts, session_id, ranking_id, rating, metadata, month${isDeferred ? ', event' : ''})
-  left join events.user_aliases alias on alias.alias = g.user_id
-), new_users as (
+with new_users as (
   insert into events.users (user_id)
-  select distinct user_id from given where not exists (select 1 from events.users known where known.user_id = given.user_id) order by user_id
+  select distinct coalesce(alias.user_id, g.user_id) as id from unnest($11::text[]) as g(user_id) left join events.user_aliases alias on alias.alias = g.user_id order by id
   on conflict do nothing
 ), new_items as (
-  insert into events.items (sku)
-  select distinct asin from given where not exists (select 1 from events.items known where known.sku = given.asin) order by asin
-  on conflict do nothing
-)${isDeferred ? ', deferred as (insert into events.deferred_events (event) select event from given)' : ''}
+  insert into events.items (sku) select distinct sku from unnest($12::text[]) as g(sku) order by sku on conflict do nothing
+)${isDeferred ? ', deferred as (insert into events.deferred_events (event) select * from unnest($13::text[]))' : ''}
 insert into events.interaction_logs (event_id, user_id, asin, event_type, ts, session_id, ranking_id, rating, metadata, month)
-select event_id, user_id, asin, event_type::events.interaction_type, ts, session_id, ranking_id, rating, metadata::jsonb, month from given order by month, event_id
+select event_id, coalesce(alias.user_id, g.user_id), asin, event_type::events.interaction_type, ts, session_id, ranking_id, rating, metadata::jsonb, month
+from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::text[], $7::text[], $8::real[], $9::text[], $10::date[])
+  as g(event_id, user_id, asin, event_type, ts, session_id, ranking_id, rating, metadata, month)
+left join events.user_aliases alias on alias.alias = g.user_id
+order by month, event_id
 on conflict do nothing`;
 
 const INSERT = { name: 'insert-interactions', text: insert(false) };
 const INSERT_DEFERRED = { name: 'insert-deferred-interactions', text: insert(true) };
+
+/** Users and items that have rows, as far as this process knows: stubs are asked for only for others. Rows are not deleted; where one is, the foreign key says so. */
+const KNOWN = 100_000;
 
 const monthOf = ({ month }: KnownInteraction): string => `${month}-01`;
 
@@ -52,24 +54,43 @@ function toColumns(events: readonly KnownInteraction[]): unknown[][] {
 const isRefusal = (error: unknown): boolean => error instanceof DatabaseError && /^(22|23|42)/.test(error.code ?? '');
 const NO_PARTITION = '23514';
 
-async function run(pool: Pool, partitions: MonthPartitions, events: readonly KnownInteraction[], query: { readonly name: string; readonly text: string; readonly values: unknown[] }): Promise<void> {
-  try {
-    await partitions.ensure(new Set(events.map(monthOf)));
-    await pool.query(query);
-  } catch (error) {
-    if (error instanceof DatabaseError && error.code === NO_PARTITION) partitions.forget();
-    if (isRefusal(error)) throw error;
-    throw new SinkUnavailableError('Postgres does not take interactions now', { cause: error });
-  }
+export interface InteractionStore {
+  /**
+   * Writes each event once by (month, event id): repeating changes nothing. One statement, so all or nothing.
+   * @throws DatabaseError where a value is refused, SinkUnavailableError where Postgres cannot be used now
+   */
+  insert(events: readonly KnownInteraction[]): Promise<void>;
+  /** The same, and in the same transaction each event for the relay: Redis gets it later. */
+  insertDeferred(events: readonly KnownInteraction[]): Promise<void>;
 }
 
-/**
- * Writes each event once by (month, event id): repeating changes nothing. One statement, so all or nothing.
- * @throws DatabaseError where a value is refused, SinkUnavailableError where Postgres cannot be used now
- */
-export const insertInteractions = (pool: Pool, partitions: MonthPartitions, events: readonly KnownInteraction[]): Promise<void> =>
-  run(pool, partitions, events, { ...INSERT, values: toColumns(events) });
-
-/** The same, and in the same transaction each event for the relay: Redis gets it later. */
-export const insertDeferred = (pool: Pool, partitions: MonthPartitions, events: readonly KnownInteraction[]): Promise<void> =>
-  run(pool, partitions, events, { ...INSERT_DEFERRED, values: [...toColumns(events), events.map((event) => JSON.stringify(event))] });
+export function createInteractionStore(pool: Pool, partitions: MonthPartitions): InteractionStore {
+  const users = new LRUCache<string, true>({ max: KNOWN });
+  const items = new LRUCache<string, true>({ max: KNOWN });
+  const runOnce = async (query: { readonly name: string; readonly text: string }, events: readonly KnownInteraction[], more: unknown[][]): Promise<void> => {
+    const newUsers = events.map((event) => event.user_id).filter((id) => !users.has(id));
+    const newItems = events.map((event) => event.asin).filter((sku) => !items.has(sku));
+    await pool.query({ ...query, values: [...toColumns(events), newUsers, newItems, ...more] });
+    for (const id of newUsers) users.set(id, true);
+    for (const sku of newItems) items.set(sku, true);
+  };
+  const run = async (query: { readonly name: string; readonly text: string }, events: readonly KnownInteraction[], more: unknown[][] = []): Promise<void> => {
+    try {
+      await partitions.ensure(new Set(events.map(monthOf)));
+      await runOnce(query, events, more).catch(async (error: unknown) => {
+        if (!isViolation(error, FOREIGN_KEY_VIOLATION)) throw error;
+        users.clear();
+        items.clear();
+        await runOnce(query, events, more);
+      });
+    } catch (error) {
+      if (error instanceof DatabaseError && error.code === NO_PARTITION) partitions.forget();
+      if (isRefusal(error)) throw error;
+      throw new SinkUnavailableError('Postgres does not take interactions now', { cause: error });
+    }
+  };
+  return {
+    insert: (events) => run(INSERT, events),
+    insertDeferred: (events) => run(INSERT_DEFERRED, events, [events.map((event) => JSON.stringify(event))]),
+  };
+}

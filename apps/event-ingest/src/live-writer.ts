@@ -1,4 +1,3 @@
-import { setImmediate } from 'node:timers/promises';
 import type { ContextWriter, Written } from '@millrace/context';
 import { circuitBreaker, ConsecutiveBreaker, handleAll } from 'cockatiel';
 import type { Acknowledged } from './acknowledged.ts';
@@ -20,28 +19,20 @@ export interface LiveWriterDeps {
 const FAILURES = 5;
 const HALF_OPEN_MS = 500;
 
-/** Resolves after the time. A process that was busy so long reads what has arrived meanwhile first. */
-async function lateAfter(timeoutMs: number, signal: AbortSignal): Promise<'late'> {
-  await new Promise<void>((resolve) => {
-    const timer = setTimeout(resolve, timeoutMs);
-    signal.addEventListener('abort', () => {
-      clearTimeout(timer);
-      resolve();
-    }, { once: true });
+/** Rejects where the work takes longer. A process that was busy so long reads what has arrived meanwhile first. */
+function within<T>(timeoutMs: number, work: Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const late = (): void => reject(new Error(`Redis did not answer within ${timeoutMs} ms`));
+    const timer = setTimeout(() => setImmediate(() => setImmediate(late)), timeoutMs);
+    work.then(resolve, reject).finally(() => clearTimeout(timer));
   });
-  if (!signal.aborted) for (let turn = 0; turn < 2; turn += 1) await setImmediate();
-  return 'late';
 }
 
 /** The event script behind a timeout and a breaker: after five failures in a row Redis is left alone for half a second. */
 export function createLiveWriter({ context, acknowledged, timeoutMs, hasRoom }: LiveWriterDeps): LiveWriter {
   const breaker = circuitBreaker(handleAll, { halfOpenAfter: HALF_OPEN_MS, breaker: new ConsecutiveBreaker(FAILURES) });
   const writeInTime = async (events: readonly KnownInteraction[]): Promise<readonly Written[]> => {
-    const settled = new AbortController();
-    const work = context.write(events);
-    work.catch(() => undefined); // when it fails too late, nobody waits for it any more
-    const written = await Promise.race([work, lateAfter(timeoutMs, settled.signal)]).finally(() => settled.abort());
-    if (written === 'late') throw new Error(`Redis did not answer within ${timeoutMs} ms`);
+    const written = await within(timeoutMs, context.write(events));
     acknowledged.add(events);
     return written;
   };

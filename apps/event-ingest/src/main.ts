@@ -12,6 +12,7 @@ import type { EventsSchema } from './database.ts';
 import { eventRoutes } from './event.routes.ts';
 import { startHousekeeping } from './housekeeping.ts';
 import { createItemCache } from './item-cache.ts';
+import { createInteractionStore } from './interaction.repository.ts';
 import { findItems, keepItems } from './item.repository.ts';
 import { migrations } from './migrations/index.ts';
 import { createMonthPartitions } from './month-partitions.ts';
@@ -38,7 +39,7 @@ void runService({
     await waitForSchema(db, migrations, logger);
     const partitions = createMonthPartitions(writerPool);
     const items = createItemCache({ load: (skus) => findItems(db, skus) });
-    const { door, context, redis } = await openIngest({ config, logger, metrics, onClose, pool, partitions, items });
+    const { door, context, redis } = await openIngest({ config, logger, metrics, onClose, store: createInteractionStore(pool, partitions), items });
     // One of the two is enough to take events.
     health.addCheck('stores', () => (redis.status === 'ready' ? Promise.resolve() : checkSchemaVersion(db, migrations)));
 
@@ -64,7 +65,7 @@ void runService({
     const labels = (topic: string, group: string) => ({ topic, group });
     const writing = labels(interactions.name, WRITER);
     await writerBus.subscribe(interactions, { group: WRITER, batchSize: config.EVENT_WRITER_BATCH_SIZE },
-      withTracing(writing)(withMetrics({ registry: metrics, ...writing })(writeInteractions({ pool: writerPool, partitions, onWritten: backlog.progressed }))));
+      withTracing(writing)(withMetrics({ registry: metrics, ...writing })(writeInteractions({ store: createInteractionStore(writerPool, partitions), onWritten: backlog.progressed }))));
     health.addCheck('backlog', async () => (redis.status === 'ready' ? backlog.check() : undefined));
 
     await bus.subscribe(productUpdates, { mode: 'broadcast', onGap: async () => items.clear() }, items.follow);

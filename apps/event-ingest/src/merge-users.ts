@@ -2,6 +2,7 @@ import { mergeContext, setMergedInto } from '@millrace/context';
 import type { Keys, Redis } from '@millrace/redis-kit';
 import { AppError } from '@millrace/service';
 import type { Pool, PoolClient } from 'pg';
+import { inTransaction } from './in-transaction.ts';
 
 export interface MergeUsersDeps {
   readonly pool: Pool;
@@ -14,21 +15,6 @@ export interface Merged {
   readonly userId: string;
   /** Rows of the log that were moved now. */
   readonly moved: number;
-}
-
-async function inTransaction<T>(pool: Pool, work: (client: PoolClient) => Promise<T>): Promise<T> {
-  const client = await pool.connect();
-  try {
-    await client.query('begin');
-    const result = await work(client);
-    await client.query('commit');
-    return result;
-  } catch (error) {
-    await client.query('rollback').catch(() => undefined); // a connection that is gone has rolled back
-    throw error;
-  } finally {
-    client.release();
-  }
 }
 
 const findTarget = async (client: PoolClient, id: string): Promise<string | undefined> =>

@@ -1,4 +1,5 @@
 import type { Pool } from 'pg';
+import { inTransaction } from './in-transaction.ts';
 
 export interface MonthPartitions {
   /** Makes the partitions of these months (YYYY-MM-01) where they are missing. */
@@ -18,21 +19,13 @@ export function createMonthPartitions(pool: Pool): MonthPartitions {
   const make = async (month: string): Promise<void> => {
     if (!MONTH.test(month)) throw new RangeError('a month is YYYY-MM-01');
     const name = `interaction_logs_${month.slice(0, 7).replace('-', '_')}`;
-    const client = await pool.connect();
-    try {
-      await client.query('begin');
+    await inTransaction(pool, async (client) => {
       // One maker at a time: two would fail on each other's catalogue rows. Nobody waits for the table for long.
       await client.query(`select pg_advisory_xact_lock(hashtextextended('millrace:events:partitions', 0))`);
       await client.query(`set local lock_timeout = '5s'`);
       await client.query(`create table if not exists events.${name} partition of events.interaction_logs for values in ('${month}')`);
-      await client.query('commit');
-      known.add(month);
-    } catch (error) {
-      await client.query('rollback').catch(() => undefined); // the connection is gone, and its transaction with it
-      throw error;
-    } finally {
-      client.release();
-    }
+    });
+    known.add(month);
   };
   const ensure = async (months: ReadonlySet<string>): Promise<void> => {
     for (const month of months) if (!known.has(month)) await make(month);

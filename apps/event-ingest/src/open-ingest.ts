@@ -6,18 +6,16 @@ import { createPool } from '@millrace/database';
 import { closeRedis, connectRedis, keysFor, whenReady } from '@millrace/redis-kit';
 import type { Redis } from '@millrace/redis-kit';
 import type { ServiceContext } from '@millrace/service';
-import type { Pool } from 'pg';
 import { createAcknowledged } from './acknowledged.ts';
 import { collectWrites } from './collect.ts';
 import type { Config } from './config.ts';
 import { startDeferredRelay } from './deferred-relay.ts';
 import { createDoor } from './door.ts';
 import type { Door } from './door.ts';
-import { insertDeferred } from './interaction.repository.ts';
+import type { InteractionStore } from './interaction.repository.ts';
 import type { ItemCache } from './item-cache.ts';
 import { createLiveWriter } from './live-writer.ts';
 import { watchMemoryRoom } from './memory-room.ts';
-import type { MonthPartitions } from './month-partitions.ts';
 import { startRetransmission } from './retransmit.ts';
 
 export interface Ingest {
@@ -28,15 +26,14 @@ export interface Ingest {
 }
 
 export interface IngestDeps extends Pick<ServiceContext<Config>, 'config' | 'logger' | 'metrics' | 'onClose'> {
-  readonly pool: Pool;
-  readonly partitions: MonthPartitions;
+  readonly store: Pick<InteractionStore, 'insertDeferred'>;
   readonly items: Pick<ItemCache, 'find'>;
 }
 
 const READY_MS = 2_000;
 
 /** The way in: Redis behind a timeout and a breaker, Postgres behind that, the relay of what Redis missed, and the repetition of what it may have lost. */
-export async function openIngest({ config, logger, metrics, onClose, pool, partitions, items }: IngestDeps): Promise<Ingest> {
+export async function openIngest({ config, logger, metrics, onClose, store, items }: IngestDeps): Promise<Ingest> {
   const stopping = new AbortController();
   const redis = connectRedis(config.REDIS_URL, { role: 'request', name: 'event-ingest:door' });
   onClose(() => closeRedis(redis));
@@ -59,5 +56,5 @@ export async function openIngest({ config, logger, metrics, onClose, pool, parti
   onClose(() => relay.close());
 
   const live = collectWrites(createLiveWriter({ context, acknowledged, timeoutMs: config.EVENT_REDIS_TIMEOUT_MS, hasRoom: () => room.hasRoom() }));
-  return { door: createDoor({ live, defer: (events) => insertDeferred(pool, partitions, events), items, metrics, logger }), context, redis };
+  return { door: createDoor({ live, defer: (events) => store.insertDeferred(events), items, metrics, logger }), context, redis };
 }

@@ -12,6 +12,7 @@ import { z } from 'zod';
 import { configSchema } from '../src/config.ts';
 import type { EventsDb, EventsSchema } from '../src/database.ts';
 import { eventRoutes } from '../src/event.routes.ts';
+import { createInteractionStore } from '../src/interaction.repository.ts';
 import { createItemCache } from '../src/item-cache.ts';
 import { findItems } from '../src/item.repository.ts';
 import { migrations } from '../src/migrations/index.ts';
@@ -68,10 +69,10 @@ export async function startPlane({ redisArguments = ['--appendonly', 'yes', '--a
     const metrics = createMetrics('test');
     const instancePool = createPool({ url: config.EVENT_INGEST_DATABASE_URL, name: 'instance', max: 4 });
     onClose(() => instancePool.end());
-    const partitions = createMonthPartitions(instancePool);
+    const store = createInteractionStore(instancePool, createMonthPartitions(instancePool));
     const instanceDb = createKysely<EventsSchema>(instancePool);
     const items = createItemCache({ load: (skus) => findItems(instanceDb, skus) });
-    const ingest = await openIngest({ config, logger, metrics, onClose, pool: instancePool, partitions, items });
+    const ingest = await openIngest({ config, logger, metrics, onClose, store, items });
     const verifier = { verify: async () => ({ issuer: 'gateway', subject: 'key_1', scopes: ['events:write', 'events:read'] }) };
     const handlers = [authenticate(verifier, ['gateway']), eventRoutes({ door: ingest.door }), userRoutes({ pool: instancePool, redis: ingest.redis, keys: keysFor(config.REDIS_URL), ttlSeconds: config.CONTEXT_TTL_SECONDS })];
     const server = await startHttpServer(createHttpApp({ logger, metrics, handlers }), { host: '127.0.0.1', port: 0 });
@@ -94,7 +95,7 @@ export async function startPlane({ redisArguments = ['--appendonly', 'yes', '--a
         return { status: answer.status, type: answer.headers.get('content-type'), body: anyObject.parse(await answer.json()) };
       },
       async startWriter({ maxRetries = 3 } = {}) {
-        await openBus(maxRetries + 1).subscribe(interactions, { group: WRITER, batchSize: 500 }, writeInteractions({ pool: instancePool, partitions, onWritten: () => undefined }));
+        await openBus(maxRetries + 1).subscribe(interactions, { group: WRITER, batchSize: 500 }, writeInteractions({ store, onWritten: () => undefined }));
       },
     };
   };

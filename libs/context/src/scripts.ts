@@ -24,14 +24,13 @@ local function remember(now, ttlMs, items, categories, lastActive, purchases, as
   local last = tonumber(redis.call('GET', lastActive) or '0')
   if at == last then at = last + 1 end
   if at > last then last = at end
-  local ends = string.format('%.0f', last + ttlMs)
-  redis.call('SET', lastActive, string.format('%.0f', last), 'PXAT', ends)
-  local score = string.format('%.0f', at)
-  redis.call('ZADD', items, 'GT', score, asin)
+  local ends = last + ttlMs
+  redis.call('SET', lastActive, last, 'PXAT', ends)
+  redis.call('ZADD', items, 'GT', at, asin)
   redis.call('ZREMRANGEBYRANK', items, 0, -${MAX_ITEMS + 1})
   redis.call('PEXPIREAT', items, ends)
   if isPurchase then
-    redis.call('ZADD', purchases, 'GT', score, asin)
+    redis.call('ZADD', purchases, 'GT', at, asin)
     redis.call('ZREMRANGEBYRANK', purchases, 0, -${MAX_ITEMS + 1})
   end
   redis.call('PEXPIREAT', purchases, ends)

@@ -12,7 +12,7 @@ export const interactionDataSchema = z.object({
   rating: z.number().optional().meta({ description: '1 to 5; only for rate' }),
   category: z.string().nullable().meta({ description: 'Of the product, as it was known when the event came; null: unknown' }),
   brand: z.string().nullable(),
-  metadata: z.record(z.string(), z.json()),
+  metadata: z.record(z.string(), z.unknown()).meta({ description: 'JSON, as it was given' }),
 });
 
 /** An interaction without its type. */

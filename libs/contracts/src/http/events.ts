@@ -19,17 +19,26 @@ export const userIdSchema = z
 
 const NAMES_OF_PROTOTYPES = new Set(['__proto__', 'constructor', 'prototype']);
 
+const isForbiddenText = (value: unknown): boolean => typeof value === 'string' && !isStorable(value);
+
+/** Has some object in it a name or a text that is not for storing? */
+function hasForbidden(root: object): boolean {
+  const open: object[] = [root];
+  for (let next = open.pop(); next; next = open.pop()) {
+    for (const [name, value] of Object.entries(next)) {
+      if (NAMES_OF_PROTOTYPES.has(name) || !isStorable(name) || isForbiddenText(value)) return true;
+      if (typeof value === 'object' && value !== null) open.push(value);
+    }
+  }
+  return false;
+}
+
 /** Why this metadata is refused; undefined: it is not. */
 function problemOfMetadata(root: object): string | undefined {
   if (Object.keys(root).length > EVENT_LIMITS.metadataKeys) return `has more than ${EVENT_LIMITS.metadataKeys} keys`;
   if (isNestedDeeper(root, EVENT_LIMITS.metadataDepth)) return `is nested deeper than ${EVENT_LIMITS.metadataDepth} levels`;
-  let isForbidden = false;
-  const text = JSON.stringify(root, (name, value: unknown) => {
-    isForbidden ||= NAMES_OF_PROTOTYPES.has(name) || !isStorable(name) || (typeof value === 'string' && !isStorable(value));
-    return value;
-  });
-  if (isForbidden) return 'has a name or a character that cannot be stored (__proto__, constructor, prototype, NUL, half of a surrogate pair)';
-  return Buffer.byteLength(text) > EVENT_LIMITS.metadataBytes ? `is larger than ${EVENT_LIMITS.metadataBytes} bytes` : undefined;
+  if (Buffer.byteLength(JSON.stringify(root)) > EVENT_LIMITS.metadataBytes) return `is larger than ${EVENT_LIMITS.metadataBytes} bytes`;
+  return hasForbidden(root) ? 'has a name or a character that cannot be stored (__proto__, constructor, prototype, NUL, half of a surrogate pair)' : undefined;
 }
 
 const isJsonObject = (value: unknown): value is Record<string, z.core.util.JSONType> => typeof value === 'object' && value !== null && !Array.isArray(value);
@@ -70,7 +79,7 @@ export const newEventSchema = eventShape
   .transform((event, ctx) => {
     const { timestamp, metadata = {}, ...rest } = event;
     const own = metadata['timestamp'];
-    const given = timestamp ?? timestampSchema.safeParse(own).data;
+    const given = timestamp ?? (own === undefined ? undefined : timestampSchema.safeParse(own).data);
     const path = timestamp === undefined ? ['metadata', 'timestamp'] : ['timestamp'];
     if (given === undefined && own !== undefined && own !== null) ctx.addIssue({ code: 'custom', path, message: 'must be a time such as 2026-11-02T08:00:00Z, or milliseconds since 1970' });
     const at = typeof given === 'string' ? Date.parse(given) : given;
