@@ -1,0 +1,64 @@
+import type { ItemFacts } from './counts.ts';
+
+export interface Scored { readonly item: ItemFacts; readonly score: number }
+
+/** How much of an answer's order is the score's; the rest is variety. */
+const LAMBDA = 0.85;
+/** A category, or a brand, that is there already makes the next of it so much alike. */
+const SAME_CATEGORY = 0.5;
+const SAME_BRAND = 0.5;
+
+/** Candidates behind these can hardly win. */
+const MIN_CONSIDERED = 300;
+
+/** Places that one brand may take: two fifths, two at least. */
+export const brandCap = (limit: number): number => Math.max(2, Math.ceil(limit * 0.4));
+
+export interface Diversifier {
+  /**
+   * The best of the candidates for up to `places` places, by maximal marginal relevance (Carbonell and Goldstein, SIGIR 1998): 0.85 of the score
+   * relative to the best, less 0.15 of the likeness to what was taken before (same category, same brand). No brand takes more than its cap.
+   */
+  take<T extends Scored>(candidates: readonly T[], places: number): readonly T[];
+}
+
+/** Remembers what earlier stages took, so that the cap and the likeness hold for the whole answer. */
+export function createDiversifier(limit: number): Diversifier {
+  const cap = brandCap(limit);
+  const categories = new Set<string>();
+  const brands = new Map<string, number>();
+  const likeness = ({ category, brand }: ItemFacts): number =>
+    (category !== null && categories.has(category) ? SAME_CATEGORY : 0) + (brand !== null && brands.has(brand) ? SAME_BRAND : 0);
+  const isFull = ({ brand }: ItemFacts): boolean => brand !== null && (brands.get(brand) ?? 0) >= cap;
+  const remember = ({ category, brand }: ItemFacts): void => {
+    if (category !== null) categories.add(category);
+    if (brand !== null) brands.set(brand, (brands.get(brand) ?? 0) + 1);
+  };
+  return {
+    take: (candidates, places) => {
+      const top = candidates.reduce((best, { score }) => Math.max(best, score), 0);
+      const value = ({ item, score }: Scored): number => (top === 0 ? 0 : (LAMBDA * score) / top) - (1 - LAMBDA) * likeness(item);
+      let left = candidates.toSorted((a, b) => b.score - a.score).slice(0, Math.max(MIN_CONSIDERED, places * 10));
+      const taken: (typeof candidates)[number][] = [];
+      while (taken.length < places) {
+        left = left.filter(({ item }) => !isFull(item));
+        const best = bestOf(left, value);
+        if (best === undefined) break;
+        taken.push(best);
+        remember(best.item);
+        left = left.filter((one) => one !== best);
+      }
+      return taken;
+    },
+  };
+}
+
+function bestOf<T>(candidates: readonly T[], value: (candidate: T) => number): T | undefined {
+  let best: T | undefined;
+  let bestValue = Number.NEGATIVE_INFINITY;
+  for (const candidate of candidates) {
+    const worth = value(candidate);
+    if (worth > bestValue) [best, bestValue] = [candidate, worth];
+  }
+  return best;
+}
