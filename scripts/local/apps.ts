@@ -11,6 +11,7 @@ const table = {
   'embedding-worker': { internal: 8202 },
   'es-sync-worker': { http: 8103, internal: 8203 },
   'event-ingest': { http: 8104, internal: 8204 },
+  recommender: { http: 8105, internal: 8205 },
 } as const satisfies Record<string, { http?: number; internal: number }>;
 
 export type AppName = keyof typeof table;
@@ -50,7 +51,7 @@ const numbered = (portOf: (key: string) => number): StackPorts => {
   const http = (name: AppName): number | undefined => (slots.some(({ key }) => key === `${name}.http`) ? portOf(`${name}.http`) : undefined);
   const ports = (name: AppName): AppPorts => ({ http: http(name), internal: portOf(`${name}.internal`) });
   return {
-    apps: { gateway: ports('gateway'), 'catalog-api': ports('catalog-api'), 'embedding-worker': ports('embedding-worker'), 'es-sync-worker': ports('es-sync-worker'), 'event-ingest': ports('event-ingest') },
+    apps: { gateway: ports('gateway'), 'catalog-api': ports('catalog-api'), 'embedding-worker': ports('embedding-worker'), 'es-sync-worker': ports('es-sync-worker'), 'event-ingest': ports('event-ingest'), recommender: ports('recommender') },
     postgres: portOf('postgres'),
     bus: portOf('bus'),
     cache: portOf('cache'),

@@ -70,7 +70,7 @@ void runService({
 
     const verifier = await openIdentityVerifier(config.INTERNAL_JWKS_FILE, 'catalog-api');
     internal.use('/trace', authenticate(verifier, ['gateway']));
-    internal.use('/products', authenticate(verifier, ['embedding-worker', 'es-sync-worker', 'event-ingest']));
+    internal.use('/products', authenticate(verifier, ['embedding-worker', 'es-sync-worker', 'event-ingest', 'recommender']));
     internal.use(traceRoutes({ readDb }), exportRoutes({ readDb }), digestRoutes({ readDb }), problemDetails(logger));
     const { DEFAULT_CURRENCY: defaultCurrency } = config;
     const write = createWriteProducts(db, relay.wake);

@@ -5,6 +5,7 @@ export const services = [
   { app: 'embedding-worker', variable: 'EMBEDDING_WORKER_DATABASE_URL', schema: 'embedding' },
   { app: 'es-sync-worker', variable: 'ES_SYNC_WORKER_DATABASE_URL', schema: 'search' },
   { app: 'event-ingest', variable: 'EVENT_INGEST_DATABASE_URL', schema: 'events' },
+  { app: 'recommender', variable: 'RECOMMENDER_DATABASE_URL', schema: 'recs' },
 ] as const;
 /** Everything that signs internal calls. */
 export const identities = services.map((service) => service.app);

@@ -13,7 +13,7 @@ const productUpdatesContract: TopicContract<typeof productUpdates> = {
   description: 'Every change of the catalogue that was committed, in commit order for each product: the whole product each time, so that the last event of a product is all that a reader needs.',
   key: 'sku of the product',
   producers: ['catalog-api'],
-  consumers: [{ service: 'embedding-worker', group: 'embedding-worker' }, { service: 'es-sync-worker', group: 'es-sync-worker' }, { service: 'event-ingest', group: 'event-ingest' }],
+  consumers: [{ service: 'embedding-worker', group: 'embedding-worker' }, { service: 'es-sync-worker', group: 'es-sync-worker' }, { service: 'event-ingest', group: 'event-ingest' }, { service: 'recommender' }],
   hasHeartbeats: true,
   events: {
     create: { summary: 'A product is new, or is back after it was deleted', data: productSchema, example: { version: productExample.version, product: productExample } },
@@ -69,7 +69,7 @@ const interactionsContract: TopicContract<typeof interactions> = {
   description: 'What shoppers do, once for each event id within an hour. `timestamp` is when it happened, as the caller says: a replay of old events is in the past.',
   key: 'user_id, as text',
   producers: ['event-ingest'],
-  consumers: [{ service: 'event-ingest', group: 'interactions-writer' }],
+  consumers: [{ service: 'event-ingest', group: 'interactions-writer' }, { service: 'recommender', group: 'recommender' }],
   hasHeartbeats: false,
   events: {
     view: { summary: 'A product was looked at', data: interactionDataSchema, example: interaction({ page: 'detail' }) },

@@ -16,7 +16,11 @@ const SHRINKAGE = 10;
 
 /** What the user bought, the heaviest first: what is bought together with them is offered. */
 export const boughtSeeds = ({ bought, basket }: UserHistory): readonly Seed[] =>
-  bought.map((item) => ({ sku: item.sku, weight: Math.min(1, 0.3 + 0.7 * weightNow(item, basket)) })).toSorted((a, b) => b.weight - a.weight).slice(0, MAX_BOUGHT_SEEDS);
+  bought
+    .map((item) => ({ sku: item.sku, weight: weightNow(item, basket) }))
+    .toSorted((a, b) => b.weight - a.weight)
+    .slice(0, MAX_BOUGHT_SEEDS)
+    .map(({ sku, weight }) => ({ sku, weight: Math.min(1, 0.3 + 0.7 * weight) }));
 
 /** What the user looks at now, else looked at last. */
 export function viewedSeeds(history: UserHistory, recent: RecentContext): readonly Seed[] {

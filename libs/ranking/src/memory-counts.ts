@@ -1,9 +1,9 @@
 import type { Counts, Neighbour } from './counts.ts';
 import type { Board, Counter, Increment, PairList } from './plan-interaction.ts';
 
-/** Neighbours of an item that are kept; up to MAX_KEPT_WITH_SLACK before the rarest are dropped. */
+/** Neighbours of an item that are kept; up to MAX_KEPT_WITH_SLACK before the rarest are dropped: Redis keeps sets of up to 128 in a compact form. */
 export const MAX_KEPT = 100;
-export const MAX_KEPT_WITH_SLACK = 128;
+export const MAX_KEPT_WITH_SLACK = 127;
 
 /** First places of a board that are candidates. */
 export const MAX_TOP = 200;

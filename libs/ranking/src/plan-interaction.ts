@@ -26,8 +26,8 @@ export type Increment =
 export const BOARD_TAU_MS: Readonly<Record<Board, number>> = { trending: 7 * 86_400_000, popular: 120 * 86_400_000 };
 /** Instant at which an event weighs 1. Scores fit a double until 2039. */
 export const BOARD_LANDMARK_MS = Date.UTC(2026, 0, 1);
-/** Newest items of the same basket that a purchase is paired with. */
-export const MAX_PAIRED = 100;
+/** Newest items of the same basket that a purchase is paired with: those beside it say more than a whole large basket, and cost less. */
+export const MAX_PAIRED = 5;
 
 /** What an event is worth on the boards; a rating is no demand. */
 const EVENT_WEIGHT: Readonly<Record<InteractionType, number>> = { view: 1, click: 1, add_to_cart: 3, purchase: 5, rate: 0 };

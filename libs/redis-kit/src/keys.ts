@@ -60,6 +60,10 @@ export interface Keys {
   syncTracker(index: string): string;
   /** How fresh a derived store is, as its sink says: hash. */
   freshness(store: string): string;
+  /** Beginning of the keys of one partition's recommendation counts; with its hash tag everywhere, so that the counts of partitions never meet in one script. */
+  counts(partition: number): string;
+  /** Set of the partitions that have counts; read by itself. */
+  readonly countPartitions: string;
   /** BullMQ's `prefix` option. */
   readonly jobsPrefix: string;
 }
@@ -96,6 +100,8 @@ export function createKeys({ cluster = false }: KeyOptions = {}): Keys {
     },
     syncTracker: (index) => `sync:${index}`,
     freshness: (store) => `freshness:${store}`,
+    counts: (partition) => `recs:{recs:${partition}}`,
+    countPartitions: 'recs:partitions',
     jobsPrefix: cluster ? '{bull}' : 'bull',
   };
 }

@@ -1,0 +1,20 @@
+import { checkVectorStore, embeddedVariables, publicHttpVariables, redisVariables, serviceVariables, vectorVariables } from '@millrace/service';
+import { z } from 'zod';
+
+export const configSchema = z
+  .object({
+    ...serviceVariables,
+    ...publicHttpVariables(8105),
+    ...redisVariables,
+    ...embeddedVariables,
+    ...vectorVariables,
+    RECOMMENDER_DATABASE_URL: z.url().describe('Postgres, as the role of this service'),
+    CATALOG_API_INTERNAL_URL: z.url().default('http://127.0.0.1:8201').describe('Second port of catalog-api (export)'),
+    INTERACTION_BATCH_SIZE: z.coerce.number().int().min(1).max(500).default(64).describe('Events of one script that counts'),
+    INTERACTION_CLAIM_IDLE_MS: z.coerce.number().int().min(20).max(3_600_000).default(30_000).describe("Another consumer's entries are taken over after this many idle milliseconds"),
+    COUNT_TTL_DAYS: z.coerce.number().int().min(1).max(3_650).default(365).describe('Counts of a user, and neighbours of an item, are forgotten when nothing was added for so long, days'),
+    SIMILAR_TIMEOUT_MS: z.coerce.number().int().min(1).max(1_000).default(20).describe('Longest wait for similar products, milliseconds; a list is made without them then'),
+    RANKING_KEEP_DAYS: z.coerce.number().int().min(1).max(3_650).default(30).describe('How long served lists and impressions are kept, days'),
+  })
+  .superRefine(checkVectorStore);
+export type Config = z.output<typeof configSchema>;

@@ -1,0 +1,89 @@
+import type { Logger } from '@millrace/service';
+import { sql } from 'kysely';
+import { Counter } from 'prom-client';
+import type { Registry } from 'prom-client';
+import type { RecsDb } from './database.ts';
+
+export interface ServedRanking {
+  readonly rankingId: string;
+  readonly userId: string | null;
+  readonly kind: 'recommendations' | 'rerank' | 'also_bought';
+  readonly servedAtMs: number;
+  readonly items: readonly { readonly sku: string; readonly stage: string }[];
+}
+
+export interface RankingLog {
+  /** Takes note of a list that is being served; returns at once, never throws. */
+  add(ranking: ServedRanking): void;
+  /** Resolves when all that was added before is in Postgres, or has been given up. */
+  flush(): Promise<void>;
+  close(): Promise<void>;
+}
+
+const FLUSH_MS = 200;
+const MAX_WAITING = 10_000;
+const MAX_BATCH = 500;
+
+export interface RankingLogDeps { readonly db: RecsDb; readonly logger: Logger; readonly metrics: Registry }
+
+/** Writes served lists behind the answers, in batches. Bounded: what Postgres does not take in time is dropped, the oldest first, and counted. */
+export function createRankingLog({ db, logger, metrics }: RankingLogDeps): RankingLog {
+  const dropped = new Counter({ name: 'recs_rankings_dropped_total', help: 'Served lists that could not be written to Postgres', registers: [metrics] });
+  let waiting: ServedRanking[] = [];
+  let last = Promise.resolve();
+  const writeSome = async (): Promise<void> => {
+    while (waiting.length > 0) {
+      const batch = waiting.slice(0, MAX_BATCH);
+      waiting = waiting.slice(MAX_BATCH);
+      try {
+        await insertRankings(db, batch);
+      } catch (error) {
+        dropped.inc(batch.length);
+        logger.warn({ err: error, lists: batch.length }, 'served lists could not be written');
+      }
+    }
+  };
+  const flush = (): Promise<void> => (last = last.then(writeSome));
+  const timer = setInterval(() => void flush(), FLUSH_MS);
+  return {
+    add: (ranking) => {
+      if (waiting.length >= MAX_WAITING) {
+        dropped.inc();
+        waiting.shift();
+      }
+      waiting.push(ranking);
+    },
+    flush,
+    close: async () => {
+      clearInterval(timer);
+      await flush();
+    },
+  };
+}
+
+async function insertRankings(db: RecsDb, rankings: readonly ServedRanking[]): Promise<void> {
+  await db
+    .insertInto('recs.rankings')
+    .values(rankings.map(({ rankingId, userId, kind, servedAtMs, items }) => ({ ranking_id: rankingId, user_id: userId, kind, served_at: new Date(servedAtMs), skus: items.map(({ sku }) => sku), stages: items.map(({ stage }) => stage) })))
+    .onConflict((conflict) => conflict.doNothing())
+    .execute();
+}
+
+/** How many were new: the same product of the same list counts once. */
+export async function recordImpressions(db: RecsDb, rankingId: string, items: readonly { readonly sku: string; readonly position: number }[]): Promise<number> {
+  const rows = [...new Map(items.map(({ sku, position }) => [sku, { ranking_id: rankingId, sku, position, seen_at: new Date() }])).values()];
+  const added = await db.insertInto('recs.impressions').values(rows).onConflict((conflict) => conflict.doNothing()).returning('sku').execute();
+  return added.length;
+}
+
+/** Lists and impressions older than `days` go, a bounded number a call; how many went. */
+export async function purgeRankings(db: RecsDb, days: number): Promise<number> {
+  const old = sql<Date>`now() - make_interval(days => ${days})`;
+  const lists = await db.deleteFrom('recs.rankings').where('ranking_id', 'in', (from) => from.selectFrom('recs.rankings').select('ranking_id').where('served_at', '<', old).limit(5_000)).executeTakeFirst();
+  const seen = await db
+    .deleteFrom('recs.impressions')
+    .where('ranking_id', 'in', (from) => from.selectFrom('recs.impressions').select('ranking_id').where('seen_at', '<', old).limit(5_000))
+    .where('seen_at', '<', old)
+    .executeTakeFirst();
+  return Number(lists.numDeletedRows) + Number(seen.numDeletedRows);
+}
