@@ -97,7 +97,7 @@ async function readLists(ask: Ask, wanted: readonly Wanted[], own: readonly stri
   const lists = new Map(wanted.map((one, at) => [idOf(one), addUp(replies[at] ?? [], isPairs(one) ? MAX_NEIGHBOURS : MAX_TOP)]));
   const inLists = (kind: PairList): string[] => wanted.filter((one) => one.kind === kind).flatMap((one) => [one.name ?? '', ...(lists.get(idOf(one)) ?? []).map(({ sku }) => sku)]);
   const [bought, viewed] = [new Set(inLists('co_buy')), new Set(inLists('co_view'))];
-  const trending = wanted.some((one) => one.kind === 'trending' && one.name === null) ? new Set([...bought, ...viewed, ...own, ...(lists.get('trending ') ?? []).map(({ sku }) => sku)]) : new Set<string>();
+  const trending = wanted.some((one) => one.kind === 'trending' && one.name === null) ? new Set([...own, ...(lists.get('trending ') ?? []).map(({ sku }) => sku)]) : new Set<string>();
   const needs: readonly (readonly [Counter | 'trending', ReadonlySet<string>])[] = [['baskets', bought], ['views', viewed], ['buyers', new Set(own)], ['rebuyers', new Set(own)], ['trending', trending]];
   const asked = needs.filter(([, skus]) => skus.size > 0);
   const values = await ask((of) => asked.map(([name, skus]) => (name === 'trending' ? ['ZMSCORE', of.board('trending', null), ...skus] : ['HMGET', of.counter(name), ...skus])));

@@ -18,7 +18,7 @@ export interface BlendWeights {
   readonly similar: number;
   readonly trending: number;
 }
-export const BLEND_WEIGHTS: BlendWeights = { trendFloor: 0.03, trendExponent: 0.7, discovery: 0.7, coView: 1, similar: 0.5, trending: 0.5 };
+export const BLEND_WEIGHTS: BlendWeights = { trendFloor: 0.03, trendExponent: 0.7, discovery: 1, coView: 1, similar: 0.5, trending: 0.7 };
 
 export interface BlendInput {
   readonly counts: Counts;
@@ -46,9 +46,10 @@ export function blend({ counts, history, recent, similar, weights = BLEND_WEIGHT
   if (own.size + coBuy.size + coView.size + alike.size === 0) return new Map();
   const isTrendLeftOut = without?.has('trending') === true;
   const scale = weights.discovery * weights.trendFloor ** weights.trendExponent;
+  const trending = isTrendLeftOut ? new Set<string>() : new Set(counts.top('trending', null));
   const parts = new Map<string, Parts>();
-  for (const sku of new Set([...own.keys(), ...coBuy.keys(), ...coView.keys(), ...alike.keys(), ...(isTrendLeftOut ? [] : counts.top('trending', null))])) {
-    const trend = isTrendLeftOut ? 0 : counts.weight('trending', sku);
+  for (const sku of new Set([...own.keys(), ...coBuy.keys(), ...coView.keys(), ...alike.keys(), ...trending])) {
+    const trend = own.has(sku) || trending.has(sku) ? (isTrendLeftOut ? 0 : counts.weight('trending', sku)) : 0;
     parts.set(sku, {
       own: (own.get(sku) ?? 0) * (trend + weights.trendFloor) ** weights.trendExponent,
       co_buy: scale * (coBuy.get(sku) ?? 0),

@@ -7,10 +7,10 @@ import type { UserHistory } from './user-history.ts';
 /** An item that others are looked up for, and how much it counts: 0 to 1. */
 export interface Seed { readonly sku: string; readonly weight: number }
 
-export const MAX_BOUGHT_SEEDS = 40;
+export const MAX_BOUGHT_SEEDS = 20;
 export const MAX_VIEWED_SEEDS = 10;
 /** Neighbours of a seed that become candidates. */
-export const MAX_NEIGHBOURS = 100;
+export const MAX_NEIGHBOURS = 40;
 /** Pairs that met by chance: added to the denominator of a similarity. */
 const SHRINKAGE = 10;
 

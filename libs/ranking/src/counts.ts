@@ -8,7 +8,7 @@ export interface Counts {
   /** Most often first, without the item itself. */
   neighbours(list: PairList, sku: string): readonly Neighbour[];
   counter(counter: Counter, sku: string): number;
-  /** Of the board for all categories, as a share of its first: 0 to 1. */
+  /** Of the board for all categories, as a share of its first: 0 to 1. Asked for the user's own items and for those of `top`. */
   weight(board: Board, sku: string): number;
   /** Best first; null = for all categories. */
   top(board: Board, category: string | null): readonly string[];

@@ -1,4 +1,4 @@
-import { blend, mainSource, sumOf } from './blend.ts';
+import { blend, mainSource, sources, sumOf } from './blend.ts';
 import type { BlendWeights, Parts, Source } from './blend.ts';
 import { contextFactors, productOf } from './context-factors.ts';
 import type { ContextFactors } from './context-factors.ts';
@@ -59,7 +59,7 @@ export function recommend(input: RecommendInput): readonly Recommendation[] {
     for (const one of diversifier.take(fresh, limit - taken.size)) taken.set(one.item.sku, one);
     heldBack.push(...fresh.filter(({ item }) => !taken.has(item.sku)).toSorted((a, b) => b.score - a.score).slice(0, limit));
   };
-  fill([...blend(blendInput(input))].flatMap(([sku, parts]) => candidateOf(sku, { stage: mainSource(parts), base: sumOf(parts), parts })));
+  fill(blended(input, candidateOf));
   for (const [stage, skus] of fallbackLists(input)) {
     if (taken.size >= limit) break;
     fill(skus.flatMap((sku, at) => candidateOf(sku, { stage, base: 1 / (at + 1) })));
@@ -71,7 +71,20 @@ export function recommend(input: RecommendInput): readonly Recommendation[] {
   return [...taken.values()];
 }
 
-const isSource = (stage: Stage): stage is Source => !fallbackStages.some((one) => one === stage);
+/** Blended candidates that pass the gate, the best before the context has its say; the others can hardly win. */
+const MAX_BLENDED = 300;
+
+function blended(input: RecommendInput, candidateOf: CandidateOf): readonly Candidate[] {
+  const found: Candidate[] = [];
+  const inOrder = [...blend(blendInput(input))].map(([sku, parts]) => ({ sku, parts, base: sumOf(parts) })).toSorted((a, b) => b.base - a.base);
+  for (const { sku, parts, base } of inOrder) {
+    if (found.length >= MAX_BLENDED) break;
+    found.push(...candidateOf(sku, { stage: mainSource(parts), base, parts }));
+  }
+  return found;
+}
+
+const isSource = (stage: Stage): stage is Source => sources.some((one) => one === stage);
 
 const blendInput = ({ counts, history, recent, similar, weights, without }: RecommendInput): Parameters<typeof blend>[0] => ({
   counts, history, recent, similar, ...(weights && { weights }), ...(without && { without: new Set([...without].filter(isSource)) }),

@@ -8,17 +8,17 @@ const JUST_BOUGHT_PRIOR = { rate: 0.05, buyers: 10 };
 /** From this rate on an item may be offered again at once. */
 export const REBUY_AT_ONCE_RATE = 0.1;
 export const JUST_BOUGHT_MS = 14 * 86_400_000;
-/** How much of the ratio to the average rate counts. */
-const REBUY_EXPONENT = 0.25;
+/** How much of the ratio to the average rate counts: more below it. */
+const REBUY_EXPONENT = { below: 0.5, above: 0.25 };
 
 /** Share of the item's buyers who bought it in another basket again, drawn to the prior where there are few. */
 const rateOf = (counts: Counts, sku: string, prior: typeof PRIOR): number =>
   (counts.counter('rebuyers', sku) + prior.rate * prior.buyers) / (counts.counter('buyers', sku) + prior.buyers);
 
-/** Factor of an own repeat: 1 for an item of the average rate. Below it the whole ratio counts, above it a part: one that nobody buys twice goes down fast. */
+/** Factor of an own repeat: 1 for an item of the average rate. One that people do not buy twice goes down faster than a favourite goes up. */
 export function rebuyFactor(counts: Counts, sku: string): number {
   const ratio = rateOf(counts, sku, PRIOR) / PRIOR.rate;
-  return ratio < 1 ? ratio : ratio ** REBUY_EXPONENT;
+  return ratio ** (ratio < 1 ? REBUY_EXPONENT.below : REBUY_EXPONENT.above);
 }
 
 /** A function that tells: bought in the last 14 days, and not an item that people buy again. */

@@ -5,7 +5,7 @@ export const BASKET_DECAY = 0.9;
 /** Purchases of one user that are closer together than this are one basket; views, one session. */
 export const BASKET_GAP_MS = 30 * 60_000;
 /** Bought items that are kept for a user; the weakest go first. */
-export const MAX_BOUGHT = 128;
+export const MAX_BOUGHT = 256;
 /** Items that a user looked at last: what the next view is paired with. */
 export const MAX_VIEWED = 5;
 
