@@ -104,7 +104,7 @@ describe('millrace streams and dlq', () => {
     const { sku, product } = await park();
     const ids = await eventually(async () => {
       const found = await idsOf(sku);
-      return found.length === 2 && found;
+      return found.length === 3 && found;
     });
     const table = await millrace(['streams']);
     expect(table.out).toMatch(/^product:updates +0 +\d+ +es-sync-worker +\d+ +\d+ +\d+ +[1-9]/m);
@@ -115,7 +115,7 @@ describe('millrace streams and dlq', () => {
     const newId = /it is (\S+) now/.exec(edited.out)?.[1] ?? '';
     expect(await millrace(['dlq', 'replay', newId])).toMatchObject({ code: 0, out: 'replayed 1 dead letter\n' });
     expect(await millrace(['dlq', 'replay', newId])).toMatchObject({ code: 1, err: expect.stringContaining('not there') });
-    expect(await millrace(['dlq', 'discard', '--key', sku])).toMatchObject({ code: 2, err: expect.stringContaining('1 dead letter for good: add --yes') });
+    expect(await millrace(['dlq', 'discard', '--key', sku])).toMatchObject({ code: 2, err: expect.stringContaining('2 dead letters for good: add --yes') });
     expect(await millrace(['dlq', 'discard', '--key', sku, '--yes'])).toMatchObject({ code: 0 });
     expect(await idsOf(sku)).toEqual([]);
     await plane.agrees();

@@ -40,11 +40,11 @@ describeWith('redis-server', 'the catalogue plane on a cluster', () => {
     for (const p of [0, 1, 2]) await redis.xadd(`product:updates:{product:updates:${p}}`, '*', 'event_type', 'update', 'product_id', 'cluster-dead', 'data', 'no JSON');
     await closeRedis(redis);
     const listed = async () => (await plane.client.call(listDeadLetters, { query: { key: 'cluster-dead' } })).body.data;
-    await eventually(async () => (await listed()).length === 6);
-    expect(new Set((await listed()).map(({ partition, group }) => `${group} ${partition}`)).size).toBe(6);
+    await eventually(async () => (await listed()).length === 9);
+    expect(new Set((await listed()).map(({ partition, group }) => `${group} ${partition}`)).size).toBe(9);
     const { topics } = (await plane.client.call(listStreams)).body;
-    expect(topics.find(({ topic }) => topic === 'product:updates')?.streams.map(({ groups }) => groups.map((group) => group.dead_letters))).toEqual([[1, 1], [1, 1], [1, 1]]);
-    expect((await plane.client.call(discardDeadLetters, { body: { filter: { key: 'cluster-dead' } } })).body.count).toBe(6);
+    expect(topics.find(({ topic }) => topic === 'product:updates')?.streams.map(({ groups }) => groups.map((group) => group.dead_letters))).toEqual([[1, 1, 1], [1, 1, 1], [1, 1, 1]]);
+    expect((await plane.client.call(discardDeadLetters, { body: { filter: { key: 'cluster-dead' } } })).body.count).toBe(9);
     expect(await listed()).toEqual([]);
     expect((await plane.call('POST', '/api/admin/streams/product:updates/repartition', { partitions: 4 })).body).toMatchObject({ code: 'conflict', detail: expect.stringContaining('BUS_PARTITIONS') });
   });
