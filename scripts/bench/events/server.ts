@@ -57,6 +57,8 @@ async function serveOurs({ BENCH_REDIS_URL, BENCH_DATABASE_URL }: z.output<typeo
 async function listen(app: express.Express): Promise<{ readonly port: number; readonly token: string }> {
   const server = app.listen(0, '127.0.0.1');
   await once(server, 'listening');
+  // As ours: connections outlive the turns of the others.
+  server.keepAliveTimeout = 65_000;
   // Kernel: a TCP server that listens has an address of this form.
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion
   return { port: (server.address() as AddressInfo).port, token: 'none' };
