@@ -9,7 +9,7 @@ import { connectRedis, keysFor } from '@millrace/redis-kit';
 import { openIdentitySigner, openIdentityVerifier, runService, untilDone } from '@millrace/service';
 import { configSchema } from './config.ts';
 import type { EventsSchema } from './database.ts';
-import { eventRoutes } from './event.routes.ts';
+import { directEvent, eventRoutes } from './event.routes.ts';
 import { startHousekeeping } from './housekeeping.ts';
 import { createItemCache } from './item-cache.ts';
 import { createInteractionStore } from './interaction.repository.ts';
@@ -57,7 +57,7 @@ void runService({
 
     const verifier = await openIdentityVerifier(config.INTERNAL_JWKS_FILE, 'event-ingest');
     const routes = [eventRoutes({ door }), userRoutes({ pool, redis, keys, ttlSeconds: config.CONTEXT_TTL_SECONDS })];
-    const app = createHttpApp({ logger, metrics, handlers: [authenticate(verifier, ['gateway']), ...routes] });
+    const app = createHttpApp({ logger, metrics, handlers: [authenticate(verifier, ['gateway']), ...routes], direct: [directEvent({ door, verifier })] });
     const server = await startHttpServer(app, { host: config.HOST, port: config.PORT });
     onClose(() => server.close());
 
