@@ -18,7 +18,7 @@ import { migrations } from './migrations/index.ts';
 import { createMonthPartitions } from './month-partitions.ts';
 import { openIngest } from './open-ingest.ts';
 import { userRoutes } from './user.routes.ts';
-import { writeInteractions } from './write-interactions.ts';
+import { WRITER_STATEMENTS, writeInteractions } from './write-interactions.ts';
 
 const WRITER = 'interactions-writer';
 const ITEMS = 'event-ingest';
@@ -33,7 +33,7 @@ void runService({
     const stopping = new AbortController();
     const pool = createPool({ url: config.EVENT_INGEST_DATABASE_URL, name: 'event-ingest', max: 4, logger });
     onClose(() => pool.end());
-    const writerPool = createPool({ url: config.EVENT_INGEST_DATABASE_URL, name: 'event-ingest-writer', max: 2, logger });
+    const writerPool = createPool({ url: config.EVENT_INGEST_DATABASE_URL, name: 'event-ingest-writer', max: WRITER_STATEMENTS + 1, logger });
     onClose(() => writerPool.end());
     const db = createKysely<EventsSchema>(pool);
     await waitForSchema(db, migrations, logger);
@@ -64,7 +64,7 @@ void runService({
     const backlog = createBacklogCheck(() => writerBus.lag(interactions, WRITER));
     const labels = (topic: string, group: string) => ({ topic, group });
     const writing = labels(interactions.name, WRITER);
-    await writerBus.subscribe(interactions, { group: WRITER, batchSize: config.EVENT_WRITER_BATCH_SIZE },
+    await writerBus.subscribe(interactions, { group: WRITER, batchSize: WRITER_STATEMENTS * config.EVENT_WRITER_BATCH_SIZE },
       withTracing(writing)(withMetrics({ registry: metrics, ...writing })(writeInteractions({ store: createInteractionStore(writerPool, partitions), onWritten: backlog.progressed }))));
     health.addCheck('backlog', async () => (redis.status === 'ready' ? backlog.check() : undefined));
 

@@ -20,7 +20,7 @@ import { createMonthPartitions } from '../src/month-partitions.ts';
 import { openIngest } from '../src/open-ingest.ts';
 import type { Ingest } from '../src/open-ingest.ts';
 import { userRoutes } from '../src/user.routes.ts';
-import { writeInteractions } from '../src/write-interactions.ts';
+import { WRITER_STATEMENTS, writeInteractions } from '../src/write-interactions.ts';
 
 const anyObject = z.record(z.string(), z.unknown());
 export interface Answer {
@@ -95,7 +95,7 @@ export async function startPlane({ redisArguments = ['--appendonly', 'yes', '--a
         return { status: answer.status, type: answer.headers.get('content-type'), body: anyObject.parse(await answer.json()) };
       },
       async startWriter({ maxRetries = 3 } = {}) {
-        await openBus(maxRetries + 1).subscribe(interactions, { group: WRITER, batchSize: 500 }, writeInteractions({ store, onWritten: () => undefined }));
+        await openBus(maxRetries + 1).subscribe(interactions, { group: WRITER, batchSize: WRITER_STATEMENTS * 500 }, writeInteractions({ store, onWritten: () => undefined }));
       },
     };
   };
