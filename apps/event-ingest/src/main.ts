@@ -9,7 +9,7 @@ import { connectRedis, keysFor } from '@millrace/redis-kit';
 import { openIdentitySigner, openIdentityVerifier, runService, untilDone } from '@millrace/service';
 import { configSchema } from './config.ts';
 import type { EventsSchema } from './database.ts';
-import { eventRoutes } from './event.routes.ts';
+import { directEvent, eventRoutes } from './event.routes.ts';
 import { startHousekeeping } from './housekeeping.ts';
 import { createItemCache } from './item-cache.ts';
 import { createInteractionStore } from './interaction.repository.ts';
@@ -18,7 +18,7 @@ import { migrations } from './migrations/index.ts';
 import { createMonthPartitions } from './month-partitions.ts';
 import { openIngest } from './open-ingest.ts';
 import { userRoutes } from './user.routes.ts';
-import { writeInteractions } from './write-interactions.ts';
+import { WRITER_STATEMENTS, writeInteractions } from './write-interactions.ts';
 
 const WRITER = 'interactions-writer';
 const ITEMS = 'event-ingest';
@@ -33,7 +33,7 @@ void runService({
     const stopping = new AbortController();
     const pool = createPool({ url: config.EVENT_INGEST_DATABASE_URL, name: 'event-ingest', max: 4, logger });
     onClose(() => pool.end());
-    const writerPool = createPool({ url: config.EVENT_INGEST_DATABASE_URL, name: 'event-ingest-writer', max: 2, logger });
+    const writerPool = createPool({ url: config.EVENT_INGEST_DATABASE_URL, name: 'event-ingest-writer', max: WRITER_STATEMENTS + 1, logger });
     onClose(() => writerPool.end());
     const db = createKysely<EventsSchema>(pool);
     await waitForSchema(db, migrations, logger);
@@ -57,14 +57,14 @@ void runService({
 
     const verifier = await openIdentityVerifier(config.INTERNAL_JWKS_FILE, 'event-ingest');
     const routes = [eventRoutes({ door }), userRoutes({ pool, redis, keys, ttlSeconds: config.CONTEXT_TTL_SECONDS })];
-    const app = createHttpApp({ logger, metrics, handlers: [authenticate(verifier, ['gateway']), ...routes] });
+    const app = createHttpApp({ logger, metrics, handlers: [authenticate(verifier, ['gateway']), ...routes], direct: [directEvent({ door, verifier })] });
     const server = await startHttpServer(app, { host: config.HOST, port: config.PORT });
     onClose(() => server.close());
 
     const backlog = createBacklogCheck(() => writerBus.lag(interactions, WRITER));
     const labels = (topic: string, group: string) => ({ topic, group });
     const writing = labels(interactions.name, WRITER);
-    await writerBus.subscribe(interactions, { group: WRITER, batchSize: config.EVENT_WRITER_BATCH_SIZE },
+    await writerBus.subscribe(interactions, { group: WRITER, batchSize: WRITER_STATEMENTS * config.EVENT_WRITER_BATCH_SIZE },
       withTracing(writing)(withMetrics({ registry: metrics, ...writing })(writeInteractions({ store: createInteractionStore(writerPool, partitions), onWritten: backlog.progressed }))));
     health.addCheck('backlog', async () => (redis.status === 'ready' ? backlog.check() : undefined));
 
