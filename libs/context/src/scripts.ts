@@ -46,26 +46,28 @@ local function remember(now, ttlMs, items, categories, lastActive, purchases, as
 end`;
 
 /**
- * KEYS stream, mark, recent ids, epoch, then of each event its user's keys (none: the context is not written here); ARGV layout id, nowMs, dedupMs, ttlMs,
- * an epoch for a stream that has none, number of user keys an event, number of fields, place of the id and of the asin among them, their names, then each
+ * KEYS stream, mark, recent ids, epoch, erasures, then of each event its user's keys (none: the context is not written here); ARGV layout id, nowMs, dedupMs, ttlMs,
+ * an epoch for a stream that has none, number of user keys an event, erasures that the caller knows of, number of fields, place of the id and of the asin among them, their names, then each
  * event's values ('' = left out) and its time, category ('' = unknown) and '1' for a purchase.
  *
  * Each event in turn: refused where its user was merged ('to:<id>'), dropped where its id came within dedupMs ('duplicate'), else appended, and then
- * remembered: 'live', 'old', or 'broken' where the user's keys are not what they should be. {epoch, outcomes...}, or 'moved' where the partition is
- * not open for this layout: then nothing is done.
+ * remembered: 'live', 'old', or 'broken' where the user's keys are not what they should be. {epoch, outcomes...}, 'moved' where the partition is
+ * not open for this layout, or the number of erasures where there are more than the caller knows of: then nothing is done.
  */
 export const appendAndRemember = defineScript(`${REMEMBER}
 if redis.call('GET', KEYS[2]) ~= ARGV[1] then return 'moved' end
+local erased = redis.call('GET', KEYS[5])
+if erased and tonumber(erased) > tonumber(ARGV[7]) then return tonumber(erased) end
 local call, values = redis.call, ARGV
 local now, dedupMs, ttlMs, userKeys = tonumber(values[2]), tonumber(values[3]), tonumber(values[4]), tonumber(values[6])
-local width, idAt, asinAt = tonumber(values[7]), tonumber(values[8]), tonumber(values[9])
+local width, idAt, asinAt = tonumber(values[8]), tonumber(values[9]), tonumber(values[10])
 local epoch = call('GET', KEYS[4])
 if not epoch then
   epoch = values[5]
   call('SET', KEYS[4], epoch)
 end
-local reply, key, entry = {epoch}, 5, {'XADD', KEYS[1], '*'}
-for i = 10 + width, #values, width + 3 do
+local reply, key, entry = {epoch}, 6, {'XADD', KEYS[1], '*'}
+for i = 11 + width, #values, width + 3 do
   local merged = userKeys > 0 and call('GET', KEYS[key + 4])
   local outcome
   if merged then
@@ -77,7 +79,7 @@ for i = 10 + width, #values, width + 3 do
     for j = 0, width - 1 do
       local value = values[i + j]
       if value ~= '' then
-        entry[n + 1] = values[10 + j]
+        entry[n + 1] = values[11 + j]
         entry[n + 2] = value
         n = n + 2
       end
