@@ -3,6 +3,7 @@ import type { LoggedEvent, LoggedEvents, NewEvent } from '@millrace/contracts';
 import { ok, route, traceparentOf } from '@millrace/http';
 import { AppError } from '@millrace/service';
 import { Router } from 'express';
+import { ERASED } from './door.ts';
 import type { Door } from './door.ts';
 import { readDecoded, readItem, splitItems } from './read-events.ts';
 
@@ -21,6 +22,7 @@ export function eventRoutes({ door }: { readonly door: Door }): Router {
   route(router, logEvent, async ({ body, req }) => {
     const [accepted] = await door.log([body], traceparentOf(req));
     if (!accepted) throw new Error('the door answered nothing');
+    if (accepted.isErased) throw new AppError(ERASED.code, ERASED.detail, { details: [{ in: 'body', pointer: ERASED.pointer, detail: 'names an erased user' }] });
     return ok({ success: true, message: `Event logged: ${body.event_type}`, ...accepted } satisfies LoggedEvent);
   });
 
@@ -33,7 +35,7 @@ export function eventRoutes({ door }: { readonly door: Door }): Router {
       if ('problem' in item) return { index, success: false, ...item.problem };
       const next = accepted.next();
       if (next.done === true) throw new Error('the door answered too little');
-      return { index, success: true, ...next.value };
+      return next.value.isErased ? { index, success: false, ...ERASED } : { index, success: true, ...next.value };
     });
   };
   route(router, logEvents, async ({ req }) => {

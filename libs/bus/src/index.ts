@@ -14,7 +14,7 @@ export { createRedisStreamsBus } from './redis/redis-streams-bus.ts';
 export type { RedisStreamsBus, RedisStreamsBusOptions } from './redis/redis-streams-bus.ts';
 export type { TrimOptions } from './redis/trim.ts';
 export type { GroupLag, Lag } from './redis/lag.ts';
-export { checkPartitions, keysOf, parsePartitions, partitionOf, PartitionMismatchError, peekLayout, readLayout, repartition } from './redis/layout.ts';
+export { checkPartitions, everyPartition, keysOf, parsePartitions, partitionOf, PartitionMismatchError, peekLayout, readLayout, repartition } from './redis/layout.ts';
 export type { Layout, PartitionSet } from './redis/layout.ts';
 export { createMemoryBus } from './memory/memory-bus.ts';
 export type { DeadLetter, MemoryBus, MemoryBusOptions } from './memory/memory-bus.ts';
