@@ -1,11 +1,10 @@
-import { describeError } from '@millrace/bus';
-import type { EventPublisher } from '@millrace/bus';
+import { describeError, eraseDeadLetters, eraseEntries } from '@millrace/bus';
+import type { EventPublisher, Topic } from '@millrace/bus';
 import { announceErasures, eraseContext } from '@millrace/context';
-import { interactions, userErasures, userMerges } from '@millrace/contracts';
+import { groupsOfTopic, interactions, userErasures, userMerges } from '@millrace/contracts';
 import type { Keys, Redis } from '@millrace/redis-kit';
 import type { PoolClient } from 'pg';
 import { z } from 'zod';
-import { eraseDeadLetters, eraseEntries } from './erase-entries.ts';
 import { eraseRows } from './erase-rows.ts';
 import type { ErasedUsers } from './erased-users.ts';
 import { addOwnReceipts, findAnswered } from './erasure.repository.ts';
@@ -81,13 +80,16 @@ async function eraseEverywhere(deps: ErasureStepDeps, client: PoolClient, job: E
   return { phase: next, waitingFor: [], delayMs: WAIT_MS, published, fromAttempt: published };
 }
 
+const lettersOf = (redis: Redis, keys: Keys, topic: Topic, isTheirs: (fields: ReadonlyMap<string, string>) => boolean): Promise<number> =>
+  inRedis(eraseDeadLetters(redis, keys, { topic, isTheirs, groups: groupsOfTopic(topic.name) }));
+
 /** What is left in streams and dead letters. */
 async function drain({ redis, keys, patienceMs }: ErasureStepDeps, client: PoolClient, { job, users, ageMs }: ErasureJob): Promise<number> {
   const isForced = ageMs > patienceMs;
   const { interaction, merge } = theirs(users);
   const events = await inRedis(eraseEntries(redis, keys, { topic: interactions, isTheirs: interaction, isForced }));
   const merges = await inRedis(eraseEntries(redis, keys, { topic: userMerges, isTheirs: merge, isForced }));
-  const letters = (await inRedis(eraseDeadLetters(redis, keys, { topic: interactions, isTheirs: interaction }))) + (await inRedis(eraseDeadLetters(redis, keys, { topic: userMerges, isTheirs: merge })));
+  const letters = (await lettersOf(redis, keys, interactions, interaction)) + (await lettersOf(redis, keys, userMerges, merge));
   await addOwnReceipts(client, job, [{ store: interactions.name, ...events }, { store: userMerges.name, ...merges }, { store: 'dead letters', erased: letters, due: 0 }]);
   return events.due + merges.due;
 }
@@ -103,7 +105,7 @@ async function askUntilAnswered(deps: ErasureStepDeps, client: PoolClient, job: 
 /** The events that told of the job name its users: they go, too. */
 async function forgetJob({ redis, keys, patienceMs }: ErasureStepDeps, { job, ageMs }: ErasureJob): Promise<number> {
   const isTheirs = (fields: ReadonlyMap<string, string>): boolean => fields.get('key') === job || parsed(jobSchema, fields.get('data'))?.job === job;
-  await inRedis(eraseDeadLetters(redis, keys, { topic: userErasures, isTheirs }));
+  await lettersOf(redis, keys, userErasures, isTheirs);
   return (await inRedis(eraseEntries(redis, keys, { topic: userErasures, isTheirs, isForced: ageMs > patienceMs }))).due;
 }
 
@@ -136,7 +138,8 @@ export async function advanceErasure(deps: ErasureStepDeps, client: PoolClient, 
       const left = await forgetJob(deps, job);
       return left > 0 ? { phase: 'checking', waitingFor: ['acknowledgements of the services'], delayMs: WAIT_MS } : { phase: 'done', waitingFor: [], delayMs: 0 };
     }
-    default:
-      return { phase: 'done', waitingFor: [], delayMs: 0 };
+    case 'done':
+      break;
   }
+  return { phase: 'done', waitingFor: [], delayMs: 0 };
 }

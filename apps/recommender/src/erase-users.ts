@@ -8,35 +8,49 @@ import { sql } from 'kysely';
 import { Counter } from 'prom-client';
 import type { Registry } from 'prom-client';
 import { countKeys } from './count-keys.ts';
-import type { RecsDb } from './database.ts';
+import type { RecsDb, RecsTrx } from './database.ts';
 
 /** Users that were erased, as far as this instance knows: HMACs in memory, `recs.erased` is the truth. */
 export interface ErasedUsers {
   has(userId: string): boolean;
   /** Records and knows them. */
   add(userIds: readonly string[]): Promise<void>;
+  /** A transaction before which `has` has learned of everyone, and during which nobody is recorded: what it writes names nobody who was erased. */
+  whileKnown<T>(work: (trx: RecsTrx) => Promise<T>): Promise<T>;
   /** What other instances recorded: for a schedule. */
   refresh(): Promise<void>;
 }
+
+const LOCK = sql.lit('millrace:recs:erased');
 
 export function createErasedUsers(db: RecsDb, secret: string | undefined): ErasedUsers {
   const hmac = secret === undefined ? undefined : createPseudonym(secret);
   const known = new Set<string>();
   let newest = '-infinity';
+  const refresh = async (from: RecsDb | RecsTrx): Promise<void> => {
+    // A minute back: transactions that began earlier may have committed since.
+    const { rows } = await sql<{ hmac: string; erased_at: string }>`select hmac, erased_at::text as erased_at from recs.erased where erased_at > ${newest}::timestamptz - interval '1 minute' order by erased_at`.execute(from);
+    for (const row of rows) known.add(row.hmac);
+    newest = rows.at(-1)?.erased_at ?? newest;
+  };
   return {
     has: (userId) => hmac !== undefined && known.size > 0 && known.has(hmac(userId)),
     async add(userIds) {
       if (!hmac) throw new Error('users are erased and this service has no USER_ERASURE_SECRET');
       const names = userIds.map(hmac);
-      await sql`insert into recs.erased (hmac) select unnest(${names}::text[]) on conflict do nothing`.execute(db);
+      await db.transaction().execute(async (trx) => {
+        await sql`select pg_advisory_xact_lock(hashtextextended(${LOCK}, 0))`.execute(trx);
+        await sql`insert into recs.erased (hmac) select unnest(${names}::text[]) on conflict do nothing`.execute(trx);
+      });
       for (const name of names) known.add(name);
     },
-    async refresh() {
-      // A minute back: transactions that began earlier may have committed since.
-      const { rows } = await sql<{ hmac: string; erased_at: string }>`select hmac, erased_at::text as erased_at from recs.erased where erased_at > ${newest}::timestamptz - interval '1 minute' order by erased_at`.execute(db);
-      for (const row of rows) known.add(row.hmac);
-      newest = rows.at(-1)?.erased_at ?? newest;
-    },
+    whileKnown: (work) =>
+      db.transaction().execute(async (trx) => {
+        await sql`select pg_advisory_xact_lock_shared(hashtextextended(${LOCK}, 0))`.execute(trx);
+        await refresh(trx);
+        return work(trx);
+      }),
+    refresh: () => refresh(db),
   };
 }
 
@@ -95,8 +109,8 @@ export const eraseUsers =
   async (events) => {
     for (const { job, attempt, users } of events) {
       try {
-        await deps.erased.add(users);
         await deps.flush();
+        await deps.erased.add(users);
         const receipts: StoreReceipt[] = [];
         for (const erase of stores) receipts.push(await erase(deps, users));
         await deps.bus.publish(erasureReceipts, [{ type: 'erased', job, attempt, service: SERVICE, stores: receipts }]);

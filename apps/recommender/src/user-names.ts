@@ -12,7 +12,7 @@ export interface UserNames {
 }
 
 export interface NameBook {
-  /** Rejects where Postgres does not answer and the names are not in memory. */
+  /** Never rejects and never takes longer than `waitMs`: a user is its own only name where Postgres does not answer. */
   find(userId: string): Promise<UserNames>;
   /** For the group: keeps a merge in the table, and takes served lists along. Safe to repeat, in any order. */
   readonly keep: BatchHandler<UserMerge>;
@@ -25,11 +25,27 @@ const REMEMBERED = 100_000;
 /** A broadcast that was missed is made up for after so long. */
 const REMEMBERED_MS = 30_000;
 
+/** After a failed or slow look nobody asks for so long. */
+const PAUSE_MS = 1_000;
+
+export interface NameBookDeps {
+  readonly db: RecsDb;
+  readonly onFailure: (error: unknown) => void;
+  readonly waitMs?: number;
+}
+
+async function within<T>(work: Promise<T>, waitMs: number): Promise<T> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => reject(new Error(`Postgres did not answer within ${waitMs} ms`)), waitMs);
+  return Promise.race([work, promise]).finally(() => clearTimeout(timer));
+}
+
 /**
  * The names of merged users. Counts and histories stay under the name that they were counted for, and readers ask for all names: so a merge that comes
  * twice, or late, adds nothing twice.
  */
-export function createNameBook(db: RecsDb): NameBook {
+export function createNameBook({ db, onFailure, waitMs = 20 }: NameBookDeps): NameBook {
+  let pausedUntil = 0;
   const known = new LRUCache<string, Promise<UserNames>>({ max: REMEMBERED, ttl: REMEMBERED_MS });
   const look = async (id: string): Promise<UserNames> => {
     const { rows } = await sql<{ user_id: string; aliases: string[] }>`
@@ -39,13 +55,18 @@ export function createNameBook(db: RecsDb): NameBook {
     return row ? { userId: row.user_id, all: [row.user_id, ...row.aliases] } : { userId: id, all: [id] };
   };
   return {
-    find(id) {
+    async find(id) {
+      if (performance.now() < pausedUntil) return { userId: id, all: [id] };
       const found = known.get(id) ?? look(id);
       known.set(id, found, { noUpdateTTL: true });
-      return found.catch((error: unknown) => {
+      try {
+        return await within(found, waitMs);
+      } catch (error) {
         known.delete(id);
-        throw error;
-      });
+        pausedUntil = performance.now() + PAUSE_MS;
+        onFailure(error);
+        return { userId: id, all: [id] };
+      }
     },
     async keep(merges) {
       for (const { from, to } of merges) await keepMerge(db, from, to);

@@ -83,3 +83,6 @@ const interactionsContract: TopicContract<typeof interactions> = {
 
 /** Every public topic of Millrace. */
 export const topics: readonly TopicContract[] = [productUpdatesContract, indexUpdatesContract, relevanceUpdatesContract, searchesContract, interactionsContract, ...userTopics];
+
+/** Groups that read a topic, by the catalogue. */
+export const groupsOfTopic = (name: string): readonly string[] => [...new Set(topics.flatMap(({ topic, consumers }) => (topic.name === name ? consumers.flatMap(({ group }) => group ?? []) : [])))];

@@ -1,8 +1,7 @@
-import { everyPartition, keysOf, peekLayout } from '@millrace/bus';
-import type { Topic } from '@millrace/bus';
-import { topics } from '@millrace/contracts';
 import { asEntries, asFields, asList, asText, compareStreamIds } from '@millrace/redis-kit';
 import type { Keys, Redis, TopicKeys } from '@millrace/redis-kit';
+import type { Topic } from '../topic.ts';
+import { everyPartition, keysOf, peekLayout } from './layout.ts';
 
 export interface ErasedEntries {
   readonly erased: number;
@@ -81,11 +80,11 @@ export async function eraseEntries(redis: Redis, keys: Keys, options: EraseEntri
   return { erased, due };
 }
 
-/** Removes dead letters of a topic, of all its groups and of every partition it ever had; returns how many. */
-export async function eraseDeadLetters(redis: Redis, keys: Keys, { topic, isTheirs }: Pick<EraseEntriesOptions, 'topic' | 'isTheirs'>): Promise<number> {
+/** Removes dead letters of a topic, of its groups (those that are there and the given ones) and of every partition it ever had; returns how many. */
+export async function eraseDeadLetters(redis: Redis, keys: Keys, { topic, isTheirs, groups: known }: Pick<EraseEntriesOptions, 'topic' | 'isTheirs'> & { readonly groups: readonly string[] }): Promise<number> {
   const layout = await peekLayout(redis, keys, topic.name);
   const partitions = new Map([...everyPartition(keys, topic.name, layout).map(({ of }) => of), ...keysOf(keys, topic.name, layout.current)].map((of) => [of.stream, of]));
-  const groups = new Set(topics.flatMap((contract) => (contract.topic.name === topic.name ? contract.consumers.flatMap(({ group }) => group ?? []) : [])));
+  const groups = new Set(known);
   for (const { stream } of partitions.values()) for (const { name } of await groupsOf(redis, stream)) groups.add(name);
   let erased = 0;
   for (const of of partitions.values())
