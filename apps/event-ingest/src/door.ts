@@ -6,6 +6,7 @@ import { AppError } from '@millrace/service';
 import type { Logger } from '@millrace/service';
 import { Counter } from 'prom-client';
 import type { Registry } from 'prom-client';
+import type { ErasedUsers } from './erased-users.ts';
 import type { KnownInteraction } from './interaction.repository.ts';
 import type { ItemCache } from './item-cache.ts';
 import type { LiveWriter } from './live-writer.ts';
@@ -13,6 +14,8 @@ import type { LiveWriter } from './live-writer.ts';
 export interface Accepted {
   readonly event_id: string;
   readonly context: LoggedEvent['context'];
+  /** The user was erased: the event was not taken. */
+  readonly isErased?: true;
 }
 
 export interface Door {
@@ -30,6 +33,7 @@ export interface DoorDeps {
   /** Into the log, before the answer (EVENT_DURABILITY=always): repeating changes nothing. Undefined: the stream's writer does it. */
   readonly keep?: ((events: readonly KnownInteraction[]) => Promise<unknown>) | undefined;
   readonly items: Pick<ItemCache, 'find'>;
+  readonly erased: Pick<ErasedUsers, 'has'>;
   readonly metrics: Registry;
   readonly logger: Logger;
 }
@@ -48,10 +52,14 @@ function toInteraction(event: NewEvent, item: { readonly category: string | null
 }
 
 /** `duplicate` was live when it came first. */
+const answerOf = (id: string, written: Written): Accepted => ({ event_id: id, context: contextOf(written), ...(written.outcome === 'erased' && { isErased: true }) });
 const contextOf = ({ outcome }: Written): Accepted['context'] => (outcome === 'live' || outcome === 'duplicate' ? 'live' : 'deferred');
 
-export function createDoor({ live, defer, keep, items, metrics, logger }: DoorDeps): Door {
-  const accepted = new Counter({ name: 'events_accepted_total', help: 'Events by where they went: live, old, duplicate, broken, deferred', labelNames: ['outcome'], registers: [metrics] });
+/** What is answered for an event of an erased user. */
+export const ERASED = { code: 'gone', pointer: '/user_id', detail: 'this user was erased: nothing is taken for it any more' } as const;
+
+export function createDoor({ live, defer, keep, items, erased, metrics, logger }: DoorDeps): Door {
+  const accepted = new Counter({ name: 'events_accepted_total', help: 'Events by where they went: live, old, duplicate, broken, deferred; erased: nowhere', labelNames: ['outcome'], registers: [metrics] });
   const refused = new Counter({ name: 'events_refused_total', help: 'Events that neither Redis nor Postgres took', registers: [metrics] });
   let isFailing = false;
 
@@ -76,14 +84,17 @@ export function createDoor({ live, defer, keep, items, metrics, logger }: DoorDe
     const written = await writeLive(events);
     if (written === undefined) {
       await defer(events).catch((error: unknown) => { throw unavailable(events, 'events cannot be stored now', error); });
-      accepted.inc({ outcome: 'deferred' }, events.length);
-      return events.map(({ meta }) => ({ event_id: meta.id, context: 'deferred' }));
+      return events.map(({ meta, user_id: userId }) => {
+        const outcome = erased.has(userId) ? 'erased' : 'deferred';
+        accepted.inc({ outcome });
+        return { event_id: meta.id, context: 'deferred', ...(outcome === 'erased' && { isErased: true }) };
+      });
     }
     await keep?.(events).catch((error: unknown) => {
       throw error instanceof SinkUnavailableError ? unavailable(events, 'events are on their way, and Postgres does not confirm them now', error) : error;
     });
     for (const { outcome } of written) accepted.inc({ outcome });
-    return events.map(({ meta }, index) => ({ event_id: meta.id, context: contextOf(written[index] ?? { outcome: 'broken', userId: '' }) }));
+    return events.map(({ meta }, index) => answerOf(meta.id, written[index] ?? { outcome: 'broken', userId: '' }));
   };
   return {
     async log(given, traceparent) {

@@ -5,6 +5,7 @@ import type { DirectInput, DirectRoute, Reply } from '@millrace/http';
 import { AppError } from '@millrace/service';
 import type { IdentityVerifier } from '@millrace/service';
 import { Router } from 'express';
+import { ERASED } from './door.ts';
 import type { Door } from './door.ts';
 import { readDecoded, readItem, splitItems } from './read-events.ts';
 
@@ -19,6 +20,7 @@ const UPLOADS = 4;
 const logOne = (door: Door) => async ({ body, traceparent }: DirectInput<typeof logEvent>): Promise<Reply> => {
   const [accepted] = await door.log([body], traceparent);
   if (!accepted) throw new Error('the door answered nothing');
+  if (accepted.isErased) throw new AppError(ERASED.code, ERASED.detail, { details: [{ in: 'body', pointer: ERASED.pointer, detail: 'names an erased user' }] });
   return ok({ success: true, message: `Event logged: ${body.event_type}`, ...accepted } satisfies LoggedEvent);
 };
 
@@ -42,7 +44,7 @@ export function eventRoutes({ door }: { readonly door: Door }): Router {
       if ('problem' in item) return { index, success: false, ...item.problem };
       const next = accepted.next();
       if (next.done === true) throw new Error('the door answered too little');
-      return { index, success: true, ...next.value };
+      return next.value.isErased ? { index, success: false, ...ERASED } : { index, success: true, ...next.value };
     });
   };
   route(router, logEvents, async ({ req }) => {

@@ -50,31 +50,33 @@ local function remember(oldest, ttlMs, items, categories, lastActive, purchases,
 end`;
 
 /**
- * KEYS stream, mark, recent ids, epoch, then of each event its user's keys (none: the context is not written here); ARGV layout id, nowMs, the oldest time
- * of an id that counts, ttlMs, an epoch for a stream that has none, number of user keys an event, number of fields, place of the id and of the asin among
- * them, the newest time that is too old for a context, their names, then each event's values ('' = left out) and its time, the end of a context that
- * begins then, category ('' = unknown) and '1' for a purchase.
+ * KEYS stream, mark, recent ids, epoch, erasures, then of each event its user's keys (none: the context is not written here); ARGV layout id, nowMs,
+ * the oldest time of an id that counts, ttlMs, an epoch for a stream that has none, number of user keys an event, erasures that the caller knows of,
+ * number of fields, place of the id and of the asin among them, the newest time that is too old for a context, their names, then each event's values
+ * ('' = left out) and its time, the end of a context that begins then, category ('' = unknown) and '1' for a purchase.
  *
  * Each event in turn: refused where its user was merged ('to:<id>'), dropped where its id is known ('duplicate'), else appended, and then remembered:
- * 'live', 'old', or 'broken' where the user's keys are not what they should be. {epoch, outcomes...}, or 'moved' where the partition is not open for
- * this layout: then nothing is done. What can be asked for all events at once is asked at once: a call costs more than what it does. Ids are noted
- * behind the entries: where an append fails they may come again.
+ * 'live', 'old', or 'broken' where the user's keys are not what they should be. {epoch, outcomes...}, 'moved' where the partition is not open for
+ * this layout, or the number of erasures where there are more than the caller knows of: then nothing is done. What can be asked for all events at once
+ * is asked at once: a call costs more than what it does. Ids are noted behind the entries: where an append fails they may come again.
  */
 export const appendAndRemember = defineScript(`${REMEMBER}
 if redis.call('GET', KEYS[2]) ~= ARGV[1] then return 'moved' end
+local erased = redis.call('GET', KEYS[5])
+if erased and tonumber(erased) > tonumber(ARGV[7]) then return tonumber(erased) end
 local call, keys, values = redis.call, KEYS, ARGV
-local ttlMs, userKeys, width, idAt, asinAt, oldest = tonumber(values[4]), tonumber(values[6]), tonumber(values[7]), tonumber(values[8]), tonumber(values[9]), tonumber(values[10])
+local ttlMs, userKeys, width, idAt, asinAt, oldest = tonumber(values[4]), tonumber(values[6]), tonumber(values[8]), tonumber(values[9]), tonumber(values[10]), tonumber(values[11])
 local epoch = call('GET', keys[4])
 if not epoch then
   epoch = values[5]
   call('SET', keys[4], epoch)
 end
-local first, step, ids = 11 + width, width + 4, {}
+local first, step, ids = 12 + width, width + 4, {}
 for i = first, #values, step do ids[#ids + 1] = values[i + idAt] end
 local isKnown, users, last, hasPurchases = call('ZMSCORE', keys[3], unpack(ids)), nil, {}, false
 if userKeys > 0 then
   local asked, purchases = {}, {}
-  for k = 5, #keys, userKeys do
+  for k = 6, #keys, userKeys do
     asked[#asked + 1] = keys[k + 4]
     asked[#asked + 1] = keys[k + 2]
     purchases[#purchases + 1] = keys[k + 3]
@@ -82,7 +84,7 @@ if userKeys > 0 then
   users = call('MGET', unpack(asked))
   hasPurchases = call('EXISTS', unpack(purchases)) > 0
 end
-local reply, key, entry, noted = {epoch}, 5, {'XADD', keys[1], '*'}, {'ZADD', keys[3], 'NX'}
+local reply, key, entry, noted = {epoch}, 6, {'XADD', keys[1], '*'}, {'ZADD', keys[3], 'NX'}
 for at = 1, #ids do
   local i, id, merged, outcome = first + (at - 1) * step, ids[at], users and users[2 * at - 1], nil
   if merged then
@@ -94,7 +96,7 @@ for at = 1, #ids do
     for j = 0, width - 1 do
       local value = values[i + j]
       if value ~= '' then
-        entry[n + 1] = values[11 + j]
+        entry[n + 1] = values[12 + j]
         entry[n + 2] = value
         n = n + 2
       end

@@ -1,6 +1,7 @@
 import type { Operation } from '../operation.ts';
 import { adminOperations } from './admin.ts';
 import { driftOperations } from './drift.ts';
+import { erasureOperations } from './erasures.ts';
 import { eventOperations } from './events.ts';
 import { merchantOperations } from './merchants.ts';
 import { productOperations } from './products.ts';
@@ -14,6 +15,7 @@ import { traceOperations } from './trace.ts';
 
 export * from './admin.ts';
 export * from './drift.ts';
+export * from './erasures.ts';
 export * from './events.ts';
 export * from './internal.ts';
 export * from './merchants.ts';
@@ -27,4 +29,4 @@ export * from './streams.ts';
 export * from './trace.ts';
 
 /** Every public operation of Millrace. */
-export const operations: readonly Operation[] = [...productOperations, ...merchantOperations, ...searchOperations, ...relevanceOperations, ...searchCountOperations, ...eventOperations, ...recommendationOperations, ...adminOperations, ...driftOperations, ...rebuildOperations, ...traceOperations, ...streamOperations, ...deadLetterOperations];
+export const operations: readonly Operation[] = [...productOperations, ...merchantOperations, ...searchOperations, ...relevanceOperations, ...searchCountOperations, ...eventOperations, ...erasureOperations, ...recommendationOperations, ...adminOperations, ...driftOperations, ...rebuildOperations, ...traceOperations, ...streamOperations, ...deadLetterOperations];
