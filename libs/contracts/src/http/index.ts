@@ -1,5 +1,6 @@
 import type { Operation } from '../operation.ts';
 import { adminOperations } from './admin.ts';
+import { analyticsOperations } from './analytics.ts';
 import { driftOperations } from './drift.ts';
 import { eventOperations } from './events.ts';
 import { merchantOperations } from './merchants.ts';
@@ -13,6 +14,7 @@ import { deadLetterOperations, streamOperations } from './streams.ts';
 import { traceOperations } from './trace.ts';
 
 export * from './admin.ts';
+export * from './analytics.ts';
 export * from './drift.ts';
 export * from './events.ts';
 export * from './internal.ts';
@@ -27,4 +29,4 @@ export * from './streams.ts';
 export * from './trace.ts';
 
 /** Every public operation of Millrace. */
-export const operations: readonly Operation[] = [...productOperations, ...merchantOperations, ...searchOperations, ...relevanceOperations, ...searchCountOperations, ...eventOperations, ...recommendationOperations, ...adminOperations, ...driftOperations, ...rebuildOperations, ...traceOperations, ...streamOperations, ...deadLetterOperations];
+export const operations: readonly Operation[] = [...productOperations, ...merchantOperations, ...searchOperations, ...relevanceOperations, ...searchCountOperations, ...eventOperations, ...recommendationOperations, ...analyticsOperations, ...adminOperations, ...driftOperations, ...rebuildOperations, ...traceOperations, ...streamOperations, ...deadLetterOperations];
