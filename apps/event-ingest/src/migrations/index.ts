@@ -1,4 +1,5 @@
 import type { SchemaMigrations } from '@millrace/database';
 import * as interactions from './001-interactions.ts';
+import * as analytics from './003-analytics.ts';
 
-export const migrations: SchemaMigrations = { schema: 'events', migrations: { '001-interactions': interactions } };
+export const migrations: SchemaMigrations = { schema: 'events', migrations: { '001-interactions': interactions, '003-analytics': analytics } };
