@@ -5,6 +5,7 @@ import type { ImportOptions } from './commands/import.ts';
 import { writeInternalKeys } from './commands/internal-keys.ts';
 import { createKey, listKeys, revokeKey } from './commands/keys.ts';
 import { migrate } from './commands/migrate.ts';
+import { addAnalytics } from './analytics-program.ts';
 import { writeSample } from './commands/sample.ts';
 import { resync, syncClear, syncStats } from './commands/sync.ts';
 import type { Config } from './config.ts';
@@ -101,6 +102,7 @@ export function createProgram(deps: ProgramDeps): Command {
   addVerify(program, shared);
   addTrace(program, shared);
   addRebuild(program, shared);
+  addAnalytics(program, shared);
   addOperations(program, deps);
   for (const command of program.commands) command.exitOverride();
   return program;
