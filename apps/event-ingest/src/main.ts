@@ -17,6 +17,8 @@ import { findItems, keepItems } from './item.repository.ts';
 import { migrations } from './migrations/index.ts';
 import { createMonthPartitions } from './month-partitions.ts';
 import { openIngest } from './open-ingest.ts';
+import { openQuarantine } from './open-quarantine.ts';
+import { quarantineRoutes } from './quarantine.routes.ts';
 import { userRoutes } from './user.routes.ts';
 import { writeInteractions } from './write-interactions.ts';
 
@@ -55,8 +57,9 @@ void runService({
     onClose(() => writerBus.close());
     onClose(() => stopping.abort());
 
+    const { quarantine, pool: quarantinePool } = openQuarantine({ config, logger, metrics, onClose });
     const verifier = await openIdentityVerifier(config.INTERNAL_JWKS_FILE, 'event-ingest');
-    const routes = [eventRoutes({ door }), userRoutes({ pool, redis, keys, ttlSeconds: config.CONTEXT_TTL_SECONDS })];
+    const routes = [eventRoutes({ door, quarantine }), userRoutes({ pool, redis, keys, ttlSeconds: config.CONTEXT_TTL_SECONDS }), quarantineRoutes({ pool: quarantinePool, door })];
     const app = createHttpApp({ logger, metrics, handlers: [authenticate(verifier, ['gateway']), ...routes] });
     const server = await startHttpServer(app, { host: config.HOST, port: config.PORT });
     onClose(() => server.close());

@@ -19,6 +19,9 @@ import { migrations } from '../src/migrations/index.ts';
 import { createMonthPartitions } from '../src/month-partitions.ts';
 import { openIngest } from '../src/open-ingest.ts';
 import type { Ingest } from '../src/open-ingest.ts';
+import { openQuarantine } from '../src/open-quarantine.ts';
+import { quarantineRoutes } from '../src/quarantine.routes.ts';
+import type { Quarantine } from '../src/quarantine.ts';
 import { userRoutes } from '../src/user.routes.ts';
 import { writeInteractions } from '../src/write-interactions.ts';
 
@@ -31,6 +34,7 @@ export interface Answer {
 
 export interface Instance extends Ingest {
   readonly bus: RedisStreamsBus;
+  readonly quarantine: Quarantine;
   readonly metric: (name: string) => Promise<number>;
   /** `body` as JSON unless it is bytes or text. */
   call(method: string, path: string, body?: unknown, headers?: Readonly<Record<string, string>>): Promise<Answer>;
@@ -73,8 +77,13 @@ export async function startPlane({ redisArguments = ['--appendonly', 'yes', '--a
     const instanceDb = createKysely<EventsSchema>(instancePool);
     const items = createItemCache({ load: (skus) => findItems(instanceDb, skus) });
     const ingest = await openIngest({ config, logger, metrics, onClose, store, items });
-    const verifier = { verify: async () => ({ issuer: 'gateway', subject: 'key_1', scopes: ['events:write', 'events:read'] }) };
-    const handlers = [authenticate(verifier, ['gateway']), eventRoutes({ door: ingest.door }), userRoutes({ pool: instancePool, redis: ingest.redis, keys: keysFor(config.REDIS_URL), ttlSeconds: config.CONTEXT_TTL_SECONDS })];
+    const { quarantine, pool: quarantinePool } = openQuarantine({ config, logger, metrics, onClose });
+    // The token's text is its scopes; `t` has what a shop's key has.
+    const verifier = { verify: async (token: string) => ({ issuer: 'gateway', subject: 'key_1', scopes: token === 't' ? ['events:write', 'events:read'] : token.split(',') }) };
+    const handlers = [
+      authenticate(verifier, ['gateway']), eventRoutes({ door: ingest.door, quarantine }), userRoutes({ pool: instancePool, redis: ingest.redis, keys: keysFor(config.REDIS_URL), ttlSeconds: config.CONTEXT_TTL_SECONDS }),
+      quarantineRoutes({ pool: quarantinePool, door: ingest.door }),
+    ];
     const server = await startHttpServer(createHttpApp({ logger, metrics, handlers }), { host: '127.0.0.1', port: 0 });
     onClose(() => server.close(0));
     const openBus = (maxDeliveries: number): RedisStreamsBus => {
@@ -85,6 +94,7 @@ export async function startPlane({ redisArguments = ['--appendonly', 'yes', '--a
     return {
       ...ingest,
       bus: openBus(5),
+      quarantine,
       metric: async (name) => (await metrics.getSingleMetric(name)?.get())?.values.reduce((sum, { value }) => sum + value, 0) ?? 0,
       async call(method, path, body, headers = {}) {
         const isRaw = typeof body === 'string' || body instanceof Uint8Array;

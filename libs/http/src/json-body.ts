@@ -10,6 +10,13 @@ const parseAny = express.json({ limit: JSON_LIMIT_BYTES, strict: false });
 const isPlain = ({ headers }: Request): boolean =>
   PLAIN.has(headers['content-type'] ?? '') && headers['content-encoding'] === undefined && headers['transfer-encoding'] === undefined && Number(headers['content-length'] ?? Number.NaN) <= JSON_LIMIT_BYTES;
 
+const brokenTexts = new WeakMap<Request, string>();
+/** The text of a JSON body that is not valid JSON, for who keeps what was refused; undefined for any other request. */
+export const brokenBodyOf = (req: Request): string | undefined => brokenTexts.get(req);
+
+/** Express' parser tells what it could not parse. */
+const textOfFailure = (error: unknown): string | undefined => (typeof error === 'object' && error !== null && 'body' in error && typeof error.body === 'string' ? error.body : undefined);
+
 /** Node's own parser cuts the body at the length that was announced. */
 function readText(req: Request): Promise<string> {
   return new Promise((resolve, reject) => {
@@ -33,10 +40,20 @@ function parse(text: string): unknown {
 /** `req.body` of a JSON request of at most 1 MiB. Refuses other media types; what is not plain goes through express' own parser, which costs more than most answers. */
 export const parseJsonBody: RequestHandler = async (req, res, next) => {
   if (isPlain(req)) {
-    req.body = parse(await readText(req));
+    const text = await readText(req);
+    try {
+      req.body = parse(text);
+    } catch (error) {
+      brokenTexts.set(req, text);
+      throw error;
+    }
     next();
     return;
   }
   if (!req.is('json')) throw new AppError('unsupported_media_type', 'the body must be sent as application/json', { details: [{ in: 'headers', pointer: '/content-type', detail: 'must be application/json' }] });
-  parseAny(req, res, next);
+  parseAny(req, res, (error?: unknown) => {
+    const text = textOfFailure(error);
+    if (text !== undefined) brokenTexts.set(req, text);
+    next(error);
+  });
 };

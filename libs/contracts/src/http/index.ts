@@ -4,6 +4,7 @@ import { driftOperations } from './drift.ts';
 import { eventOperations } from './events.ts';
 import { merchantOperations } from './merchants.ts';
 import { productOperations } from './products.ts';
+import { quarantineOperations } from './quarantine.ts';
 import { rebuildOperations } from './rebuilds.ts';
 import { recommendationOperations } from './recommendations.ts';
 import { relevanceOperations } from './relevance.ts';
@@ -18,6 +19,7 @@ export * from './events.ts';
 export * from './internal.ts';
 export * from './merchants.ts';
 export * from './products.ts';
+export * from './quarantine.ts';
 export * from './rebuilds.ts';
 export * from './recommendations.ts';
 export * from './relevance.ts';
@@ -27,4 +29,4 @@ export * from './streams.ts';
 export * from './trace.ts';
 
 /** Every public operation of Millrace. */
-export const operations: readonly Operation[] = [...productOperations, ...merchantOperations, ...searchOperations, ...relevanceOperations, ...searchCountOperations, ...eventOperations, ...recommendationOperations, ...adminOperations, ...driftOperations, ...rebuildOperations, ...traceOperations, ...streamOperations, ...deadLetterOperations];
+export const operations: readonly Operation[] = [...productOperations, ...merchantOperations, ...searchOperations, ...relevanceOperations, ...searchCountOperations, ...eventOperations, ...quarantineOperations, ...recommendationOperations, ...adminOperations, ...driftOperations, ...rebuildOperations, ...traceOperations, ...streamOperations, ...deadLetterOperations];
