@@ -14,6 +14,7 @@ import { loadMigrations } from './load-migrations.ts';
 import { createProgress } from './progress.ts';
 import { addQuarantine } from './quarantine-program.ts';
 import { addRebuild } from './rebuild-program.ts';
+import { addReplay } from './replay-program.ts';
 import { addDeadLetters, addStreams } from './streams-program.ts';
 import { addTrace, addVerify } from './verify-program.ts';
 
@@ -103,6 +104,7 @@ export function createProgram(deps: ProgramDeps): Command {
   addTrace(program, shared);
   addRebuild(program, shared);
   addQuarantine(program, shared);
+  addReplay(program, shared);
   addOperations(program, deps);
   for (const command of program.commands) command.exitOverride();
   return program;
