@@ -1,9 +1,18 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { createRedisStreamsBus } from '@millrace/bus';
 import { erasureReceipts, erasureSchema, interactions, loggedEventsSchema, userErasures, userMerges } from '@millrace/contracts';
 import type { ErasureBody } from '@millrace/contracts';
-import { closeRedis, connectRedis } from '@millrace/redis-kit';
+import { createPool } from '@millrace/database';
+import { closeRedis, connectRedis, createKeys } from '@millrace/redis-kit';
 import type { Redis } from '@millrace/redis-kit';
+import { createLogger, createMetrics } from '@millrace/service';
 import { eventually, findEverywhere, uniqueName } from '@millrace/testing';
+import { openErasedUsers } from '../src/erased-users.ts';
+import { advanceErasure } from '../src/erasure-job.ts';
+import { startErasureLoop } from '../src/erasure-loop.ts';
+import { findErasureJob, recordErasure } from '../src/erasure.repository.ts';
+import { inTransaction } from '../src/in-transaction.ts';
+import { createMonthPartitions } from '../src/month-partitions.ts';
 import { startPlane, WRITER } from './ingest-kit.ts';
 import type { Instance, Plane } from './ingest-kit.ts';
 
@@ -107,6 +116,49 @@ describe('erasing a user', () => {
 });
 
 describe('erasing a user while something is away', () => {
+  it('goes on where it was killed, at every step, and counts no row twice', async () => {
+    const plane = await startPlane();
+    const bus = createRedisStreamsBus({ connect: (role) => connectRedis(plane.redis.url, { role, name: 'test' }) });
+    const pool = createPool({ url: plane.databaseUrl, name: 'test', max: 3 });
+    const redis = connectRedis(plane.redis.url, { role: 'background', name: 'test' });
+    const secret = 'k'.repeat(32);
+    const erased = await openErasedUsers(pool, secret, createMetrics('test'));
+    const deps = { redis, keys: createKeys(), bus, erased, services: [], patienceMs: 60_000, repeatMs: 100 };
+    const failed: string[] = [];
+    // Each phase does all that it does, and is killed before its transaction commits.
+    const loop = startErasureLoop({
+      pool, pollMs: 20, metrics: createMetrics('test'), logger: createLogger('test', 'silent'),
+      advance: async (client, job) => {
+        const progress = await advanceErasure(deps, client, job);
+        if (failed.includes(job.phase)) return progress;
+        failed.push(job.phase);
+        throw new Error('killed');
+      },
+    });
+    try {
+      const id = uniqueName('long');
+      await createMonthPartitions(pool).ensure(new Set(['2026-11-01']));
+      await pool.query(`with new_user as (insert into events.users (user_id) values ($1)) insert into events.items (sku) values ('A')`, [id]);
+      await pool.query(`insert into events.interaction_logs (event_id, user_id, asin, event_type, ts, metadata, month) select 'e' || n, $1, 'A', 'view', now(), '{}', '2026-11-01' from generate_series(1, 25001) as n`, [id]);
+      const { hmac } = erased;
+      const job = hmac && (await inTransaction(pool, (client) => recordErasure(client, hmac, id)));
+      loop.wake();
+      const done = await eventually(async () => {
+        const now = await findErasureJob(pool, job ?? '');
+        return now?.state === 'done' && now;
+      }, { timeoutMs: 30_000 });
+      expect(failed).toEqual(['marking', 'erasing', 'draining', 'again', 'checking']);
+      expect(done.receipts.find(({ store }) => store === 'events.interaction_logs')).toMatchObject({ erased: 25_001, due: 0 });
+      expect(await findEverywhere(plane.pool, redis, id)).toEqual([]);
+    } finally {
+      await loop.close();
+      await bus.close();
+      await closeRedis(redis);
+      await pool.end();
+      await plane.close();
+    }
+  });
+
   it('says that it waits for Redis, goes on when it is back, and drops events that came meanwhile by Postgres', async () => {
     const plane = await startPlane();
     try {
