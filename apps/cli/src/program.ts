@@ -5,6 +5,7 @@ import type { ImportOptions } from './commands/import.ts';
 import { writeInternalKeys } from './commands/internal-keys.ts';
 import { createKey, listKeys, revokeKey } from './commands/keys.ts';
 import { migrate } from './commands/migrate.ts';
+import { addAnalytics } from './analytics-program.ts';
 import { writeSample } from './commands/sample.ts';
 import { resync, syncClear, syncStats } from './commands/sync.ts';
 import type { Config } from './config.ts';
@@ -103,6 +104,7 @@ export function createProgram(deps: ProgramDeps): Command {
   addTrace(program, shared);
   addRebuild(program, shared);
   addUsers(program, shared);
+  addAnalytics(program, shared);
   addOperations(program, deps);
   for (const command of program.commands) command.exitOverride();
   return program;

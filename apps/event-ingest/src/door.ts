@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { describeError } from '@millrace/bus';
+import { describeError, SinkUnavailableError } from '@millrace/bus';
 import type { Written } from '@millrace/context';
 import type { LoggedEvent, NewEvent } from '@millrace/contracts';
 import { AppError } from '@millrace/service';
@@ -20,8 +20,8 @@ export interface Accepted {
 
 export interface Door {
   /**
-   * Takes the events: into the stream and the live context, else into Postgres for later. Answers in their order.
-   * @throws AppError unavailable where neither takes them; some may have been taken then, and the same event ids may be sent again
+   * Takes the events: into the stream and the live context (and with `keep` into the log), else into Postgres for later. Answers in their order.
+   * @throws AppError unavailable where neither takes them, or the log is asked for and does not; some may have been taken then, and the same event ids may be sent again
    */
   log(events: readonly NewEvent[], traceparent?: string): Promise<readonly Accepted[]>;
 }
@@ -30,6 +30,8 @@ export interface DoorDeps {
   readonly live: LiveWriter;
   /** Into the log, and to be relayed, in one transaction. */
   readonly defer: (events: readonly KnownInteraction[]) => Promise<void>;
+  /** Into the log, before the answer (EVENT_DURABILITY=always): repeating changes nothing. Undefined: the stream's writer does it. */
+  readonly keep?: ((events: readonly KnownInteraction[]) => Promise<unknown>) | undefined;
   readonly items: Pick<ItemCache, 'find'>;
   readonly erased: Pick<ErasedUsers, 'has'>;
   readonly metrics: Registry;
@@ -56,35 +58,43 @@ const contextOf = ({ outcome }: Written): Accepted['context'] => (outcome === 'l
 /** What is answered for an event of an erased user. */
 export const ERASED = { code: 'gone', pointer: '/user_id', detail: 'this user was erased: nothing is taken for it any more' } as const;
 
-export function createDoor({ live, defer, items, erased, metrics, logger }: DoorDeps): Door {
+export function createDoor({ live, defer, keep, items, erased, metrics, logger }: DoorDeps): Door {
   const accepted = new Counter({ name: 'events_accepted_total', help: 'Events by where they went: live, old, duplicate, broken, deferred; erased: nowhere', labelNames: ['outcome'], registers: [metrics] });
   const refused = new Counter({ name: 'events_refused_total', help: 'Events that neither Redis nor Postgres took', registers: [metrics] });
   let isFailing = false;
 
-  const writeSlice = async (events: readonly KnownInteraction[]): Promise<readonly Accepted[]> => {
-    let failure: unknown;
+  const unavailable = (events: readonly KnownInteraction[], detail: string, cause: unknown): AppError => {
+    refused.inc(events.length);
+    return new AppError('unavailable', `${detail}: send them again, with the same event ids`, { cause, headers: { 'Retry-After': '1' } });
+  };
+  /** Undefined where Redis does not take them. */
+  const writeLive = async (events: readonly KnownInteraction[]): Promise<readonly Written[] | undefined> => {
     try {
       const written = await live.write(events);
       if (isFailing) logger.info('Redis takes events again');
       isFailing = false;
-      for (const { outcome } of written) accepted.inc({ outcome });
-      return events.map(({ meta }, index) => answerOf(meta.id, written[index] ?? { outcome: 'broken', userId: '' }));
+      return written;
     } catch (error) {
-      failure = error;
+      if (!isFailing) logger.warn({ error: describeError(error) }, 'Redis does not take events: they go to Postgres');
+      isFailing = true;
+      return undefined;
     }
-    if (!isFailing) logger.warn({ error: describeError(failure) }, 'Redis does not take events: they go to Postgres');
-    isFailing = true;
-    try {
-      await defer(events);
-    } catch (error) {
-      refused.inc(events.length);
-      throw new AppError('unavailable', 'events cannot be stored now: send them again, with the same event ids', { cause: error, headers: { 'Retry-After': '1' } });
+  };
+  const writeSlice = async (events: readonly KnownInteraction[]): Promise<readonly Accepted[]> => {
+    const written = await writeLive(events);
+    if (written === undefined) {
+      await defer(events).catch((error: unknown) => { throw unavailable(events, 'events cannot be stored now', error); });
+      return events.map(({ meta, user_id: userId }) => {
+        const outcome = erased.has(userId) ? 'erased' : 'deferred';
+        accepted.inc({ outcome });
+        return { event_id: meta.id, context: 'deferred', ...(outcome === 'erased' && { isErased: true }) };
+      });
     }
-    return events.map(({ meta, user_id: userId }) => {
-      const outcome = erased.has(userId) ? 'erased' : 'deferred';
-      accepted.inc({ outcome });
-      return { event_id: meta.id, context: 'deferred', ...(outcome === 'erased' && { isErased: true }) };
+    await keep?.(events).catch((error: unknown) => {
+      throw error instanceof SinkUnavailableError ? unavailable(events, 'events are on their way, and Postgres does not confirm them now', error) : error;
     });
+    for (const { outcome } of written) accepted.inc({ outcome });
+    return events.map(({ meta }, index) => answerOf(meta.id, written[index] ?? { outcome: 'broken', userId: '' }));
   };
   return {
     async log(given, traceparent) {

@@ -15,6 +15,7 @@ import type { Door } from './door.ts';
 import type { ErasedUsers } from './erased-users.ts';
 import type { InteractionStore } from './interaction.repository.ts';
 import type { ItemCache } from './item-cache.ts';
+import { keepDurable } from './keep-durable.ts';
 import { createLiveWriter } from './live-writer.ts';
 import { watchMemoryRoom } from './memory-room.ts';
 import { startRetransmission } from './retransmit.ts';
@@ -27,7 +28,7 @@ export interface Ingest {
 }
 
 export interface IngestDeps extends Pick<ServiceContext<Config>, 'config' | 'logger' | 'metrics' | 'onClose'> {
-  readonly store: Pick<InteractionStore, 'insertDeferred'>;
+  readonly store: Pick<InteractionStore, 'insert' | 'insertDeferred'>;
   readonly items: Pick<ItemCache, 'find'>;
   readonly erased: ErasedUsers;
 }
@@ -57,6 +58,7 @@ export async function openIngest({ config, logger, metrics, onClose, store, item
   const relay = startDeferredRelay({ pool: relayPool, context, acknowledged, isOpen: () => redis.status === 'ready' && room.hasRoomForMore(), metrics, logger });
   onClose(() => relay.close());
 
-  const live = collectWrites(createLiveWriter({ context, acknowledged, timeoutMs: config.EVENT_REDIS_TIMEOUT_MS, hasRoom: () => room.hasRoom() }));
-  return { door: createDoor({ live, defer: (events) => store.insertDeferred(events), items, erased, metrics, logger }), context, redis };
+  const live = collectWrites(createLiveWriter({ context, acknowledged, timeoutMs: config.EVENT_REDIS_TIMEOUT_MS, hasRoom: () => room.hasRoom(), metrics }));
+  const keep = config.EVENT_DURABILITY === 'always' ? keepDurable(store) : undefined;
+  return { door: createDoor({ live, defer: (events) => store.insertDeferred(events), keep, items, erased, metrics, logger }), context, redis };
 }

@@ -12,7 +12,7 @@ import { z } from 'zod';
 import { configSchema } from '../src/config.ts';
 import type { EventsDb, EventsSchema } from '../src/database.ts';
 import { openErasedUsers } from '../src/erased-users.ts';
-import { eventRoutes } from '../src/event.routes.ts';
+import { directEvent, eventRoutes } from '../src/event.routes.ts';
 import { createInteractionStore } from '../src/interaction.repository.ts';
 import { createItemCache } from '../src/item-cache.ts';
 import { findItems } from '../src/item.repository.ts';
@@ -22,7 +22,7 @@ import { openErasure } from '../src/open-erasure.ts';
 import { openIngest } from '../src/open-ingest.ts';
 import type { Ingest } from '../src/open-ingest.ts';
 import { userRoutes } from '../src/user.routes.ts';
-import { writeInteractions } from '../src/write-interactions.ts';
+import { WRITER_STATEMENTS, writeInteractions } from '../src/write-interactions.ts';
 
 const anyObject = z.record(z.string(), z.unknown());
 export interface Answer {
@@ -86,7 +86,7 @@ export async function startPlane({ redisArguments = ['--appendonly', 'yes', '--a
     const erasure = openErasure({ config, logger, metrics, onClose, pool: instancePool, bus, erased, services: erasingServices });
     const verifier = { verify: async () => ({ issuer: 'gateway', subject: 'key_1', scopes: ['events:write', 'events:read', 'users:erase'] }) };
     const handlers = [authenticate(verifier, ['gateway']), eventRoutes({ door: ingest.door }), userRoutes({ pool: instancePool, redis: ingest.redis, keys: keysFor(config.REDIS_URL), ttlSeconds: config.CONTEXT_TTL_SECONDS, erased }), erasure.routes];
-    const server = await startHttpServer(createHttpApp({ logger, metrics, handlers }), { host: '127.0.0.1', port: 0 });
+    const server = await startHttpServer(createHttpApp({ logger, metrics, handlers, direct: [directEvent({ door: ingest.door, verifier })] }), { host: '127.0.0.1', port: 0 });
     onClose(() => server.close(0));
     if (erasingServices.length > 0) await erasure.follow();
     return {
@@ -102,7 +102,7 @@ export async function startPlane({ redisArguments = ['--appendonly', 'yes', '--a
         return { status: answer.status, type: answer.headers.get('content-type'), body: anyObject.parse(await answer.json()) };
       },
       async startWriter({ maxRetries = 3 } = {}) {
-        await openBus(maxRetries + 1).subscribe(interactions, { group: WRITER, batchSize: 500 }, writeInteractions({ store, onWritten: () => undefined }));
+        await openBus(maxRetries + 1).subscribe(interactions, { group: WRITER, batchSize: WRITER_STATEMENTS * 500 }, writeInteractions({ store, onWritten: () => undefined }));
       },
     };
   };

@@ -42,7 +42,7 @@ const SELF = 'gateway';
 const passOn = (operation: Operation, upstream: Upstream, signer: IdentitySigner): Answerer => async ({ req, res, owner, requestId }) => {
   const token = await signer.sign(operation.service, { subject: owner.id, scopes: owner.scopes });
   const headers = { authorization: `Bearer ${token}`, 'x-request-id': requestId, traceparent: traceparentOf(req) ?? '' };
-  await upstream.forward(req, res, { headers, timeoutMs: operation.timeoutMs ?? DEFAULT_TIMEOUT_MS, isStream: operation.streams !== undefined });
+  await upstream.forward(req, res, { headers, timeoutMs: operation.timeoutMs ?? DEFAULT_TIMEOUT_MS, isStream: operation.streams !== undefined, isFeed: operation.isFeed === true });
 };
 
 /** This process, under the identity that a service would get. */

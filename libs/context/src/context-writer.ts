@@ -131,10 +131,18 @@ type Outcomes = readonly (Outcome | { readonly to: string })[];
 type Call = (layoutId: string, of: TopicKeys, chunk: readonly Entry[]) => Promise<Outcomes | 'moved' | 'unknown erasure'>;
 
 const NAMES = wireNames(interactions);
-const PLACES = [NAMES.length, NAMES.indexOf('id'), NAMES.indexOf('asin'), ...NAMES];
+const PLACES = [NAMES.length, NAMES.indexOf('id'), NAMES.indexOf('asin')];
 
-const timeOf = ({ wire }: Entry): number => Date.parse(wire.timestamp);
-const detailsOf = (entry: Entry): readonly (string | number)[] => [timeOf(entry), entry.event.category ?? '', entry.event.type === 'purchase' ? '1' : ''];
+/** A time ahead of now counts as now. The end of the context is worked out here: Lua has only floating point. */
+function detailsOf({ wire, event }: Entry, { now, ttlMs }: Clock): readonly (string | number)[] {
+  const at = Math.min(Date.parse(wire.timestamp), now);
+  return [at, at + ttlMs, event.category ?? '', event.type === 'purchase' ? '1' : ''];
+}
+
+interface Clock {
+  readonly now: number;
+  readonly ttlMs: number;
+}
 
 /** One chunk of one partition; nothing is done where that is not open for the layout any more, or users were erased that this process did not know of. */
 function createCall({ redis, keys, ttlSeconds, dedupMs = HOUR_MS, erased = NOBODY }: ContextWriterOptions, sawEpoch: (stream: string, epoch: string) => void): Call {
@@ -143,10 +151,11 @@ function createCall({ redis, keys, ttlSeconds, dedupMs = HOUR_MS, erased = NOBOD
   let erasures = 0;
   return async (layoutId, of, chunk) => {
     const own = [of.stream, of.layout, of.recentIds, of.epoch, of.erased];
-    const args: (string | number)[] = [layoutId, Date.now(), dedupMs, ttlMs, randomUUID(), isTwoCalls ? 0 : USER_KEYS, erasures, ...PLACES];
+    const clock = { now: Date.now(), ttlMs };
+    const args: (string | number)[] = [layoutId, clock.now, clock.now - dedupMs, ttlMs, randomUUID(), isTwoCalls ? 0 : USER_KEYS, erasures, ...PLACES, clock.now - ttlMs, ...NAMES];
     for (const entry of chunk) {
       if (!isTwoCalls) own.push(...userKeyList(keys.user(entry.event.user_id)));
-      args.push(...wireValues(interactions, entry.wire), ...detailsOf(entry));
+      args.push(...wireValues(interactions, entry.wire), ...detailsOf(entry, clock));
     }
     const reply = await appendAndRemember(redis, own, args);
     if (reply === 'moved') return 'moved';
@@ -160,18 +169,17 @@ function createCall({ redis, keys, ttlSeconds, dedupMs = HOUR_MS, erased = NOBOD
     if (!isTwoCalls) return outcomes.map(toOutcome);
     return Promise.all(chunk.map(async (entry, index) => {
       const isAgain = outcomes[index] === 'duplicate';
-      const outcome = await rememberOf(redis, keys, ttlMs, { entry, isAgain });
+      const outcome = await rememberOf(redis, keys, clock, { entry, isAgain });
       return isAgain ? 'duplicate' : outcome;
     }));
   };
 }
 
 /** On Cluster: the context of the user, or of the one that it was merged into; the entry keeps the id that it came with. */
-async function rememberOf(redis: Redis, keys: Keys, ttlMs: number, { entry, isAgain }: { readonly entry: Entry; readonly isAgain: boolean }): Promise<Outcome> {
+async function rememberOf(redis: Redis, keys: Keys, clock: Clock, { entry, isAgain }: { readonly entry: Entry; readonly isAgain: boolean }): Promise<Outcome> {
   let userId = entry.event.user_id;
   for (let hop = 0; hop < MAX_MOVES; hop += 1) {
-    const [at, category, isPurchase] = detailsOf(entry);
-    const outcome = toOutcome(await rememberOnly(redis, userKeyList(keys.user(userId)), [Date.now(), ttlMs, entry.event.asin, at ?? 0, category ?? '', isPurchase ?? '', isAgain ? '1' : '']));
+    const outcome = toOutcome(await rememberOnly(redis, userKeyList(keys.user(userId)), [clock.now - clock.ttlMs, clock.ttlMs, entry.event.asin, ...detailsOf(entry, clock), isAgain ? '1' : '']));
     if (typeof outcome !== 'object') return outcome;
     userId = outcome.to;
   }

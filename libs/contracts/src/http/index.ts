@@ -1,5 +1,6 @@
 import type { Operation } from '../operation.ts';
 import { adminOperations } from './admin.ts';
+import { analyticsOperations } from './analytics.ts';
 import { driftOperations } from './drift.ts';
 import { erasureOperations } from './erasures.ts';
 import { eventOperations } from './events.ts';
@@ -14,6 +15,7 @@ import { deadLetterOperations, streamOperations } from './streams.ts';
 import { traceOperations } from './trace.ts';
 
 export * from './admin.ts';
+export * from './analytics.ts';
 export * from './drift.ts';
 export * from './erasures.ts';
 export * from './events.ts';
@@ -29,4 +31,8 @@ export * from './streams.ts';
 export * from './trace.ts';
 
 /** Every public operation of Millrace. */
-export const operations: readonly Operation[] = [...productOperations, ...merchantOperations, ...searchOperations, ...relevanceOperations, ...searchCountOperations, ...eventOperations, ...erasureOperations, ...recommendationOperations, ...adminOperations, ...driftOperations, ...rebuildOperations, ...traceOperations, ...streamOperations, ...deadLetterOperations];
+export const operations: readonly Operation[] = [
+  ...productOperations, ...merchantOperations, ...searchOperations, ...relevanceOperations, ...searchCountOperations,
+  ...eventOperations, ...erasureOperations, ...recommendationOperations, ...analyticsOperations,
+  ...adminOperations, ...driftOperations, ...rebuildOperations, ...traceOperations, ...streamOperations, ...deadLetterOperations,
+];
