@@ -52,9 +52,10 @@ async function serveOurs({ BENCH_REDIS_URL, BENCH_DATABASE_URL }: z.output<typeo
   const handlers = [authenticate(verifier, ['gateway']), eventRoutes({ door, quarantine }), userRoutes({ pool, redis, keys: keysFor(BENCH_REDIS_URL), ttlSeconds: 900, erased: NOBODY_ERASED })];
   const { port } = await startHttpServer(createHttpApp({ logger, metrics, handlers, direct: [directEvent({ door, verifier })] }), { host: '127.0.0.1', port: 0 });
   const signer = await openIdentitySigner(key);
-  const token = await signer.sign('event-ingest', { subject: 'bench', scopes: ['events:write'] });
+  const sign = (): Promise<string> => signer.sign('event-ingest', { subject: 'bench', scopes: ['events:write'] });
+  setInterval(() => void sign().then((token) => process.send?.({ port, token })), 5_000).unref();
   await rm(directory, { recursive: true });
-  return { port, token };
+  return { port, token: await sign() };
 }
 
 async function listen(app: express.Express): Promise<{ readonly port: number; readonly token: string }> {
