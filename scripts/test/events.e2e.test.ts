@@ -51,4 +51,29 @@ describe('events through the gateway', () => {
     expect((await plane.call('POST', '/api/users/member/merge', { from: 'anon:e2e' })).body).toMatchObject({ user_id: 'member', from: 'anon:e2e' });
     expect((await plane.call('GET', '/api/users/anon:e2e/context')).body).toMatchObject({ user_id: 'member', recent_items: [{ asin: 'a' }] });
   });
+
+  it('are in the analytics at once and shown live, to keys that may see them', async () => {
+    const gone = new AbortController();
+    const feed = await fetch(`${plane.stack.gatewayUrl}/api/live?types=purchase`, { headers: { 'x-api-key': plane.stack.apiKey }, signal: gone.signal });
+    expect([feed.status, feed.headers.get('content-type')]).toEqual([200, 'text/event-stream; charset=utf-8']);
+    let shown = '';
+    const reading = (async () => {
+      for await (const chunk of feed.body ?? []) shown += Buffer.from(chunk).toString();
+    })().catch(() => undefined);
+    const sku = uniqueName('sold');
+    await eventually(async () => {
+      await plane.call('POST', '/api/event', { user_id: 5, asin: sku, event_type: 'purchase' });
+      return shown.includes(sku);
+    }, { everyMs: 100 });
+    expect(shown).toMatch(/^event: interaction\ndata: \{"type":"purchase",/m);
+    gone.abort();
+    await reading;
+    await eventually(async () => {
+      const { body } = await plane.call('GET', '/api/analytics/products/top?by=purchases&limit=1000');
+      return JSON.stringify(body['data']).includes(sku);
+    });
+    expect((await plane.call('GET', '/api/analytics/summary')).body).toMatchObject({ granularity: 'day', degraded: false });
+    expect((await plane.call('GET', '/api/analytics/queries/top')).body).toMatchObject({ days: 7 });
+    expect((await plane.call('POST', '/api/admin/analytics/recount', { from: '2011-03-04', to: '2011-03-05' })).body).toMatchObject({ removed: 0 });
+  });
 });
