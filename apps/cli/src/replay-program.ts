@@ -4,6 +4,7 @@ import { FailedError } from './failed-error.ts';
 import { createProgress } from './progress.ts';
 import { formatOf } from './replay/file-rows.ts';
 import type { FileFormat } from './replay/file-rows.ts';
+import { importNamedProducts } from './replay/import-products.ts';
 import { layoutNames, parseMapping } from './replay/layouts.ts';
 import type { LayoutName } from './replay/layouts.ts';
 import { checkOnly, replayEvents } from './replay/replay-events.ts';
@@ -23,6 +24,7 @@ interface Options {
   readonly maxErrors: string;
   readonly dryRun?: boolean;
   readonly shiftToNow?: boolean;
+  readonly products?: boolean;
 }
 
 /** The gateway itself gives up after 60 s. */
@@ -81,6 +83,10 @@ async function replay(file: string, options: Options, { connect, print, printErr
   const maxErrors = wholeNumber('max-errors', options.maxErrors, 0, 1_000_000);
   const isDryRun = options.dryRun === true;
   const client = isDryRun ? undefined : await connect(LONG_MS);
+  if (client && options.products === true) {
+    const { created, known, failed } = await withInterrupt((signal) => importNamedProducts(client, file, checked, signal));
+    print(`products: ${created} created, ${known} there already, ${failed} failed`);
+  }
   const progress = createProgress(process.stderr);
   const started = performance.now();
   let problems = 0;
@@ -110,6 +116,7 @@ export function addReplay(program: Command, deps: StreamsProgramDeps): void {
     .option('--limit <n>', 'at most so many events')
     .option('--dry-run', 'only read and check; sends nothing')
     .option('--shift-to-now', 'move all times, so that the newest event is now')
+    .option('--products', 'first import the products that the file names and the catalogue does not have (online-retail)')
     .option('--map <field=column>', 'take a field from a column, or from a text (field==text), repeatable: --map user_id=customer --map event_type==purchase', collect, [])
     .addOption(new Option('--layout <layout>', 'default: by the first row').choices(layoutNames))
     .addOption(new Option('--format <format>', 'default: by the file name').choices(['ndjson', 'csv', 'parquet']))

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { ProblemError } from '@millrace/client';
+import { getProduct } from '@millrace/contracts';
 import { describeWith, testServer } from '@millrace/testing';
 import { parseTime } from '../src/replay/layouts.ts';
 import { inOrder, paced } from '../src/replay/pace.ts';
@@ -11,19 +12,21 @@ import type { Ready } from '../src/replay/pace.ts';
 import { checkOnly, replayEvents } from '../src/replay/replay-events.ts';
 import { createSender } from '../src/replay/send-events.ts';
 import { runCommand, startFakeGateway } from './fake-gateway.ts';
-import type { FakeGateway, Said } from './fake-gateway.ts';
+import type { Asked, FakeGateway, Said } from './fake-gateway.ts';
 
 type Sent = Record<string, unknown>;
 let gateway: FakeGateway;
 let directory: string;
 let refusals: Said[];
+let answerFirst: (asked: Asked) => Said | undefined;
 const eventsOf = (body: unknown): Sent[] => String(body).split('\n').map((line) => JSON.parse(line) as Sent);
 const isGood = ({ event_type: type }: Sent): boolean => type !== 'hover';
 
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), 'millrace-replay-'));
-  gateway = await startFakeGateway(({ body }) => {
-    const refusal = refusals.shift();
+  gateway = await startFakeGateway((asked) => {
+    const { body } = asked;
+    const refusal = answerFirst(asked) ?? refusals.shift();
     if (refusal) return refusal;
     const events = eventsOf(body);
     const results = events.map((event, index) => (isGood(event)
@@ -35,6 +38,7 @@ beforeAll(async () => {
 afterAll(() => gateway.close());
 beforeEach(() => {
   refusals = [];
+  answerFirst = () => undefined;
   gateway.forget();
 });
 
@@ -87,6 +91,17 @@ describe('millrace replay', () => {
     expect(sent()).toEqual([purchase, purchase]);
     expect(err).toContain('line 6: /InvoiceDate is not a time such as 2010-12-01 08:26:00');
     expect(out[0]).toContain('1 failed, skipped 1 returned or no quantity, 1 no customer');
+  });
+  it('imports the products that online-retail names and the catalogue does not have, and leaves the others as they are', async () => {
+    const path = await file('retail.csv', 'InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\nA1,X9,CUP,6,12/1/2010 8:26,2.56,1,F\nA2,X9,,1,12/1/2010 8:27,0,1,F\nA3,K1,KNOWN,1,12/1/2010 8:28,1,1,F\nA4,a/b,NO SKU,1,12/1/2010 8:28,1,1,F\n');
+    const report = { type: 'report', rows: 1, created: 1, updated: 0, unchanged: 0, failed: 0, dry_run: false, atomic: false, committed: true, last_good_line: 1, error: null, seconds: 0.1 };
+    const known: unknown = getProduct.responses[200].example;
+    // Both are asked for at once: by their paths, not in their order.
+    answerFirst = ({ path: asked }) => (asked.startsWith('POST /api/products/import') ? { body: report } : asked === 'GET /api/products/K1' ? { body: known } : asked.startsWith('GET') ? { status: 404, body: { ...unavailable, status: 404, code: 'not_found' } } : undefined);
+    const { out } = await replay(path, '--products');
+    expect(out).toEqual(['products: 1 created, 1 there already, 0 failed', expect.stringContaining('4 rows: 4 sent')]);
+    expect(gateway.asked.find(({ path: asked }) => asked.startsWith('POST /api/products/import'))?.body).toBe('{"sku":"X9","name":"CUP","currency":"GBP","price":2.56}');
+    expect((await replay(await file('e.ndjson', view('a')), '--products')).failure).toMatchObject({ name: 'UsageError', message: expect.stringContaining('online-retail') });
   });
   it('reads otto sessions: each an anonymous user', async () => {
     await replay(await file('s.jsonl', JSON.stringify({ session: 7, events: [{ aid: 11, ts: 1_659_304_800_025, type: 'clicks' }, { aid: 12, ts: 1_659_304_900_025, type: 'orders' }, { aid: 12, ts: 1_659_304_900_025, type: 'carts' }] })));
