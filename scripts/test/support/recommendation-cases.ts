@@ -102,5 +102,27 @@ export function describeRecommendations(plane: () => Plane): void {
       const { context, data } = await shop.list(`user_id=${user}&limit=100&explain=true`);
       expect([context, data[0]?.category, data.find(({ sku }) => sku === shop.lamps[1])?.explain?.factors.seen.toFixed(1)]).toEqual(['live', shop.categories.lamps, '0.3']);
     });
+
+    it('personalise a search by the same click, with its total, and refuse one without a user', async () => {
+      const user = uniqueName('shopper');
+      const search = async (query: string) => {
+        const { body, headers } = await plane().call('GET', `/api/search?q=shopthing&limit=5&${query}`);
+        return { body, cache: headers.get('cache-control'), categories: (body['data'] as { category: string }[]).map(({ category }) => category) };
+      };
+      const plain = await eventually(async () => {
+        const found = await search('');
+        return Number(found.body['total']) >= 9 && found;
+      });
+      expect(plain.body).toMatchObject({ personalized: false, personalized_reason: 'not_asked' });
+      const other = plain.categories[0] === shop.categories.lamps ? shop.categories.audio : shop.categories.lamps;
+      await shop.did(user, 'view', first(other === shop.categories.lamps ? shop.lamps : shop.audio));
+      // Two cores for a whole plane: now and then the budget of 30 ms is over first.
+      const personal = await eventually(async () => {
+        const found = await search(`personalize=true&user_id=${user}`);
+        return found.body['personalized'] === true && found;
+      });
+      expect([personal.categories[0], personal.body['total'], personal.cache]).toEqual([other, plain.body['total'], 'no-store']);
+      expect((await plane().call('GET', '/api/search?q=x&personalize=true')).body).toMatchObject({ code: 'invalid_request', errors: [{ pointer: '/user_id' }] });
+    });
   });
 }
