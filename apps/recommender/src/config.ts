@@ -15,6 +15,7 @@ export const configSchema = z
     COUNT_TTL_DAYS: z.coerce.number().int().min(1).max(3_650).default(365).describe('Counts of a user, and neighbours of an item, are forgotten when nothing was added for so long, days'),
     SIMILAR_TIMEOUT_MS: z.coerce.number().int().min(1).max(1_000).default(20).describe('Longest wait for similar products, milliseconds; a list is made without them then'),
     RANKING_KEEP_DAYS: z.coerce.number().int().min(1).max(3_650).default(30).describe('How long served lists and impressions are kept, days'),
+    EXPERIMENT_KEEP_DAYS: z.coerce.number().int().min(1).max(3_650).default(180).describe('How long lists, clicks and purchases that count in experiments are kept, days'),
   })
   .superRefine(checkVectorStore);
 export type Config = z.output<typeof configSchema>;

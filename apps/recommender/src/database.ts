@@ -1,4 +1,5 @@
-import type { Db } from '@millrace/database';
+import type { Db, Trx } from '@millrace/database';
+import type { ExperimentTables } from './experiment-tables.ts';
 
 interface RankingsTable {
   readonly ranking_id: string;
@@ -15,8 +16,9 @@ interface ImpressionsTable {
   readonly seen_at: Date;
 }
 
-export interface RecsSchema {
+export interface RecsSchema extends ExperimentTables {
   'recs.rankings': RankingsTable;
   'recs.impressions': ImpressionsTable;
 }
 export type RecsDb = Db<RecsSchema>;
+export type RecsTrx = Trx<RecsSchema>;

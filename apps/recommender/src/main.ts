@@ -13,6 +13,7 @@ import { internalRerankRoutes } from './internal-rerank.routes.ts';
 import { createItems, subscribeItems } from './items.ts';
 import { openBus } from './open-bus.ts';
 import { openDatabase } from './open-database.ts';
+import { openExperiments } from './open-experiments.ts';
 import { openVectors } from './open-vectors.ts';
 import { createCountedPartitions } from './partitions.ts';
 import { createRankingLog, purgeRankings, recordImpressions } from './ranking-log.ts';
@@ -63,6 +64,7 @@ void runService({
     });
     await bus.subscribe(interactions, { group: GROUP, ordering: 'key' }, withTracing(LABELS)(withMetrics({ registry: metrics, ...LABELS })(count)));
 
+    const experiments = await openExperiments({ db, bus, keepDays: config.EXPERIMENT_KEEP_DAYS, logger, metrics, onClose });
     const unread = new Counter({ name: 'recs_reads_failed_total', help: 'Context, counts or similar products that could not be read for a list', labelNames: ['store'], registers: [metrics] });
     const lists = {
       readContext: (userId: string) => readContext(requests, keys, userId), counts: createCountReader({ redis: requests, keys, partitions: () => partitions.list() }), items, now: Date.now,
@@ -72,11 +74,10 @@ void runService({
         logger.debug({ err }, 'a list was made without what Redis knows');
       },
     };
-    const routes = recommendationRoutes({ ...lists, log, recordImpressions: (rankingId, seen) => recordImpressions(db, rankingId, seen) });
+    const routes = recommendationRoutes({ ...lists, log, assign: experiments.assign, recordImpressions: (rankingId, seen) => recordImpressions(db, rankingId, seen) });
     const verifier = await openIdentityVerifier(config.INTERNAL_JWKS_FILE, 'recommender');
-    const fromGateway = authenticate(verifier, ['gateway']);
     internal.use('/rerank', authenticate(verifier, ['catalog-api']), internalRerankRoutes({ ...lists, log }), problemDetails(logger));
-    const app = createHttpApp({ logger, metrics, handlers: [fromGateway, routes] });
+    const app = createHttpApp({ logger, metrics, handlers: [authenticate(verifier, ['gateway']), routes, experiments.routes] });
     await filled.promise;
     const server = await startHttpServer(app, { host: config.HOST, port: config.PORT });
     onClose(() => server.close());

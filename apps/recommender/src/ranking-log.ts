@@ -3,6 +3,7 @@ import { sql } from 'kysely';
 import { Counter } from 'prom-client';
 import type { Registry } from 'prom-client';
 import type { RecsDb } from './database.ts';
+import { insertShownLists } from './experiment-log.ts';
 
 export interface ServedRanking {
   readonly rankingId: string;
@@ -10,6 +11,8 @@ export interface ServedRanking {
   readonly kind: 'recommendations' | 'rerank' | 'also_bought';
   readonly servedAtMs: number;
   readonly items: readonly { readonly sku: string; readonly stage: string }[];
+  /** Experiments that the user takes part in. */
+  readonly experiments?: readonly { readonly key: string; readonly variant: string }[];
 }
 
 export interface RankingLog {
@@ -37,6 +40,7 @@ export function createRankingLog({ db, logger, metrics }: RankingLogDeps): Ranki
       waiting = waiting.slice(MAX_BATCH);
       try {
         await insertRankings(db, batch);
+        await insertShownLists(db, batch);
       } catch (error) {
         dropped.inc(batch.length);
         logger.warn({ err: error, lists: batch.length }, 'served lists could not be written');

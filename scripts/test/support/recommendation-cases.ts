@@ -124,5 +124,29 @@ export function describeRecommendations(plane: () => Plane): void {
       expect([personal.categories[0], personal.body['total'], personal.cache]).toEqual([other, plain.body['total'], 'no-store']);
       expect((await plane().call('GET', '/api/search?q=x&personalize=true')).body).toMatchObject({ code: 'invalid_request', errors: [{ pointer: '/user_id' }] });
     });
+
+    it('are those of the variant while an experiment runs, and its results count each user, click and purchase once', async () => {
+      const [key, user] = [uniqueName('no-person').replaceAll('_', '-'), uniqueName('shopper')];
+      const admin = (method: string, path: string, body?: unknown) => plane().call(method, `/api/admin/experiments${path}`, body);
+      const settings = { personalize: false };
+      expect(await admin('POST', '', { key, description: 'everybody gets the list of a stranger', variants: [{ key: 'one', weight: 1, settings }, { key: 'two', weight: 1, settings }] })).toMatchObject({ status: 201, body: { status: 'draft' } });
+      expect(await admin('POST', `/${key}/start`)).toMatchObject({ status: 200, body: { status: 'running' } });
+      await shop.did(user, 'click', first(shop.lamps, 4));
+      const list = await shop.list(`user_id=${user}&limit=5`);
+      expect([list.experiments?.map((one) => one.key), list.data[0]?.category]).toEqual([[key], shop.categories.audio]);
+      await plane().call('POST', '/api/impressions', { ranking_id: list.ranking_id, items: [{ sku: list.data[0]?.sku, position: 0 }] });
+      const click = { ranking_id: list.ranking_id, event_id: uniqueName('click') };
+      for (let n = 0; n < 2; n += 1) await shop.did(user, 'click', list.data[0]?.sku ?? '', click);
+      await shop.did(user, 'purchase', list.data[0]?.sku ?? '');
+      const shown = await eventually(async () => {
+        const { body } = await admin('GET', `/${key}/results`);
+        const variant = (body['variants'] as { key: string; users: number; lists_clicked: number; buyers: number }[]).find((one) => one.key === list.experiments?.[0]?.variant);
+        return variant?.lists_clicked === 1 && variant.buyers === 1 && variant;
+      });
+      expect(shown).toMatchObject({ users: 1, lists: 1, lists_seen: 1, click_rate: { value: 1 }, conversion: { value: 1 } });
+      expect(await admin('POST', `/${key}/stop`)).toMatchObject({ body: { status: 'stopped' } });
+      expect((await shop.list(`user_id=${user}&limit=5`)).experiments).toEqual([]);
+      expect((await select(plane(), "select count(*)::int as calls from gateway.audit_log where operation in ('createExperiment', 'startExperiment', 'stopExperiment') and path like $1", ['%experiments%']))[0]).toMatchObject({ calls: 3 });
+    });
   });
 }

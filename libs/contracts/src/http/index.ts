@@ -2,6 +2,7 @@ import type { Operation } from '../operation.ts';
 import { adminOperations } from './admin.ts';
 import { driftOperations } from './drift.ts';
 import { eventOperations } from './events.ts';
+import { experimentOperations } from './experiments.ts';
 import { merchantOperations } from './merchants.ts';
 import { productOperations } from './products.ts';
 import { rebuildOperations } from './rebuilds.ts';
@@ -15,6 +16,7 @@ import { traceOperations } from './trace.ts';
 export * from './admin.ts';
 export * from './drift.ts';
 export * from './events.ts';
+export * from './experiments.ts';
 export * from './internal.ts';
 export * from './merchants.ts';
 export * from './products.ts';
@@ -27,4 +29,4 @@ export * from './streams.ts';
 export * from './trace.ts';
 
 /** Every public operation of Millrace. */
-export const operations: readonly Operation[] = [...productOperations, ...merchantOperations, ...searchOperations, ...relevanceOperations, ...searchCountOperations, ...eventOperations, ...recommendationOperations, ...adminOperations, ...driftOperations, ...rebuildOperations, ...traceOperations, ...streamOperations, ...deadLetterOperations];
+export const operations: readonly Operation[] = [...productOperations, ...merchantOperations, ...searchOperations, ...relevanceOperations, ...searchCountOperations, ...eventOperations, ...recommendationOperations, ...experimentOperations, ...adminOperations, ...driftOperations, ...rebuildOperations, ...traceOperations, ...streamOperations, ...deadLetterOperations];
