@@ -7,6 +7,7 @@ import { createPool } from '../../libs/database/src/index.ts';
 import { eventually, findEverywhere, uniqueName } from '../../libs/testing/src/index.ts';
 import type { Plane } from './support/plane.ts';
 import { startPlane } from './support/plane.ts';
+import { describeRecommendations } from './support/recommendation-cases.ts';
 
 let plane: Plane;
 beforeAll(async () => { plane = await startPlane(); }, 120_000);
@@ -125,3 +126,5 @@ describe('events through the gateway', () => {
     expect((await plane.call('POST', '/api/admin/analytics/recount', { from: '2011-03-04', to: '2011-03-05' })).body).toMatchObject({ removed: 0 });
   });
 });
+
+describeRecommendations(() => plane);
