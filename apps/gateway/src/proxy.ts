@@ -11,6 +11,8 @@ export interface Upstream {
 }
 
 export interface ForwardOptions {
+  /** With its query. */
+  readonly path: string;
   readonly headers: Readonly<Record<string, string>>;
   /** Longest wait for the head of the answer; for streams also between its parts. */
   readonly timeoutMs: number;
@@ -79,7 +81,7 @@ export function createUpstream(service: string, origin: string, { bodyTimeoutMs 
   const pool = new Pool(origin, { ...options, connections: CONNECTIONS });
   const streams = new Pool(origin, { ...options, connections: STREAMS });
   return {
-    forward: async (req, res, { headers, timeoutMs, isStream }) => {
+    forward: async (req, res, { path, headers, timeoutMs, isStream }) => {
       if (isStream && streams.stats.running >= STREAMS) throw new AppError('unavailable', `${STREAMS} uploads are running already: try again later`, { headers: { 'Retry-After': '10' } });
       const body = isStream || !hasBody(req) ? undefined : await readBody(req, res, bodyTimeoutMs);
       const gone = new AbortController();
@@ -88,7 +90,7 @@ export function createUpstream(service: string, origin: string, { bodyTimeoutMs 
       const signals = isStream ? [gone.signal] : [gone.signal, AbortSignal.timeout(timeoutMs)];
       try {
         const answer = await (isStream ? streams : pool).request({
-          method: req.method, path: req.originalUrl, headers: { ...pick(PASSED_ON, req.headers), ...headers }, body: isStream && hasBody(req) ? req : (body ?? null),
+          method: req.method, path, headers: { ...pick(PASSED_ON, req.headers), ...headers }, body: isStream && hasBody(req) ? req : (body ?? null),
           headersTimeout: timeoutMs, bodyTimeout: timeoutMs, signal: AbortSignal.any(signals),
         });
         res.status(answer.statusCode).set(pick(PASSED_BACK, answer.headers));

@@ -26,6 +26,8 @@ export interface Operation {
   readonly bodyExample?: unknown;
   /** Privileged calls are written to the gateway's append-only audit log. */
   readonly audited?: boolean;
+  /** Browsers may call it, with a publishable key; text/plain counts as JSON then, because that needs no preflight. */
+  readonly isPublishable?: boolean;
   /** Longest time the gateway waits for an answer's head; default 10 s. */
   readonly timeoutMs?: number;
 }
