@@ -4,6 +4,7 @@ import { createPool } from '../../libs/database/src/index.ts';
 import { eventually, uniqueName } from '../../libs/testing/src/index.ts';
 import type { Plane } from './support/plane.ts';
 import { startPlane } from './support/plane.ts';
+import { describeTracker } from './support/tracker-suite.ts';
 
 let plane: Plane;
 beforeAll(async () => { plane = await startPlane(); }, 120_000);
@@ -52,3 +53,5 @@ describe('events through the gateway', () => {
     expect((await plane.call('GET', '/api/users/anon:e2e/context')).body).toMatchObject({ user_id: 'member', recent_items: [{ asin: 'a' }] });
   });
 });
+
+describeTracker(() => plane);

@@ -8,92 +8,93 @@ declare const setTimeout: PageWindow['setTimeout'];
 declare const clearTimeout: PageWindow['clearTimeout'];
 
 /** Something for the gateway that was not answered yet. */
-export interface Pending {
+interface Pending {
   /** The event's id: however often it is sent, it counts once. */
   readonly id: string;
   readonly at: number;
-  readonly event?: object | undefined;
-  /** Instead of an event: products of a list that came into view. They go alone. */
-  readonly seen?: object | undefined;
+  readonly body: object;
 }
 
 export interface Sender {
-  readonly add: (body: Pick<Pending, 'event' | 'seen'>) => void;
+  readonly add: (body: object) => void;
   /** Sends what waits, one request at a time. */
   readonly flush: () => void;
 }
 
+export interface Route {
+  readonly url: string;
+  /** Takes events, many at once, each with its id and its time. Else one body a request, as it is. */
+  readonly isList: boolean;
+}
+
 const MAX_EVENTS = 50;
-const MAX_WAITING = 300;
 const MAX_BACKOFF_MS = 60_000;
 
 /** 4xx says that it would be refused again; 0 stands for no answer. */
 const isTemporary = (status: number): boolean => !status || status === 408 || status === 429 || status > 499;
 
-/** Of a route of the gateway. */
-type Address = (route: string) => string;
-
-interface Request { readonly part: readonly Pending[]; readonly to: string; readonly body: string }
-
 /**
  * `skewMs`: clock of the server minus that of this machine. Until it is known, the server's own time of arrival counts for what is not late: wrong clocks
  * are common, and an event of the future or of an hour ago is no news to it.
  */
-const toWire = ({ id, at, event, seen }: Pending, skewMs: number | undefined): object =>
-  seen ?? { ...event, event_id: id, timestamp: skewMs === undefined && Date.now() - at < MAX_BACKOFF_MS ? undefined : at + (skewMs ?? 0) };
+const toWire = ({ id, at, body }: Pending, skewMs: number | undefined): object =>
+  ({ ...body, event_id: id, timestamp: skewMs === undefined && Date.now() - at < MAX_BACKOFF_MS ? undefined : at + (skewMs ?? 0) });
+
+interface Batch { readonly part: readonly Pending[]; readonly text: string }
 
 /** The first of them that fit into one request. */
-function nextRequest(list: readonly Pending[], address: Address, skewMs: number | undefined): Request {
+function nextBatch(list: readonly Pending[], { isList }: Route, skewMs: number | undefined): Batch {
   // At most three bytes each: below the 64 kB that browsers let a page send while it goes.
   const maxCharacters = 20_000;
   const part: Pending[] = [];
-  let body = '';
+  let text = '';
   for (const one of list) {
-    const text = JSON.stringify(toWire(one, skewMs));
-    if (part[0] && (one.seen || body.length + text.length > maxCharacters || part[MAX_EVENTS - 1])) break;
+    const next = JSON.stringify(isList ? toWire(one, skewMs) : one.body);
+    if (part[0] && (!isList || text.length + next.length > maxCharacters || part[MAX_EVENTS - 1])) break;
     part.push(one);
-    if (one.seen) return { part, to: address('impressions'), body: text };
-    body += (body && ',') + text;
+    text += (text && ',') + next;
   }
-  return { part, to: address('events'), body: `[${body}]` };
+  return { part, text: isList ? `[${text}]` : text };
 }
 
 // Text, and the key in the address: no preflight, and the same for sendBeacon, which sets no header.
-const post = ({ to, body }: Request) => fetch(to, { method: 'POST', body, keepalive: true, signal: AbortSignal.timeout?.(15_000) });
+const post = (url: string, body: string) => fetch(url, { method: 'POST', body, keepalive: true, signal: AbortSignal.timeout?.(15_000) });
 
 /** Whatever has no answer yet, because nobody will read one. It stays in the store: the next page sends it again, and it counts once. */
-function sendLast(rest: readonly Pending[], address: Address, skewMs: number | undefined): void {
+function sendLast(rest: readonly Pending[], route: Route, skewMs: number | undefined): void {
   while (rest[0]) {
-    const request = nextRequest(rest, address, skewMs);
-    if (!navigator.sendBeacon?.(request.to, request.body)) post(request).catch(() => undefined);
-    rest = rest.slice(request.part.length);
+    const { part, text } = nextBatch(rest, route, skewMs);
+    if (!navigator.sendBeacon?.(route.url, text)) post(route.url, text).catch(() => undefined);
+    rest = rest.slice(part.length);
   }
 }
 
 /** What an earlier page of this visitor has not got rid of. */
-// oxlint-disable-next-line typescript/no-unsafe-type-assertion -- our own text; a foreign one is refused by the server
-const keptIn = (store: Store): Pending[] => store.names().flatMap((name) => (name.startsWith('mr_e') ? [JSON.parse(store(name) ?? '{}') as Pending] : []));
+const keptIn = (store: Store, prefix: string): Pending[] =>
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- our own text; a foreign one is refused by the server
+  store.names().flatMap((name) => (name.startsWith(prefix) ? [JSON.parse(store(name) ?? '{}') as Pending] : []));
 
 /** What waits in the page and in its store goes to the gateway: in batches, again after a failure, and by sendBeacon when the page goes. */
-export function createSender(address: Address, store: Store, delayMs: number): Sender {
-  let waiting = keptIn(store);
+export function createSender(route: Route, store: Store, delayMs: number): Sender {
+  const prefix = route.isList ? 'mr_e' : 'mr_i';
+  let waiting = keptIn(store, prefix);
   let timer: number | undefined;
   let isSending = false;
   let failures = 0;
   let skewMs: number | undefined;
 
   const drop = (isDone: (one: Pending) => boolean): void => {
-    waiting = waiting.filter((one) => !isDone(one) || store(`mr_e${one.id}`, null));
+    waiting = waiting.filter((one) => !isDone(one) || store(prefix + one.id, null));
   };
   const schedule = (ms: number): void => {
     clearTimeout(timer);
     timer = setTimeout(flush, ms);
   };
   const send = async (): Promise<void> => {
-    const request = nextRequest(waiting, address, skewMs);
+    const { part, text } = nextBatch(waiting, route, skewMs);
     let status = 0;
     try {
-      const answer = await post(request);
+      const answer = await post(route.url, text);
       ({ status } = answer);
       const date = Date.parse(answer.headers.get('date') ?? '');
       if (date) skewMs = date - Date.now();
@@ -101,7 +102,7 @@ export function createSender(address: Address, store: Store, delayMs: number): S
       // No answer: again, later.
     }
     failures = isTemporary(status) ? failures + 1 : 0;
-    if (!failures) drop((one) => request.part.includes(one));
+    if (!failures) drop((one) => part.includes(one));
     isSending = false;
     if (waiting[0]) schedule(failures && Math.min(MAX_BACKOFF_MS, 1_000 * 2 ** failures) * (0.5 + Math.random() / 2));
   };
@@ -113,17 +114,18 @@ export function createSender(address: Address, store: Store, delayMs: number): S
     isSending = true;
     void send();
   }
-  addEventListener('pagehide', () => sendLast(waiting, address, skewMs));
+  addEventListener('pagehide', () => sendLast(waiting, route, skewMs));
   addEventListener('online', flush);
   // It bubbles; when the page is hidden, and when it is seen again.
   addEventListener('visibilitychange', flush);
   schedule(delayMs);
   return {
     add(body) {
-      const pending = { id: newId(), at: Date.now(), ...body };
-      store(`mr_e${pending.id}`, JSON.stringify(pending));
+      const maxWaiting = 300;
+      const pending = { id: newId(), at: Date.now(), body };
+      store(prefix + pending.id, JSON.stringify(pending));
       waiting.push(pending);
-      if (waiting.length > MAX_WAITING) drop((one) => one === waiting[0]);
+      if (waiting.length > maxWaiting) drop((one) => one === waiting[0]);
       if (!isSending && !failures) schedule(waiting.length < MAX_EVENTS ? delayMs : 0);
     },
     flush,

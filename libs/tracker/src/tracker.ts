@@ -15,7 +15,9 @@ export function createTracker({ key, url, persist = 'session', delayMs = 300, re
   if (respectSignals && (navigator.globalPrivacyControl || navigator.doNotTrack === '1')) return undefined;
   if (!key) throw new Error('init needs key');
   const { origin } = new URL(url ?? scriptUrl);
-  const { add, flush } = createSender((route) => `${origin}/api/${route}?key=${key}`, openStore(persist), delayMs);
+  const senderOf = (route: string, isList: boolean) => createSender({ url: `${origin}/api/${route}?key=${key}`, isList }, openStore(persist), delayMs);
+  const events = senderOf('events', true);
+  const seen = senderOf('impressions', false);
   // A session is one of a tab, even where the rest is kept for longer.
   const tab = openStore(persist === 'memory' ? persist : 'session');
   const session = tab('mr_tab') ?? newId();
@@ -25,14 +27,14 @@ export function createTracker({ key, url, persist = 'session', delayMs = 300, re
   return {
     track(type, sku, given) {
       const { ranking_id, rating, ...metadata } = Object(given);
-      add({ event: { user_id: user, asin: sku, event_type: type, session_id: session, ranking_id, rating, metadata } });
+      events.add({ user_id: user, asin: sku, event_type: type, session_id: session, ranking_id, rating, metadata });
     },
     impressions(rankingId, skus, first = 0) {
       const items = Array.from(Object(skus), (sku, index) => ({ sku, position: Number(first) + index }));
-      while (items[0]) add({ seen: { ranking_id: rankingId, items: items.splice(0, 100) } });
+      while (items[0]) seen.add({ ranking_id: rankingId, items: items.splice(0, 100) });
     },
     identify: (known) => void (user = known ?? anonymous),
     user: () => user,
-    flush,
+    flush: events.flush,
   };
 }
