@@ -8,6 +8,7 @@ import { eventually, findEverywhere, uniqueName } from '../../libs/testing/src/i
 import type { Plane } from './support/plane.ts';
 import { startPlane } from './support/plane.ts';
 import { describeRecommendations } from './support/recommendation-cases.ts';
+import { describeTracker } from './support/tracker-suite.ts';
 
 let plane: Plane;
 beforeAll(async () => { plane = await startPlane(); }, 120_000);
@@ -128,3 +129,4 @@ describe('events through the gateway', () => {
 });
 
 describeRecommendations(() => plane);
+describeTracker(() => plane);

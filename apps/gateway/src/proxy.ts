@@ -13,6 +13,8 @@ export interface Upstream {
 }
 
 export interface ForwardOptions {
+  /** With its query. */
+  readonly path: string;
   readonly headers: Readonly<Record<string, string>>;
   /** Longest wait for the head of the answer; for streams also between its parts. */
   readonly timeoutMs: number;
@@ -88,7 +90,7 @@ export function createUpstream(service: string, origin: string, { bodyTimeoutMs 
   const feeds = new Pool(origin, { ...options, connections: FEEDS });
   let ending = new AbortController();
   return {
-    forward: async (req, res, { headers, timeoutMs, isStream, isFeed = false }) => {
+    forward: async (req, res, { path, headers, timeoutMs, isStream, isFeed = false }) => {
       if (isStream && streams.stats.running >= STREAMS) throw new AppError('unavailable', `${STREAMS} uploads are running already: try again later`, { headers: { 'Retry-After': '10' } });
       if (isFeed && feeds.stats.running >= FEEDS) throw new AppError('unavailable', `${FEEDS} clients follow a feed of ${service} already: try again later`, { headers: { 'Retry-After': '10' } });
       const body = isStream || !hasBody(req) ? undefined : await readBody(req, res, bodyTimeoutMs);
@@ -99,7 +101,7 @@ export function createUpstream(service: string, origin: string, { bodyTimeoutMs 
       const bodyTimeout = isFeed ? FEED_SILENCE_MS : timeoutMs;
       try {
         const answer = await (isFeed ? feeds : isStream ? streams : pool).request({
-          method: req.method, path: req.originalUrl, headers: { ...pick(PASSED_ON, req.headers), ...headers }, body: isStream && hasBody(req) ? req : (body ?? null),
+          method: req.method, path, headers: { ...pick(PASSED_ON, req.headers), ...headers }, body: isStream && hasBody(req) ? req : (body ?? null),
           headersTimeout: timeoutMs, bodyTimeout, signal: AbortSignal.any(signals),
         });
         res.status(answer.statusCode).set(pick(PASSED_BACK, answer.headers));

@@ -30,6 +30,8 @@ export interface Operation {
   readonly isPersonal?: boolean;
   /** The answer never ends by itself: it is passed on part by part, for as long as both sides are there. */
   readonly isFeed?: boolean;
+  /** Browsers may call it, with a publishable key; text/plain counts as JSON then, because that needs no preflight. */
+  readonly isPublishable?: boolean;
   /** Longest time the gateway waits for an answer's head; default 10 s. */
   readonly timeoutMs?: number;
 }

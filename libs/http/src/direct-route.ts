@@ -1,5 +1,5 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
-import type { IdentityVerifier } from '@millrace/service';
+import type { Identity, IdentityVerifier } from '@millrace/service';
 import type { z } from 'zod';
 import { identityFrom } from './authenticate.ts';
 import { isPlain, parseText, readOnce } from './json-body.ts';
@@ -9,6 +9,7 @@ import type { Reply, RouteOperation } from './route.ts';
 /** What the handler of a direct route gets: the same values as behind `route`. */
 export interface DirectInput<O extends RouteOperation> {
   readonly body: O extends { readonly body: infer S extends z.ZodType } ? z.output<S> : undefined;
+  readonly identity: Identity;
   readonly traceparent: string | undefined;
 }
 
@@ -55,7 +56,7 @@ export function directRoute<const O extends RouteOperation>({ operation, verifie
       const traceparent = traceparentFrom(req);
       try {
         // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the body was parsed by the very schema that DirectInput is made of
-        return toAnswer(await handle({ body: parsed.data, traceparent } as DirectInput<O>), requestId);
+        return toAnswer(await handle({ body: parsed.data, identity, traceparent } as DirectInput<O>), requestId);
       } catch (error) {
         setRequestIds(req, { requestId, traceparent });
         keepFailure(req, error);
