@@ -2,12 +2,10 @@ import { SinkUnavailableError } from '@millrace/bus';
 import type { BatchHandler, EventPublisher } from '@millrace/bus';
 import { erasureReceipts } from '@millrace/contracts';
 import type { Interaction, StoreReceipt, UserErasure, UserMerge } from '@millrace/contracts';
-import type { Keys, Redis } from '@millrace/redis-kit';
 import { createPseudonym } from '@millrace/service';
 import { sql } from 'kysely';
 import { Counter } from 'prom-client';
 import type { Registry } from 'prom-client';
-import { countKeys } from './count-keys.ts';
 import type { RecsDb, RecsTrx } from './database.ts';
 
 /** Users that were erased, as far as this instance knows: HMACs in memory, `recs.erased` is the truth. */
@@ -70,9 +68,8 @@ export const usersOfMerge = ({ from, to }: UserMerge): readonly string[] => [fro
 
 export interface EraseUsersDeps {
   readonly db: RecsDb;
-  readonly redis: Redis;
-  readonly keys: Keys;
-  readonly partitions: () => Promise<readonly number[]>;
+  /** Removes what is counted for this very id; how many keys there were. */
+  readonly forgetCounts: (userId: string) => Promise<number>;
   readonly erased: ErasedUsers;
   /** Served lists that this instance has not written yet. */
   readonly flush: () => Promise<void>;
@@ -90,12 +87,9 @@ const stores: readonly ((deps: EraseUsersDeps, users: readonly string[]) => Prom
     return by('recs.rankings', rows.length);
   },
   async ({ db }, users) => by('recs.user_aliases', Number((await sql`delete from recs.user_aliases where alias = any(${users}::text[]) or user_id = any(${users}::text[])`.execute(db)).numAffectedRows ?? 0)),
-  async ({ redis, keys, partitions }, users) => {
+  async ({ forgetCounts }, users) => {
     let erased = 0;
-    for (const partition of await partitions()) {
-      const of = countKeys(keys, partition);
-      for (const id of users) erased += await redis.unlink(of.user(id));
-    }
+    for (const id of users) erased += await forgetCounts(id);
     return by('counts', erased);
   },
 ];

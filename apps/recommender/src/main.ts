@@ -9,6 +9,7 @@ import { Counter } from 'prom-client';
 import { configSchema } from './config.ts';
 import { countInteractions } from './count-interactions.ts';
 import { createCountMemory } from './count-memory.ts';
+import { forgetCounts } from './forget-counts.ts';
 import { createItems, subscribeItems } from './items.ts';
 import { createErasedUsers, usersOfInteraction, withoutErased } from './erase-users.ts';
 import { openBus } from './open-bus.ts';
@@ -69,7 +70,7 @@ void runService({
 
     const unread = new Counter({ name: 'recs_reads_failed_total', help: 'Context, counts or similar products that could not be read for a list', labelNames: ['store'], registers: [metrics] });
     const names = createNameBook({ db, onFailure: () => unread.inc({ store: 'names' }) });
-    onClose(await followUsers({ db, redis: background, keys, partitions: () => partitions.list(), flush: () => log.flush(), bus, erased, names, logger, metrics }));
+    onClose(await followUsers({ db, forgetCounts: forgetCounts({ redis: background, keys, partitions: () => partitions.list() }), flush: () => log.flush(), bus, erased, names, logger, metrics }));
     const routes = recommendationRoutes({
       namesOf: (userId) => names.find(userId),
       readContext: (userId) => readContext(requests, keys, userId), counts: createCountReader({ redis: requests, keys, partitions: () => partitions.list() }), items, log, now: Date.now,
