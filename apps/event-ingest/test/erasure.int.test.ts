@@ -74,6 +74,11 @@ describe('erasing a user', () => {
     expect(await first.call('POST', `/api/users/${id}/merge`, { from: 'other' })).toMatchObject({ status: 410, body: { code: 'gone' } });
     expect(await first.call('POST', '/api/users/other/merge', { from: alias })).toMatchObject({ status: 410 });
     expect(await findEverywhere(plane.pool, redis, alias)).toEqual([]);
+    // What got into the stream all the same, such as a dead letter that is replayed.
+    const before = await first.metric('events_erased_total');
+    await first.bus.publish(interactions, [id, 'somebody'].map((user) => ({ type: 'view', user_id: user, asin: 'P-1', month: '2026-11', category: null, brand: null, metadata: {}, meta: { id: `replayed-${user}`, timestamp: '2026-11-02T08:00:00.000Z' } })));
+    await eventually(async () => (await plane.pool.query(`select 1 from events.interaction_logs where event_id = 'replayed-somebody'`)).rowCount === 1);
+    expect([await rowsOf(id), await first.metric('events_erased_total')]).toEqual([0, before + 1]);
   });
 
   it('shows the same job when it is asked again, by any name, and has one with zeros for a user that never was', async () => {
