@@ -69,13 +69,14 @@ describe('events through the gateway', () => {
       for (const [user, type] of [[id, 'view'], [id, 'purchase'], [alias, 'add_to_cart']]) await plane.call('POST', '/api/event', { user_id: user, asin: sku, event_type: type });
       await plane.call('POST', `/api/users/${id}/merge`, { from: alias });
       await plane.call('POST', '/api/event', { user_id: alias, asin: sku, event_type: 'view' });
+      await plane.call('POST', '/api/event', { user_id: id, asin: sku, event_type: 'dance' });
       await plane.call('GET', '/api/search?q=kettle', undefined, { 'x-user-id': id });
       const listed = await plane.call('GET', `/api/recommendations?user_id=${id}&limit=3`);
       await plane.call('POST', '/api/impressions', { ranking_id: listed.body['ranking_id'], items: [{ sku, position: 0 }] });
       await plane.call('POST', '/api/rerank', { user_id: alias, items: [{ sku, score: 1 }] });
       await eventually(async () => {
         const stores = await findEverywhere(pool, redis, id);
-        return ['events.interaction_logs', 'events.users', 'recs.rankings', 'recs.user_aliases', 'events.user_aliases'].every((table) => stores.includes(table)) && stores.some((key) => key.startsWith('recs:{recs:0}:user:'));
+        return ['events.interaction_logs', 'events.quarantine', 'events.users', 'recs.rankings', 'recs.user_aliases', 'events.user_aliases'].every((table) => stores.includes(table)) && stores.some((key) => key.startsWith('recs:{recs:0}:user:'));
       });
       await plane.stack.app('recommender').kill();
       const asked = await plane.call('DELETE', `/api/users/${id}`);
@@ -97,5 +98,30 @@ describe('events through the gateway', () => {
       redis.disconnect();
       await pool.end();
     }
+  });
+
+  it('are in the analytics at once and shown live, to keys that may see them', async () => {
+    const gone = new AbortController();
+    const feed = await fetch(`${plane.stack.gatewayUrl}/api/live?types=purchase`, { headers: { 'x-api-key': plane.stack.apiKey }, signal: gone.signal });
+    expect([feed.status, feed.headers.get('content-type')]).toEqual([200, 'text/event-stream; charset=utf-8']);
+    let shown = '';
+    const reading = (async () => {
+      for await (const chunk of feed.body ?? []) shown += Buffer.from(chunk).toString();
+    })().catch(() => undefined);
+    const sku = uniqueName('sold');
+    await eventually(async () => {
+      await plane.call('POST', '/api/event', { user_id: 5, asin: sku, event_type: 'purchase' });
+      return shown.includes(sku);
+    }, { everyMs: 100 });
+    expect(shown).toMatch(/^event: interaction\ndata: \{"type":"purchase",/m);
+    gone.abort();
+    await reading;
+    await eventually(async () => {
+      const { body } = await plane.call('GET', '/api/analytics/products/top?by=purchases&limit=1000');
+      return JSON.stringify(body['data']).includes(sku);
+    });
+    expect((await plane.call('GET', '/api/analytics/summary')).body).toMatchObject({ granularity: 'day', degraded: false });
+    expect((await plane.call('GET', '/api/analytics/queries/top')).body).toMatchObject({ days: 7 });
+    expect((await plane.call('POST', '/api/admin/analytics/recount', { from: '2011-03-04', to: '2011-03-05' })).body).toMatchObject({ removed: 0 });
   });
 });

@@ -13,7 +13,9 @@ import { connect } from './connection.ts';
 import { FailedError } from './failed-error.ts';
 import { loadMigrations } from './load-migrations.ts';
 import { createProgress } from './progress.ts';
+import { addQuarantine } from './quarantine-program.ts';
 import { addRebuild } from './rebuild-program.ts';
+import { addReplay } from './replay-program.ts';
 import { addDeadLetters, addStreams } from './streams-program.ts';
 import { addUsers } from './users-program.ts';
 import { addTrace, addVerify } from './verify-program.ts';
@@ -105,6 +107,8 @@ export function createProgram(deps: ProgramDeps): Command {
   addRebuild(program, shared);
   addUsers(program, shared);
   addAnalytics(program, shared);
+  addQuarantine(program, shared);
+  addReplay(program, shared);
   addOperations(program, deps);
   for (const command of program.commands) command.exitOverride();
   return program;

@@ -25,5 +25,7 @@ export const configSchema = z.object({
   ANALYTICS_HOURS_KEEP_DAYS: z.coerce.number().int().min(2).max(3_650).default(90).describe('How long counts by hour are kept, days'),
   ANALYTICS_DAYS_KEEP: z.coerce.number().int().min(0).max(36_500).default(0).describe('How long counts by day are kept, days; 0 = for ever'),
   LIVE_MAX_CLIENTS: z.coerce.number().int().min(0).max(10_000).default(100).describe('Clients of the live feed of this instance; more are refused'),
+  QUARANTINE_MAX_ROWS: z.coerce.number().int().min(0).max(10_000_000).default(50_000).describe('Refused events that are kept at most, of at most 8 kB each; one key has at most half of them. 0 = none'),
+  QUARANTINE_ROWS_PER_MINUTE: z.coerce.number().int().min(1).max(100_000).default(2_000).describe('Refused events of one API key that one instance keeps in a minute'),
 });
 export type Config = z.output<typeof configSchema>;

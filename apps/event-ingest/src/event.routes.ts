@@ -7,7 +7,10 @@ import type { IdentityVerifier } from '@millrace/service';
 import { Router } from 'express';
 import { ERASED } from './door.ts';
 import type { Door } from './door.ts';
-import { readDecoded, readItem, splitItems } from './read-events.ts';
+import { keepRefusedItems, splitOrKeep } from './quarantine-list.ts';
+import type { Quarantine } from './quarantine.ts';
+import { readDecoded, readItem } from './read-events.ts';
+import { keepRefusedBody } from './refused-body.ts';
 
 /** Items that are checked and written before others have their turn. */
 const SLICE = 200;
@@ -29,14 +32,15 @@ export const directEvent = ({ door, verifier }: { readonly door: Door; readonly 
   directRoute({ operation: logEvent, verifier, issuers: ['gateway'], handle: logOne(door) });
 
 /** `POST /api/event`, `POST /api/events`. */
-export function eventRoutes({ door }: { readonly door: Door }): Router {
+export function eventRoutes({ door, quarantine }: { readonly door: Door; readonly quarantine: Quarantine }): Router {
   const router = Router();
   let uploads = 0;
   const log = logOne(door);
   route(router, logEvent, ({ body, req }) => log({ body, traceparent: traceparentOf(req) }));
 
-  const logSlice = async (items: readonly unknown[], from: number, traceparent: string | undefined): Promise<readonly Result[]> => {
+  const logSlice = async (items: readonly unknown[], from: number, { traceparent, keyId }: { readonly traceparent: string | undefined; readonly keyId: string }): Promise<readonly Result[]> => {
     const read = items.map(readItem);
+    keepRefusedItems(quarantine, { items, read, from, keyId });
     const events = read.flatMap((item): NewEvent[] => ('event' in item ? [item.event] : []));
     const accepted = (await door.log(events, traceparent)).values();
     return read.map((item, place): Result => {
@@ -47,18 +51,20 @@ export function eventRoutes({ door }: { readonly door: Door }): Router {
       return next.value.isErased ? { index, success: false, ...ERASED } : { index, success: true, ...next.value };
     });
   };
-  route(router, logEvents, async ({ req }) => {
+  route(router, logEvents, async ({ req, identity }) => {
     if (uploads >= UPLOADS) throw new AppError('unavailable', `${UPLOADS} lists are read already: try again in a moment`, { headers: { 'Retry-After': '1' } });
     uploads += 1;
     try {
-      const items = splitItems(await readDecoded(req));
+      const caller = { traceparent: traceparentOf(req), keyId: identity.subject };
+      const items = splitOrKeep(quarantine, await readDecoded(req), caller.keyId);
       const results: Result[] = [];
-      for (let start = 0; start < items.length; start += SLICE) results.push(...(await logSlice(items.slice(start, start + SLICE), start, traceparentOf(req))));
+      for (let start = 0; start < items.length; start += SLICE) results.push(...(await logSlice(items.slice(start, start + SLICE), start, caller)));
       const failed = results.filter(({ success }) => !success).length;
       return ok({ accepted: results.length - failed, failed, results } satisfies LoggedEvents);
     } finally {
       uploads -= 1;
     }
   });
+  router.use(keepRefusedBody(quarantine));
   return router;
 }

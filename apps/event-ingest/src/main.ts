@@ -21,6 +21,8 @@ import { migrations } from './migrations/index.ts';
 import { createMonthPartitions } from './month-partitions.ts';
 import { openErasure } from './open-erasure.ts';
 import { openIngest } from './open-ingest.ts';
+import { openQuarantine } from './open-quarantine.ts';
+import { quarantineRoutes } from './quarantine.routes.ts';
 import { userRoutes } from './user.routes.ts';
 import { WRITER_STATEMENTS, writeInteractions } from './write-interactions.ts';
 
@@ -60,12 +62,13 @@ void runService({
     onClose(() => writerBus.close());
     onClose(() => stopping.abort());
 
+    const { quarantine, pool: quarantinePool } = openQuarantine({ config, logger, metrics, onClose, erased });
     const verifier = await openIdentityVerifier(config.INTERNAL_JWKS_FILE, 'event-ingest');
     const erasure = openErasure({ config, logger, metrics, onClose, pool, bus, erased });
     const analytics = openAnalytics({ config, logger, metrics, onClose, keys, bus, writerGroup: WRITER });
     const live = openLive({ bus, maxClients: config.LIVE_MAX_CLIENTS, metrics, logger });
     const users = userRoutes({ pool, redis, keys, ttlSeconds: config.CONTEXT_TTL_SECONDS, erased });
-    const handlers = [authenticate(verifier, ['gateway']), analytics.routes, live.routes, eventRoutes({ door }), users, erasure.routes];
+    const handlers = [authenticate(verifier, ['gateway']), analytics.routes, live.routes, eventRoutes({ door, quarantine }), users, quarantineRoutes({ pool: quarantinePool, door }), erasure.routes];
     const app = createHttpApp({ logger, metrics, handlers, direct: [directEvent({ door, verifier })] });
     const server = await startHttpServer(app, { host: config.HOST, port: config.PORT });
     onClose(() => server.close());

@@ -111,6 +111,14 @@ describe('counting by time', () => {
     await flush();
     expect(await stored()).toEqual({ view: 6, 1: 1, 2: 1, 3: 1, 4: 1, 5: 1, 6: 1 });
   });
+  it('takes less than 120 bytes of Redis for a count, and 16 kB for the users of a day', async () => {
+    const { count, redis, keys } = await open();
+    for (let batch = 0; batch < 10; batch += 1) await count(Array.from({ length: 500 }, (_none, n) => did('purchase', { sku: `MR-${String(batch * 500 + n).padStart(8, '0')}`, user: `${batch}-${n}` })), delivery());
+    const of = keys.analytics('interactions', 0);
+    const bytes = async (key: string): Promise<number> => Number(await redis.call('MEMORY', 'USAGE', key, 'SAMPLES', 0));
+    expect((await bytes(of.pending)) / (await redis.hlen(of.pending))).toBeLessThan(120);
+    expect(await bytes(of.users(new Date().toISOString().slice(0, 10)))).toBeLessThan(16_384);
+  });
   it('counts the different users of a day, over partitions', async () => {
     const { count, flush, pool } = await open();
     const users = (from: number, n: number) => Array.from({ length: n }, (_none, at) => did('view', { user: `u${from + at}` }));

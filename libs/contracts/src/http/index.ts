@@ -6,6 +6,7 @@ import { erasureOperations } from './erasures.ts';
 import { eventOperations } from './events.ts';
 import { merchantOperations } from './merchants.ts';
 import { productOperations } from './products.ts';
+import { quarantineOperations } from './quarantine.ts';
 import { rebuildOperations } from './rebuilds.ts';
 import { recommendationOperations } from './recommendations.ts';
 import { relevanceOperations } from './relevance.ts';
@@ -22,6 +23,7 @@ export * from './events.ts';
 export * from './internal.ts';
 export * from './merchants.ts';
 export * from './products.ts';
+export * from './quarantine.ts';
 export * from './rebuilds.ts';
 export * from './recommendations.ts';
 export * from './relevance.ts';
@@ -33,6 +35,6 @@ export * from './trace.ts';
 /** Every public operation of Millrace. */
 export const operations: readonly Operation[] = [
   ...productOperations, ...merchantOperations, ...searchOperations, ...relevanceOperations, ...searchCountOperations,
-  ...eventOperations, ...erasureOperations, ...recommendationOperations, ...analyticsOperations,
+  ...eventOperations, ...quarantineOperations, ...erasureOperations, ...recommendationOperations, ...analyticsOperations,
   ...adminOperations, ...driftOperations, ...rebuildOperations, ...traceOperations, ...streamOperations, ...deadLetterOperations,
 ];
