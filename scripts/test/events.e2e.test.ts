@@ -69,6 +69,7 @@ describe('events through the gateway', () => {
       });
     try {
       for (const [user, type] of [[id, 'view'], [id, 'purchase'], [alias, 'add_to_cart']]) await plane.call('POST', '/api/event', { user_id: user, asin: sku, event_type: type });
+      await plane.call('POST', '/api/event', { user_id: id, asin: sku, event_type: 'unknown' });
       await plane.call('POST', `/api/users/${id}/merge`, { from: alias });
       await plane.call('POST', '/api/event', { user_id: alias, asin: sku, event_type: 'view' });
       await plane.call('POST', '/api/event', { user_id: id, asin: sku, event_type: 'dance' });
@@ -78,7 +79,7 @@ describe('events through the gateway', () => {
       await plane.call('POST', '/api/rerank', { user_id: alias, items: [{ sku, score: 1 }] });
       await eventually(async () => {
         const stores = await findEverywhere(pool, redis, id);
-        return ['events.interaction_logs', 'events.quarantine', 'events.users', 'recs.rankings', 'recs.user_aliases', 'events.user_aliases'].every((table) => stores.includes(table)) && stores.some((key) => key.startsWith('recs:{recs:0}:user:'));
+        return ['events.interaction_logs', 'events.quarantine', 'events.users', 'recs.rankings', 'recs.user_aliases', 'events.user_aliases', 'events.quarantine'].every((table) => stores.includes(table)) && stores.some((key) => key.startsWith('recs:{recs:0}:user:'));
       });
       await plane.stack.app('recommender').kill();
       const asked = await plane.call('DELETE', `/api/users/${id}`);

@@ -1,4 +1,4 @@
-import { describeError, parsePartitions } from '@millrace/bus';
+import { describeError, parsePartitions, SinkUnavailableError } from '@millrace/bus';
 import type { RedisStreamsBus } from '@millrace/bus';
 import { announceErasures } from '@millrace/context';
 import { erasingServices, erasureReceipts, userErasures, userMerges } from '@millrace/contracts';
@@ -7,6 +7,7 @@ import { createRelay } from '@millrace/outbox';
 import { closeRedis, connectRedis, keysFor } from '@millrace/redis-kit';
 import type { ServiceContext } from '@millrace/service';
 import type { Router } from 'express';
+import { DatabaseError } from 'pg';
 import type { Pool } from 'pg';
 import type { Config } from './config.ts';
 import type { ErasedUsers } from './erased-users.ts';
@@ -28,6 +29,9 @@ export interface Erasure {
   /** Subscribes to the receipts; waits for Redis. */
   follow(): Promise<void>;
 }
+
+/** A job's id that is none, and the like: no later try takes it. */
+const isRefused = (error: unknown): boolean => error instanceof DatabaseError && /^2[23]/.test(error.code ?? '');
 
 const GROUP = 'event-ingest';
 const HOUSEKEEPING_MS = 10_000;
@@ -64,7 +68,9 @@ export function openErasure({ config, logger, metrics, onClose, pool, bus, erase
     routes: erasureRoutes({ pool, erased, wake: () => jobs.wake() }),
     async follow() {
       await bus.subscribe(erasureReceipts, { group: GROUP }, async (receipts) => {
-        await saveReceipts(pool, receipts);
+        await saveReceipts(pool, receipts).catch((error: unknown) => {
+          throw isRefused(error) ? error : new SinkUnavailableError('receipts cannot be kept now', { cause: error });
+        });
         jobs.wake();
       });
     },

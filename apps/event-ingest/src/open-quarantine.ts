@@ -14,14 +14,18 @@ export interface OpenQuarantine {
 }
 
 export interface OpenQuarantineDeps extends Pick<ServiceContext<Config>, 'config' | 'logger' | 'metrics' | 'onClose'> {
-  readonly erased: Pick<ErasedUsers, 'has'>;
+  readonly erased: Pick<ErasedUsers, 'has' | 'refresh'>;
 }
 
 export function openQuarantine({ config, logger, metrics, onClose, erased }: OpenQuarantineDeps): OpenQuarantine {
   const pool = createPool({ url: config.EVENT_INGEST_DATABASE_URL, name: 'event-ingest-quarantine', max: 2, logger });
   onClose(() => pool.end());
   const quarantine = createQuarantine({
-    insert: (items) => insertQuarantined(pool, items.filter(({ userId }) => userId === undefined || !erased.has(userId))), count: () => countQuarantined(pool), purge: () => purgeQuarantine(pool),
+    insert: async (items) => {
+      await erased.refresh();
+      await insertQuarantined(pool, items.filter(({ userId }) => userId === undefined || !erased.has(userId)));
+    },
+    count: () => countQuarantined(pool), purge: () => purgeQuarantine(pool),
     maxRows: config.QUARANTINE_MAX_ROWS, maxRowsPerMinute: config.QUARANTINE_ROWS_PER_MINUTE, metrics, logger,
   });
   onClose(() => quarantine.close());

@@ -52,12 +52,14 @@ describe('erasing a user', () => {
     await eventually(async () => (await rowsOf(id)) === 1 && (await rowsOf(alias)) === 1);
     await first.call('POST', `/api/users/${id}/merge`, { from: alias });
     await eventually(async () => (await redis.xlen(userMerges.name)) > 0);
+    await first.call('POST', '/api/event', { ...view(id), event_type: 'no such type' });
+    await eventually(async () => (await plane.pool.query('select 1 from events.quarantine where user_id = $1', [id])).rowCount === 1);
     await redis.xadd(`${interactions.name}:dlq:${WRITER}`, '*', 'reason', 'r', 'source_id', '1-1', 'group', WRITER, 'consumer', 'c', 'attempts', '4', 'first_seen', 't', 'last_seen', 't', 'event_type', 'view', 'user_id', alias);
     expect((await findEverywhere(plane.pool, redis, id)).length).toBeGreaterThan(5);
     const job = await erase(alias);
     expect(job).toMatchObject({ phase: 'done', names: 2, waiting_for: [] });
     expect(job.finished_at).not.toBeNull();
-    expect(erasedOf(job)).toMatchObject({ 'events.interaction_logs': 2, 'events.users': 2, 'events.user_aliases': 1, 'events.outbox': 1, [userMerges.name]: 1, 'dead letters': 1 });
+    expect(erasedOf(job)).toMatchObject({ 'events.interaction_logs': 2, 'events.users': 2, 'events.user_aliases': 1, 'events.outbox': 1, 'events.quarantine': 1, [userMerges.name]: 1, 'dead letters': 1 });
     expect(job.receipts.every(({ found, erased, due }) => found === erased && due === 0)).toBe(true);
     for (const name of [id, alias]) expect(await findEverywhere(plane.pool, redis, name)).toEqual([]);
   });
@@ -74,6 +76,16 @@ describe('erasing a user', () => {
     expect(await first.call('POST', `/api/users/${id}/merge`, { from: 'other' })).toMatchObject({ status: 410, body: { code: 'gone' } });
     expect(await first.call('POST', '/api/users/other/merge', { from: alias })).toMatchObject({ status: 410 });
     expect(await findEverywhere(plane.pool, redis, alias)).toEqual([]);
+    // Refused as invalid, and of an erased user: kept nowhere.
+    expect(await second.call('POST', '/api/event', { ...view(id), event_type: 'no such type' })).toMatchObject({ status: 400 });
+    await second.call('POST', '/api/event', { ...view('somebody'), event_type: 'no such type' });
+    await eventually(async () => (await plane.pool.query(`select 1 from events.quarantine where user_id = 'somebody'`)).rowCount === 1);
+    expect(await findEverywhere(plane.pool, redis, id)).toEqual([]);
+    // What got into the stream all the same, such as a dead letter that is replayed.
+    const before = await first.metric('events_erased_total');
+    await first.bus.publish(interactions, [id, 'somebody'].map((user) => ({ type: 'view', user_id: user, asin: 'P-1', month: '2026-11', category: null, brand: null, metadata: {}, meta: { id: `replayed-${user}`, timestamp: '2026-11-02T08:00:00.000Z' } })));
+    await eventually(async () => (await plane.pool.query(`select 1 from events.interaction_logs where event_id = 'replayed-somebody'`)).rowCount === 1);
+    expect([await rowsOf(id), await first.metric('events_erased_total')]).toEqual([0, before + 1]);
   });
 
   it('shows the same job when it is asked again, by any name, and has one with zeros for a user that never was', async () => {

@@ -2,12 +2,10 @@ import { SinkUnavailableError } from '@millrace/bus';
 import type { BatchHandler, EventPublisher } from '@millrace/bus';
 import { erasureReceipts } from '@millrace/contracts';
 import type { Interaction, StoreReceipt, UserErasure, UserMerge } from '@millrace/contracts';
-import type { Keys, Redis } from '@millrace/redis-kit';
 import { createPseudonym } from '@millrace/service';
 import { sql } from 'kysely';
 import { Counter } from 'prom-client';
 import type { Registry } from 'prom-client';
-import { countKeys } from './count-keys.ts';
 import type { RecsDb, RecsTrx } from './database.ts';
 import { eraseExperiments } from './experiment-log.ts';
 
@@ -71,9 +69,8 @@ export const usersOfMerge = ({ from, to }: UserMerge): readonly string[] => [fro
 
 export interface EraseUsersDeps {
   readonly db: RecsDb;
-  readonly redis: Redis;
-  readonly keys: Keys;
-  readonly partitions: () => Promise<readonly number[]>;
+  /** Removes what is counted for this very id; how many keys there were. */
+  readonly forgetCounts: (userId: string) => Promise<number>;
   readonly erased: ErasedUsers;
   /** Served lists that this instance has not written yet. */
   readonly flush: () => Promise<void>;
@@ -95,12 +92,9 @@ const stores: readonly ((deps: EraseUsersDeps, users: readonly string[]) => Prom
     const { lists, events } = await eraseExperiments(db, users);
     return [by('recs.experiment_lists', lists), by('recs.experiment_events', events)];
   },
-  async ({ redis, keys, partitions }, users) => {
+  async ({ forgetCounts }, users) => {
     let erased = 0;
-    for (const partition of await partitions()) {
-      const of = countKeys(keys, partition);
-      for (const id of users) erased += await redis.unlink(of.user(id));
-    }
+    for (const id of users) erased += await forgetCounts(id);
     return by('counts', erased);
   },
 ];

@@ -9,6 +9,7 @@ import { Counter } from 'prom-client';
 import { configSchema } from './config.ts';
 import { countInteractions } from './count-interactions.ts';
 import { createCountMemory } from './count-memory.ts';
+import { forgetCounts } from './forget-counts.ts';
 import { internalRerankRoutes } from './internal-rerank.routes.ts';
 import { createItems, subscribeItems } from './items.ts';
 import { createErasedUsers, usersOfInteraction, withoutErased } from './erase-users.ts';
@@ -72,7 +73,7 @@ void runService({
     const experiments = await openExperiments({ db, bus, erased, keepDays: config.EXPERIMENT_KEEP_DAYS, logger, metrics, onClose });
     const unread = new Counter({ name: 'recs_reads_failed_total', help: 'Context, counts or similar products that could not be read for a list', labelNames: ['store'], registers: [metrics] });
     const names = createNameBook({ db, onFailure: () => unread.inc({ store: 'names' }) });
-    onClose(await followUsers({ db, redis: background, keys, partitions: () => partitions.list(), flush: () => log.flush(), bus, erased, names, logger, metrics }));
+    onClose(await followUsers({ db, forgetCounts: forgetCounts({ redis: background, keys, partitions: () => partitions.list() }), flush: () => log.flush(), bus, erased, names, logger, metrics }));
     const lists = {
       namesOf: (userId: string) => names.find(userId),
       readContext: (userId: string) => readContext(requests, keys, userId), counts: createCountReader({ redis: requests, keys, partitions: () => partitions.list() }), items, now: Date.now,

@@ -2,7 +2,6 @@ import { withMetrics, withTracing } from '@millrace/bus';
 import type { RedisStreamsBus } from '@millrace/bus';
 import { userErasures, userMerges } from '@millrace/contracts';
 import type { UserMerge } from '@millrace/contracts';
-import type { Keys, Redis } from '@millrace/redis-kit';
 import type { Logger } from '@millrace/service';
 import type { Registry } from 'prom-client';
 import type { RecsDb } from './database.ts';
@@ -13,9 +12,7 @@ import type { NameBook } from './user-names.ts';
 
 export interface FollowUsersDeps {
   readonly db: RecsDb;
-  readonly redis: Redis;
-  readonly keys: Keys;
-  readonly partitions: () => Promise<readonly number[]>;
+  readonly forgetCounts: (userId: string) => Promise<number>;
   readonly flush: () => Promise<void>;
   readonly bus: RedisStreamsBus;
   readonly erased: ErasedUsers;

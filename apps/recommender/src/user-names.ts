@@ -1,3 +1,4 @@
+import { SinkUnavailableError } from '@millrace/bus';
 import type { BatchHandler } from '@millrace/bus';
 import type { UserMerge } from '@millrace/contracts';
 import { sql } from 'kysely';
@@ -31,6 +32,8 @@ const PAUSE_MS = 1_000;
 export interface NameBookDeps {
   readonly db: RecsDb;
   readonly onFailure: (error: unknown) => void;
+  /** Makes the history of `from` a part of the one of `to`, safe to repeat. Without it both stay, and readers add them up: they ask for all names in any case. */
+  readonly moveCounts?: (merge: { readonly from: string; readonly to: string }) => Promise<void>;
   readonly waitMs?: number;
 }
 
@@ -44,7 +47,7 @@ async function within<T>(work: Promise<T>, waitMs: number): Promise<T> {
  * The names of merged users. Counts and histories stay under the name that they were counted for, and readers ask for all names: so a merge that comes
  * twice, or late, adds nothing twice.
  */
-export function createNameBook({ db, onFailure, waitMs = 20 }: NameBookDeps): NameBook {
+export function createNameBook({ db, onFailure, moveCounts, waitMs = 20 }: NameBookDeps): NameBook {
   let pausedUntil = 0;
   const known = new LRUCache<string, Promise<UserNames>>({ max: REMEMBERED, ttl: REMEMBERED_MS });
   const look = async (id: string): Promise<UserNames> => {
@@ -69,7 +72,14 @@ export function createNameBook({ db, onFailure, waitMs = 20 }: NameBookDeps): Na
       }
     },
     async keep(merges) {
-      for (const { from, to } of merges) await keepMerge(db, from, to);
+      try {
+        for (const { from, to } of merges) {
+          await keepMerge(db, from, to);
+          await moveCounts?.({ from, to });
+        }
+      } catch (error) {
+        throw new SinkUnavailableError('a merge cannot be kept now', { cause: error });
+      }
       known.clear();
     },
     // Names of names may have changed, too: whoever is asked for next looks again.

@@ -10,6 +10,7 @@ import { countInteractions } from '../src/count-interactions.ts';
 import { countKeys } from '../src/count-keys.ts';
 import type { RecsSchema } from '../src/database.ts';
 import { createErasedUsers, eraseUsers, usersOfInteraction, usersOfMerge, withoutErased } from '../src/erase-users.ts';
+import { forgetCounts } from '../src/forget-counts.ts';
 import { migrations } from '../src/migrations/index.ts';
 import { createCountedPartitions } from '../src/partitions.ts';
 import { createRankingLog, recordImpressions } from '../src/ranking-log.ts';
@@ -45,7 +46,7 @@ function openEraser(...[secret]: [secret: string | undefined]) {
   const publish: EventPublisher['publish'] = async (_topic, events) => void receipts.push(...(events as unknown as ErasureReceipt[]).map(({ stores }) => stores));
   const erased = createErasedUsers(db, secret);
   const log = createRankingLog({ db, logger: createLogger('test', 'silent'), metrics: new Registry(), erased });
-  const erase = eraseUsers({ db, redis, keys, partitions: () => partitions.list(), erased, flush: () => log.flush(), bus: { publish } });
+  const erase = eraseUsers({ db, forgetCounts: forgetCounts({ redis, keys, partitions: () => partitions.list() }), erased, flush: () => log.flush(), bus: { publish } });
   const request = (users: string[]) => erase([{ type: 'erase', job: 'j', attempt: 1, users, meta: { id: uniqueName('e'), timestamp: '', schema: 1 } }]);
   const serve = (userId: string, rankingId: string) => log.add({ rankingId, userId, kind: 'recommendations', servedAtMs: Date.now(), items: [{ sku: 'a', stage: 'popular' }] });
   return { erased, log, request, receipts, serve };

@@ -56,11 +56,11 @@ async function eraseFromStream(redis: Redis, { stream }: TopicKeys, { isTheirs, 
   const groups = await groupsOf(redis, stream);
   let [erased, due] = [0, 0];
   for await (const ids of findTheirs(redis, stream, isTheirs)) {
-    for (const id of ids) {
-      if (isForced) for (const { name } of groups) await redis.xack(stream, name, id);
-      if (isForced || (await isPassed(redis, stream, groups, id))) erased += await redis.xdel(stream, id);
-      else due += 1;
-    }
+    if (isForced && ids.length > 0) for (const { name } of groups) await redis.xack(stream, name, ...ids);
+    const passed: string[] = [];
+    for (const id of ids) if (isForced || (await isPassed(redis, stream, groups, id))) passed.push(id);
+    if (passed.length > 0) erased += await redis.xdel(stream, ...passed);
+    due += ids.length - passed.length;
   }
   return { erased, due };
 }
