@@ -5,13 +5,14 @@ import { connectRedis, createKeys } from '@millrace/redis-kit';
 import type { Redis } from '@millrace/redis-kit';
 import { createLogger, createMetrics } from '@millrace/service';
 import { eventually } from '@millrace/testing';
+import { countInteractions } from '../src/analytics/count-events.ts';
 import { readCounts } from '../src/analytics/analytics.repository.ts';
 import { openAnalytics } from '../src/analytics/open-analytics.ts';
 import { recount } from '../src/analytics/recount.ts';
 import { createSources } from '../src/analytics/sources.ts';
 import { readUnflushed } from '../src/analytics/unflushed.ts';
 import { configSchema } from '../src/config.ts';
-import { HOUR, retention } from './analytics-kit.ts';
+import { delivery, did, HOUR, retention } from './analytics-kit.ts';
 import { countRows, startPlane, WRITER } from './ingest-kit.ts';
 import type { Instance, Plane } from './ingest-kit.ts';
 
@@ -61,6 +62,15 @@ describe('counts by time', () => {
     }
     await eventually(async () => (await counted()) === sent && (await countRows(plane.pool)) === sent, { timeoutMs: 20_000, everyMs: 100 });
   }, 40_000);
+
+  it('go on while Redis has no memory left, so that the stream gets room', async () => {
+    await redis.config('SET', 'maxmemory', '1');
+    await expect(redis.set('x', 'y')).rejects.toThrow('OOM');
+    const full = { redis, sources: sources() };
+    await countInteractions(full)([{ ...did('click', { atMs: range.from + HOUR }), meta: { ...did('click').meta, timestamp: new Date(range.from + HOUR).toISOString() } }], delivery(9));
+    await redis.config('SET', 'maxmemory', '0');
+    expect((await readUnflushed(redis, full.sources)).some(({ deltas }) => deltas.some(({ kind }) => kind === 'click'))).toBe(true);
+  });
 
   it('go on after Redis was flushed, with nothing twice, and are whole again after a recount', async () => {
     await redis.flushall();

@@ -29,7 +29,7 @@ export interface AnalyticsDeps extends Pick<ServiceContext<Config>, 'config' | '
 
 export interface Analytics {
   readonly routes: Router;
-  /** Begins to count. */
+  /** Begins to count, and to roll up, where this instance is to. */
   start(): Promise<void>;
 }
 
@@ -64,6 +64,7 @@ export function openAnalytics({ config, logger, metrics, onClose, keys, bus, wri
   return {
     routes: analyticsRoutes({ pool, readFresh, retention, recount: recountAgain }),
     async start() {
+      if (!config.ANALYTICS_ENABLED) return;
       const labels = (topic: string) => ({ topic, group: ANALYTICS_GROUP });
       const [ofInteractions, ofSearches] = [labels(interactions.name), labels(searches.name)];
       await bus.subscribe(interactions, group, withTracing(ofInteractions)(withMetrics({ registry: metrics, ...ofInteractions })(countInteractions({ redis, sources }))));

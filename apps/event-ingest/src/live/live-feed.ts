@@ -97,7 +97,10 @@ export function createLiveFeed({ perSecond = 100, remembered = 1_000, maxWaiting
       }
       if (frames.length > 0) sendAll((client) => textFor(client, frames));
     },
-    gap: () => sendAll(() => frameText({ event: 'gap', data: { reason: 'events may have been missed: the connection to Redis broke off, or it lost data' } })),
+    gap: () => {
+      memory.skip();
+      sendAll(() => frameText({ event: 'gap', data: { reason: 'events may have been missed: the connection to Redis broke off, or it lost data' } }));
+    },
     join(client) {
       if (isClosed) client.sink.end('closing');
       if (isClosed) return () => undefined;

@@ -36,15 +36,19 @@ export function openLive({ bus, maxClients, lingerMs = LINGER_MS, feed: options,
   let lingering: NodeJS.Timeout | undefined;
   let isClosed = false;
 
-  const broadcast = () => {
-    let isFirst = true;
-    return { mode: 'broadcast', batchSize: BATCH, onGap: async () => (isFirst ? void (isFirst = false) : feed.gap()) } as const;
+  const read = async (): Promise<readonly Subscription[]> => {
+    // The first connection is no gap.
+    let isReading = false;
+    const broadcast = { mode: 'broadcast', batchSize: BATCH, onGap: async () => void (isReading && feed.gap()) } as const;
+    const subscriptions = [
+      await bus.subscribe(interactions, broadcast, async (events) => feed.show(events)),
+      await bus.subscribe(searches, broadcast, async (events) => feed.show(events)),
+    ];
+    isReading = true;
+    return subscriptions;
   };
   const begin = (): void => {
-    reading ??= Promise.all([
-      bus.subscribe(interactions, broadcast(), async (events) => feed.show(events)),
-      bus.subscribe(searches, broadcast(), async (events) => feed.show(events)),
-    ]).catch((error: unknown) => {
+    reading ??= read().catch((error: unknown) => {
       logger.warn({ error: describeError(error) }, 'the live feed cannot read the topics');
       reading = undefined;
       return [];
@@ -53,6 +57,8 @@ export function openLive({ bus, maxClients, lingerMs = LINGER_MS, feed: options,
   const end = async (): Promise<void> => {
     const subscriptions = reading;
     reading = undefined;
+    // Nobody may go on after what was read before.
+    feed.gap();
     for (const subscription of (await subscriptions) ?? []) await subscription.close();
   };
   const onClients = (): void => {
