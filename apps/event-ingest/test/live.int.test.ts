@@ -98,7 +98,7 @@ describe('the live feed', () => {
       return buys.frames().some(({ event }) => event === 'interaction');
     });
     const counted = await eventually(() => buys.frames().find(({ event, data }) => event === 'counts' && JSON.stringify(data['last_minute']) !== '{"add_to_cart":0,"purchase":0}'));
-    expect(counted.data).toMatchObject({ left_out: { purchase: 0, add_to_cart: 0 } });
+    expect(counted.data).toMatchObject({ since: expect.any(String), left_out: { purchase: 0, add_to_cart: 0 } });
     expect(buys.frames().filter(({ event, data }) => event === 'interaction' && data['type'] !== 'purchase')).toEqual([]);
     await eventually(() => buys.frames().some(({ event }) => event === ':'));
     const refused = await follow({ query: '?types=sale' });

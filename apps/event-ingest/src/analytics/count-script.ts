@@ -23,7 +23,7 @@ if n > 0 then
 end
 for k = 3, #KEYS do
   local m = tonumber(ARGV[at])
-  for i = 1, m do redis.call('PFADD', KEYS[k], ARGV[at + i]) end
+  for from = 1, m, 1000 do redis.call('PFADD', KEYS[k], unpack(ARGV, at + from, at + math.min(from + 999, m))) end
   at = at + m + 1
   redis.call('EXPIRE', KEYS[k], ARGV[6])
 end

@@ -45,6 +45,7 @@ export function openLive({ bus, maxClients, lingerMs = LINGER_MS, feed: options,
       await bus.subscribe(searches, broadcast, async (events) => feed.show(events)),
     ];
     isReading = true;
+    feed.begin();
     return subscriptions;
   };
   const begin = (): void => {
