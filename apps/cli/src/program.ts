@@ -13,8 +13,11 @@ import { connect } from './connection.ts';
 import { FailedError } from './failed-error.ts';
 import { loadMigrations } from './load-migrations.ts';
 import { createProgress } from './progress.ts';
+import { addQuarantine } from './quarantine-program.ts';
 import { addRebuild } from './rebuild-program.ts';
+import { addReplay } from './replay-program.ts';
 import { addDeadLetters, addStreams } from './streams-program.ts';
+import { addUsers } from './users-program.ts';
 import { addTrace, addVerify } from './verify-program.ts';
 
 export interface ProgramDeps {
@@ -102,7 +105,10 @@ export function createProgram(deps: ProgramDeps): Command {
   addVerify(program, shared);
   addTrace(program, shared);
   addRebuild(program, shared);
+  addUsers(program, shared);
   addAnalytics(program, shared);
+  addQuarantine(program, shared);
+  addReplay(program, shared);
   addOperations(program, deps);
   for (const command of program.commands) command.exitOverride();
   return program;
