@@ -30,7 +30,7 @@ beforeAll(async () => {
   const config = configSchema.parse({ INTERNAL_JWKS_FILE: '-', INTERNAL_KEY_FILE: '-', REDIS_URL: plane.redis.url, EVENT_INGEST_DATABASE_URL: plane.databaseUrl, ANALYTICS_ROLLUP_MS: '50' });
   const bus = createRedisStreamsBus({ connect: (role) => connectRedis(plane.redis.url, { role, name: 'test' }), logger, blockMs: 50, retryBaseMs: 5, claimIdleMs: 300, leaseMs: 500 });
   own.push(() => bus.close());
-  await openAnalytics({ config, logger, metrics: createMetrics('test'), keys: createKeys(), bus, writerGroup: WRITER, onClose: (step) => void own.push(step) }).start();
+  await openAnalytics({ config, logger, metrics: createMetrics('test'), keys: createKeys(), bus, isErased: () => false, writerGroup: WRITER, onClose: (step) => void own.push(step) }).start();
   await door.startWriter();
 });
 afterAll(async () => {

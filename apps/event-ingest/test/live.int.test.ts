@@ -50,7 +50,7 @@ async function startLive({ maxClients = 100, feed = {}, lingerMs = 60_000 }: { r
       };
     },
   };
-  const live = openLive({ bus: subscriber, maxClients, metrics, logger, feed, lingerMs });
+  const live = openLive({ bus: subscriber, maxClients, isErased: (id) => id === 'erased', metrics, logger, feed, lingerMs });
   const verifier = { verify: async (token: string) => ({ issuer: 'gateway', subject: 'key_1', scopes: token.split(',') }) };
   const server = await startHttpServer(createHttpApp({ logger, metrics, handlers: [authenticate(verifier, ['gateway']), live.routes] }), { host: '127.0.0.1', port: 0 });
   closing.push(() => server.close(0), () => live.close());
@@ -79,7 +79,7 @@ describe('the live feed', () => {
     expect([masked.answer.status, masked.answer.headers.get('content-type'), masked.answer.headers.get('cache-control')]).toEqual([200, 'text/event-stream; charset=utf-8', 'no-store']);
     // Reading begins with the first client.
     await eventually(async () => {
-      await publish([did('view', { user: 'alice@example.org', sku: 'lamp' })]);
+      await publish([did('view', { user: 'erased', sku: 'secret' }), did('view', { user: 'alice@example.org', sku: 'lamp' })]);
       return masked.frames().some(({ event }) => event === 'interaction') && personal.frames().some(({ event }) => event === 'interaction');
     });
     await bus.publish(searches, [searched(0, { query: 'sofa' })]);
@@ -87,6 +87,7 @@ describe('the live feed', () => {
     const event = masked.frames().find((frame) => frame.event === 'interaction');
     expect(event?.data).toEqual({ type: 'view', sku: 'lamp', category: 'Audio', at: expect.any(String), user: expect.stringMatching(/^u_[\w-]{22}$/) });
     expect(masked.text()).not.toContain('alice');
+    expect(personal.text()).not.toContain('secret');
     expect(personal.frames().find((frame) => frame.event === 'interaction')?.data).toMatchObject({ user: 'alice@example.org' });
   });
 
