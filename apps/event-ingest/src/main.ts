@@ -65,8 +65,9 @@ void runService({
     const { quarantine, pool: quarantinePool } = openQuarantine({ config, logger, metrics, onClose, erased });
     const verifier = await openIdentityVerifier(config.INTERNAL_JWKS_FILE, 'event-ingest');
     const erasure = openErasure({ config, logger, metrics, onClose, pool, bus, erased });
-    const analytics = openAnalytics({ config, logger, metrics, onClose, keys, bus, writerGroup: WRITER });
-    const live = openLive({ bus, maxClients: config.LIVE_MAX_CLIENTS, metrics, logger });
+    const isErased = (userId: string): boolean => erased.has(userId);
+    const analytics = openAnalytics({ config, logger, metrics, onClose, keys, bus, isErased, writerGroup: WRITER });
+    const live = openLive({ bus, maxClients: config.LIVE_MAX_CLIENTS, isErased, metrics, logger });
     const users = userRoutes({ pool, redis, keys, ttlSeconds: config.CONTEXT_TTL_SECONDS, erased });
     const handlers = [authenticate(verifier, ['gateway']), analytics.routes, live.routes, eventRoutes({ door, quarantine }), users, quarantineRoutes({ pool: quarantinePool, door }), erasure.routes];
     const app = createHttpApp({ logger, metrics, handlers, direct: [directEvent({ door, verifier })] });

@@ -5,13 +5,14 @@ import { connectRedis, createKeys } from '@millrace/redis-kit';
 import type { Redis } from '@millrace/redis-kit';
 import { createLogger, createMetrics } from '@millrace/service';
 import { eventually } from '@millrace/testing';
+import { countInteractions } from '../src/analytics/count-events.ts';
 import { readCounts } from '../src/analytics/analytics.repository.ts';
 import { openAnalytics } from '../src/analytics/open-analytics.ts';
 import { recount } from '../src/analytics/recount.ts';
 import { createSources } from '../src/analytics/sources.ts';
 import { readUnflushed } from '../src/analytics/unflushed.ts';
 import { configSchema } from '../src/config.ts';
-import { HOUR, retention } from './analytics-kit.ts';
+import { delivery, did, HOUR, retention } from './analytics-kit.ts';
 import { countRows, startPlane, WRITER } from './ingest-kit.ts';
 import type { Instance, Plane } from './ingest-kit.ts';
 
@@ -29,7 +30,7 @@ beforeAll(async () => {
   const config = configSchema.parse({ INTERNAL_JWKS_FILE: '-', INTERNAL_KEY_FILE: '-', REDIS_URL: plane.redis.url, EVENT_INGEST_DATABASE_URL: plane.databaseUrl, ANALYTICS_ROLLUP_MS: '50' });
   const bus = createRedisStreamsBus({ connect: (role) => connectRedis(plane.redis.url, { role, name: 'test' }), logger, blockMs: 50, retryBaseMs: 5, claimIdleMs: 300, leaseMs: 500 });
   own.push(() => bus.close());
-  await openAnalytics({ config, logger, metrics: createMetrics('test'), keys: createKeys(), bus, writerGroup: WRITER, onClose: (step) => void own.push(step) }).start();
+  await openAnalytics({ config, logger, metrics: createMetrics('test'), keys: createKeys(), bus, isErased: () => false, writerGroup: WRITER, onClose: (step) => void own.push(step) }).start();
   await door.startWriter();
 });
 afterAll(async () => {
@@ -61,6 +62,15 @@ describe('counts by time', () => {
     }
     await eventually(async () => (await counted()) === sent && (await countRows(plane.pool)) === sent, { timeoutMs: 20_000, everyMs: 100 });
   }, 40_000);
+
+  it('go on while Redis has no memory left, so that the stream gets room', async () => {
+    await redis.config('SET', 'maxmemory', '1');
+    await expect(redis.set('x', 'y')).rejects.toThrow('OOM');
+    const full = { redis, sources: sources() };
+    await countInteractions(full)([{ ...did('click', { atMs: range.from + HOUR }), meta: { ...did('click').meta, timestamp: new Date(range.from + HOUR).toISOString() } }], delivery(9));
+    await redis.config('SET', 'maxmemory', '0');
+    expect((await readUnflushed(redis, full.sources)).some(({ deltas }) => deltas.some(({ kind }) => kind === 'click'))).toBe(true);
+  });
 
   it('go on after Redis was flushed, with nothing twice, and are whole again after a recount', async () => {
     await redis.flushall();

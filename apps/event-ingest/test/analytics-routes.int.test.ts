@@ -31,7 +31,7 @@ async function startAnalytics() {
   const config = configSchema.parse({ INTERNAL_JWKS_FILE: '-', INTERNAL_KEY_FILE: '-', REDIS_URL: plane.redis.url, EVENT_INGEST_DATABASE_URL: plane.databaseUrl, ANALYTICS_ROLLUP_MS: '50' });
   const bus = openBus();
   own.push(() => bus.close());
-  const analytics = openAnalytics({ config, logger, metrics, keys: createKeys(), bus, writerGroup: WRITER, settleMs: 20, onClose: (step) => void own.push(step) });
+  const analytics = openAnalytics({ config, logger, metrics, keys: createKeys(), bus, isErased: () => false, writerGroup: WRITER, settleMs: 20, onClose: (step) => void own.push(step) });
   const verifier = { verify: async (token: string) => ({ issuer: 'gateway', subject: 'key_1', scopes: token.split(',') }) };
   const server = await startHttpServer(createHttpApp({ logger, metrics, handlers: [authenticate(verifier, ['gateway']), analytics.routes] }), { host: '127.0.0.1', port: 0 });
   own.push(() => server.close(0));

@@ -94,6 +94,14 @@ describe('counting by time', () => {
     expect(rows.slice(0, 1)).toEqual([{ granularity: 'day', bucket: '2011-03-04 00:00:00+00', count: 2 }]);
     expect(rows.slice(1).map(({ granularity, count: n }) => [granularity, n])).toEqual([['hour', 1], ['day', 1]]);
   });
+  it('counts nothing of what is on its way of an erased user, and goes on behind it', async () => {
+    const { redis, sources, flush, stored } = await open();
+    const count = countInteractions({ redis, sources, isErased: (id) => id === 'gone' });
+    await count([did('view', { user: 'gone' })], delivery());
+    await count([did('click', { user: 'gone' }), did('view')], delivery());
+    await flush();
+    expect(await stored()).toEqual({ view: 1, a: 1 });
+  });
   it('counts searches, and those without hits unless the index was down', async () => {
     const { countSearches, flush, stored } = await open();
     await countSearches([searched(3), searched(0), searched(0, { degraded: true })], delivery());

@@ -45,7 +45,7 @@ export async function readCounts(pool: Pool, range: Range, sets: readonly CountS
 export async function readUsers(pool: Pool, { from, to }: Range): Promise<ReadonlyMap<number, number>> {
   const { rows } = await pool.query(
     `select (extract(epoch from day) * 1000)::bigint as at, sum(users)::bigint as users from events.analytics_users
-     where day >= to_timestamp($1::float8 / 1000)::date and day < to_timestamp($2::float8 / 1000)::date group by day`,
+     where day >= (to_timestamp($1::float8 / 1000) at time zone 'UTC')::date and day < (to_timestamp($2::float8 / 1000) at time zone 'UTC')::date group by day`,
     [from, to],
   );
   return new Map(z.array(z.object({ at: z.number(), users: z.number() })).parse(rows).map(({ at, users }) => [at, users]));

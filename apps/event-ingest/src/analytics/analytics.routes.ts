@@ -1,6 +1,8 @@
 import { analyticsSeries, analyticsSummary, recountAnalytics, topProducts } from '@millrace/contracts';
 import type { AnalyticsGranularity, AnalyticsProducts, AnalyticsSeries, AnalyticsSummary } from '@millrace/contracts';
+import { isUnavailable } from '@millrace/bus';
 import { ok, route } from '@millrace/http';
+import { AppError } from '@millrace/service';
 import { Router } from 'express';
 import type { Pool } from 'pg';
 import { readCounts, readTopProducts, readUsers } from './analytics.repository.ts';
@@ -34,6 +36,13 @@ const askedOf = ({ from, to, granularity }: Range, { completeTo, isDegraded }: F
 });
 const rate = (part: number, whole: number): number | null => (whole === 0 ? null : Math.round((part / whole) * 10_000) / 10_000);
 
+/** Postgres away is no bug. */
+const available = <T>(work: Promise<T>): Promise<T> =>
+  work.catch((error: unknown) => {
+    if (!isUnavailable(error)) throw error;
+    throw new AppError('unavailable', 'the counts cannot be read now: try again', { cause: error, headers: { 'Retry-After': '1' } });
+  });
+
 /** Every granule of the range, those without events too. */
 const granules = ({ from, to, stepMs }: Range): readonly number[] => Array.from({ length: (to - from) / stepMs }, (_none, at) => from + at * stepMs);
 
@@ -46,17 +55,17 @@ export function analyticsRoutes({ pool, readFresh, retention, recount, now = Dat
   };
   route(router, analyticsSummary, async ({ query }) => {
     const wanted = range(query);
-    const fresh = await readFresh();
-    const counts = [...(await readCounts(pool, wanted, fresh.sets)).values()];
+    const fresh = await available(readFresh());
+    const counts = [...(await available(readCounts(pool, wanted, fresh.sets))).values()];
     const totals = toBody((kind) => counts.reduce((sum, of) => sum + (of.get(kind) ?? 0), 0));
     const conversion = { view_to_cart: rate(totals.carts, totals.views), cart_to_purchase: rate(totals.purchases, totals.carts), view_to_purchase: rate(totals.purchases, totals.views) };
     return ok({ ...askedOf(wanted, fresh), totals, conversion } satisfies AnalyticsSummary);
   });
   route(router, analyticsSeries, async ({ query }) => {
     const wanted = range(query);
-    const fresh = await readFresh();
+    const fresh = await available(readFresh());
     const isByDay = wanted.granularity === 'day';
-    const [counts, users] = await Promise.all([readCounts(pool, wanted, fresh.sets), isByDay ? readUsers(pool, wanted) : new Map<number, number>()]);
+    const [counts, users] = await available(Promise.all([readCounts(pool, wanted, fresh.sets), isByDay ? readUsers(pool, wanted) : new Map<number, number>()]));
     const data = granules(wanted).map((at) => {
       const of = counts.get(at) ?? NONE;
       return { at: toTime(at), ...toBody((kind) => of.get(kind) ?? 0), ...(isByDay && { users: users.get(at) ?? (of.size === 0 ? 0 : null) }) };
@@ -65,8 +74,8 @@ export function analyticsRoutes({ pool, readFresh, retention, recount, now = Dat
   });
   route(router, topProducts, async ({ query }) => {
     const wanted = topRange(query.granularity);
-    const fresh = await readFresh();
-    return ok({ ...askedOf(wanted, fresh), data: [...(await readTopProducts(pool, wanted, { by: query.by, limit: query.limit, sets: fresh.sets }))] } satisfies AnalyticsProducts);
+    const fresh = await available(readFresh());
+    return ok({ ...askedOf(wanted, fresh), data: [...(await available(readTopProducts(pool, wanted, { by: query.by, limit: query.limit, sets: fresh.sets })))] } satisfies AnalyticsProducts);
 
     /** Hours of products are kept as long as minutes. */
     function topRange(granularity: 'hour' | 'day'): Range {

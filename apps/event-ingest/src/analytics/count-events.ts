@@ -15,7 +15,8 @@ export interface CountEventsDeps {
   readonly sources: Pick<Sources, 'add'>;
   /** Counts of one partition that wait for Postgres; then counting waits, too. */
   readonly maxFields?: number;
-  readonly onCounted?: () => void;
+  /** What is on its way of an erased user is in no count. */
+  readonly isErased?: (userId: string) => boolean;
 }
 
 interface Counted {
@@ -35,7 +36,7 @@ const USERS_TTL_SECONDS = 3 * 86_400;
  * changes nothing. Needs `ordering: 'key'` (one consumer a partition). Fails for Redis alone, never for one event, so that no later one is counted before.
  */
 const countEvents =
-  <E extends { readonly meta: EventMeta }>({ redis, sources, maxFields = MAX_FIELDS, onCounted }: CountEventsDeps, topic: string, sum: (events: readonly E[]) => Counted): BatchHandler<E> =>
+  <E extends { readonly meta: EventMeta }>({ redis, sources, maxFields = MAX_FIELDS }: CountEventsDeps, topic: string, sum: (events: readonly E[]) => Counted): BatchHandler<E> =>
   async (events, delivery) => {
     try {
       const source = await sources.add(topic, delivery?.partition ?? 0);
@@ -46,7 +47,6 @@ const countEvents =
     } catch (error) {
       throw new SinkUnavailableError('events cannot be counted now', { cause: error });
     }
-    onCounted?.();
   };
 
 function streamIdOf({ streamId }: EventMeta): string {
@@ -63,7 +63,10 @@ async function apply({ redis, source, maxFields }: { readonly redis: Redis; read
 }
 
 export const countInteractions = (deps: CountEventsDeps, now: () => number = Date.now): BatchHandler<Interaction> =>
-  countEvents(deps, interactions.name, (events: readonly Interaction[]) => ({ fields: sumInteractions(events), users: usersByDay(events, now()) }));
+  countEvents(deps, interactions.name, (events: readonly Interaction[]) => {
+    const kept = events.filter(({ user_id: id }) => !deps.isErased?.(id));
+    return { fields: sumInteractions(kept), users: usersByDay(kept, now()) };
+  });
 
 export const countSearches = (deps: CountEventsDeps): BatchHandler<SearchEvent> =>
   countEvents(deps, searches.name, (events: readonly SearchEvent[]) => ({ fields: sumSearches(events), users: new Map() }));

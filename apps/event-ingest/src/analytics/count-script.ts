@@ -1,5 +1,7 @@
 import { defineScript } from '@millrace/redis-kit';
 
+// All of them run on a server without memory left, too: their memory is bounded, and the stream gets room only as it is counted.
+
 /**
  * KEYS[1] the last applied stream id, KEYS[2] the counts, then a HyperLogLog for each day; ARGV the id that was read, the id to be, the id of a new set of
  * counts, how many counts there may be, the times to live of counts and of users in seconds, a number n and n times field and value; then for each day a number and users. Answers "ok";
@@ -21,13 +23,16 @@ if n > 0 then
 end
 for k = 3, #KEYS do
   local m = tonumber(ARGV[at])
-  for i = 1, m do redis.call('PFADD', KEYS[k], ARGV[at + i]) end
+  for from = 1, m, 1000 do redis.call('PFADD', KEYS[k], unpack(ARGV, at + from, at + math.min(from + 999, m))) end
   at = at + m + 1
   redis.call('EXPIRE', KEYS[k], ARGV[6])
 end
 redis.call('SET', KEYS[1], ARGV[2])
 return 'ok'
-`);
+`, { whenFull: 'run' });
+
+/** KEYS[1] a set, ARGV[1] a member. */
+export const addMember = defineScript(`return redis.call('SADD', KEYS[1], ARGV[1])`, { whenFull: 'run' });
 
 /**
  * KEYS[1] the counts, KEYS[2] the sealed ones. Seals the counts where nothing is sealed: from then on nothing is added to them. Answers the id of what is sealed

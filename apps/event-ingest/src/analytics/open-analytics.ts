@@ -22,6 +22,7 @@ export const ANALYTICS_GROUP = 'analytics';
 export interface AnalyticsDeps extends Pick<ServiceContext<Config>, 'config' | 'logger' | 'metrics' | 'onClose'> {
   readonly keys: Keys;
   readonly bus: RedisStreamsBus;
+  readonly isErased: (userId: string) => boolean;
   /** The group that writes the log. */
   readonly writerGroup: string;
   readonly settleMs?: number;
@@ -29,7 +30,7 @@ export interface AnalyticsDeps extends Pick<ServiceContext<Config>, 'config' | '
 
 export interface Analytics {
   readonly routes: Router;
-  /** Begins to count. */
+  /** Begins to count, and to roll up, where this instance is to. */
   start(): Promise<void>;
 }
 
@@ -41,7 +42,7 @@ const retentionOf = (config: Config): Retention => ({
 });
 
 /** Counts by time. Its connections are its own: whoever asks takes none from those who write events, nor from the roll-up. */
-export function openAnalytics({ config, logger, metrics, onClose, keys, bus, writerGroup, settleMs }: AnalyticsDeps): Analytics {
+export function openAnalytics({ config, logger, metrics, onClose, keys, bus, isErased, writerGroup, settleMs }: AnalyticsDeps): Analytics {
   const openPool = (name: string, max: number) => {
     const pool = createPool({ url: config.EVENT_INGEST_DATABASE_URL, name, max, logger });
     onClose(() => pool.end());
@@ -64,9 +65,10 @@ export function openAnalytics({ config, logger, metrics, onClose, keys, bus, wri
   return {
     routes: analyticsRoutes({ pool, readFresh, retention, recount: recountAgain }),
     async start() {
+      if (!config.ANALYTICS_ENABLED) return;
       const labels = (topic: string) => ({ topic, group: ANALYTICS_GROUP });
       const [ofInteractions, ofSearches] = [labels(interactions.name), labels(searches.name)];
-      await bus.subscribe(interactions, group, withTracing(ofInteractions)(withMetrics({ registry: metrics, ...ofInteractions })(countInteractions({ redis, sources }))));
+      await bus.subscribe(interactions, group, withTracing(ofInteractions)(withMetrics({ registry: metrics, ...ofInteractions })(countInteractions({ redis, sources, isErased }))));
       await bus.subscribe(searches, group, withTracing(ofSearches)(withMetrics({ registry: metrics, ...ofSearches })(countSearches({ redis, sources }))));
       const rolling = startRollUp({ redis, sources, pool: rollUpPool, retention, everyMs: config.ANALYTICS_ROLLUP_MS, metrics, logger, ...(settleMs !== undefined && { settleMs }) });
       onClose(() => rolling.close());

@@ -20,7 +20,7 @@ export interface FreshDeps {
   readonly pool: Pool;
   /** Age of the oldest event that is not counted, milliseconds. */
   readonly lagMs: () => Promise<number>;
-  /** So long one reading serves all who ask. */
+  /** One reading serves all who ask while it runs, and so long after it. */
   readonly shareMs?: number;
   readonly timeoutMs?: number;
   readonly onFailure?: (error: unknown) => void;
@@ -48,12 +48,13 @@ export function createFreshReader({ redis, sources, pool, lagMs, shareMs = 200, 
       return { sets: [], completeTo: await readRolledUpTo(pool), isDegraded: true };
     }
   };
-  let shared: { readonly at: number; readonly fresh: Promise<Fresh> } | undefined;
+  let shared: Promise<Fresh> | undefined;
   return () => {
-    if (shared === undefined || performance.now() - shared.at > shareMs) {
-      const fresh = read();
-      shared = { at: performance.now(), fresh };
-    }
-    return shared.fresh;
+    if (shared) return shared;
+    const fresh = read();
+    shared = fresh;
+    const forget = (): void => void (shared = undefined);
+    fresh.then(() => setTimeout(forget, shareMs).unref(), forget);
+    return fresh;
   };
 }

@@ -50,10 +50,10 @@ function slicesOf(from: number, to: number, retention: Retention, nowMs: number)
 }
 
 const LOGGED = `
-select (extract(epoch from date_trunc($3, ts)) * 1000)::bigint as at, event_type::text as kind, null as sku, count(*) as by from events.interaction_logs
+select (extract(epoch from date_trunc($3, ts, 'UTC')) * 1000)::bigint as at, event_type::text as kind, null as sku, count(*) as by from events.interaction_logs
 where month = any($5::date[]) and ts >= to_timestamp($1::float8 / 1000) and ts < to_timestamp($2::float8 / 1000) group by 1, 2
 union all
-select (extract(epoch from date_trunc($4, ts)) * 1000)::bigint, event_type::text, asin, count(*) from events.interaction_logs
+select (extract(epoch from date_trunc($4, ts, 'UTC')) * 1000)::bigint, event_type::text, asin, count(*) from events.interaction_logs
 where month = any($5::date[]) and ts >= to_timestamp($1::float8 / 1000) and ts < to_timestamp($2::float8 / 1000) and event_type <> 'rate' group by 1, 2, 3`;
 const COUNTED = `
 select (extract(epoch from bucket) * 1000)::bigint as at, kind, null as sku, count as by from events.analytics_counts
@@ -114,9 +114,9 @@ function toDelta({ at, kind, sku, by }: Row): readonly Delta[] {
 
 /** Of days that are counted no more. */
 async function recountUsers(client: PoolClient, slice: Slice): Promise<void> {
-  await client.query('delete from events.analytics_users where day = to_timestamp($1::float8 / 1000)::date', [slice.from]);
+  await client.query(`delete from events.analytics_users where day = (to_timestamp($1::float8 / 1000) at time zone 'UTC')::date`, [slice.from]);
   await client.query(
-    `insert into events.analytics_users (day, source, users) select to_timestamp($1::float8 / 1000)::date, $4, count(distinct user_id) from events.interaction_logs
+    `insert into events.analytics_users (day, source, users) select (to_timestamp($1::float8 / 1000) at time zone 'UTC')::date, $4, count(distinct user_id) from events.interaction_logs
      where month = any($3::date[]) and ts >= to_timestamp($1::float8 / 1000) and ts < to_timestamp($2::float8 / 1000) having count(*) > 0`,
     [slice.from, slice.to, monthsOf(slice), `${interactions.name}:log`],
   );

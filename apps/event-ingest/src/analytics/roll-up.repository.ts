@@ -108,7 +108,7 @@ export const purgeCounts = (pool: Pool, retention: Retention, nowMs: number): Pr
     if (Number.isFinite(day)) {
       await remove('analytics_counts', 'day', day);
       await remove('analytics_products', 'day', day);
-      await client.query('delete from events.analytics_users where day < to_timestamp($1::float8 / 1000)::date', [day]);
+      await client.query(`delete from events.analytics_users where day < (to_timestamp($1::float8 / 1000) at time zone 'UTC')::date`, [day]);
     }
     await client.query(`delete from events.analytics_rollups where committed_at < now() - make_interval(days => ${REMEMBER_ROLLUPS_DAYS})`);
   });

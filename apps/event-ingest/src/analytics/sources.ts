@@ -1,4 +1,5 @@
 import type { AnalyticsKeys, Keys, Redis } from '@millrace/redis-kit';
+import { addMember } from './count-script.ts';
 
 /** One partition of a topic that is counted. */
 export interface Source {
@@ -23,7 +24,7 @@ export function createSources(redis: Redis, keys: Keys): Sources {
     async add(topic, partition) {
       const source = sourceOf(topic, partition);
       // Each time: a flush may have taken it out.
-      await redis.sadd(keys.analyticsSources, source.name);
+      await addMember(redis, [keys.analyticsSources], [source.name]);
       added.add(source.name);
       return source;
     },

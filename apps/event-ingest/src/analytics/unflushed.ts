@@ -38,7 +38,8 @@ export async function readUnflushed(redis: Redis, sources: Pick<Sources, 'list'>
       // Sealing moves the one to the other: read in the order of their way, a set is met at least once.
       const first = await redis.hget(pending, 'id');
       const sets = [await readCountSet(redis, pending), await readCountSet(redis, sealed)].filter((set) => set !== undefined);
-      if (first === null || sets.some(({ id }) => id === first)) return sets;
+      // The same one at both places: it was sealed in between, and the later reading is the whole of it.
+      if (first === null || sets.some(({ id }) => id === first)) return [...new Map(sets.map((set) => [set.id, set])).values()];
     }
     throw new Error('the counts were rolled up faster than they could be read');
   };

@@ -26,6 +26,8 @@ export interface LiveClient {
 export interface LiveFeed {
   /** Events as the bus has them. */
   show(events: readonly (Interaction | SearchEvent)[]): void;
+  /** Events are read from now on: what came before is in no count. */
+  begin(): void;
   /** Events may have been missed. */
   gap(): void;
   /** Sends this client everything from now on, and from `lastEventId` on where that is still known. Returns the function that ends it. */
@@ -73,6 +75,7 @@ export function createLiveFeed({ perSecond = 100, remembered = 1_000, maxWaiting
   const [sampler, lastMinute, render, memory] = [createSampler({ perSecond }), createLastMinute(), createRenderer(), createMemory(remembered)];
   const { clients, send, sendAll } = createAudience(maxWaiting);
   let isClosed = false;
+  let beganMs = Date.now();
 
   const resume = (client: LiveClient, lastEventId: string): void => {
     const [, of, place] = /^([0-9a-f]{8})-(\d{1,15})$/.exec(lastEventId) ?? [];
@@ -81,7 +84,7 @@ export function createLiveFeed({ perSecond = 100, remembered = 1_000, maxWaiting
   };
   const counts = setInterval(() => {
     const [of, left, at] = [lastMinute.counts(), sampler.leftOut(), new Date().toISOString()];
-    sendAll(({ types }) => frameText({ event: 'counts', data: { at, last_minute: toObject(of, types), left_out: toObject(left, types) } }));
+    sendAll(({ types }) => frameText({ event: 'counts', data: { at, since: new Date(Math.max(beganMs, Date.now() - 60_000)).toISOString(), last_minute: toObject(of, types), left_out: toObject(left, types) } }));
   }, countsEveryMs);
   const heartbeat = setInterval(() => sendAll(() => ': heartbeat\n\n'), heartbeatEveryMs);
   return {
@@ -97,7 +100,14 @@ export function createLiveFeed({ perSecond = 100, remembered = 1_000, maxWaiting
       }
       if (frames.length > 0) sendAll((client) => textFor(client, frames));
     },
-    gap: () => sendAll(() => frameText({ event: 'gap', data: { reason: 'events may have been missed: the connection to Redis broke off, or it lost data' } })),
+    begin: () => {
+      lastMinute.clear();
+      beganMs = Date.now();
+    },
+    gap: () => {
+      memory.skip();
+      sendAll(() => frameText({ event: 'gap', data: { reason: 'events may have been missed: the connection to Redis broke off, or it lost data' } }));
+    },
     join(client) {
       if (isClosed) client.sink.end('closing');
       if (isClosed) return () => undefined;

@@ -44,10 +44,14 @@ export function createMemory(capacity: number) {
       frames[frame.place % capacity] = frame;
       next = frame.place + 1;
     },
+    /** Some are missing: no client may go on after what was before. */
+    skip(): void {
+      next += capacity + 1;
+    },
     /** undefined: some of them are forgotten. */
     after(place: number): readonly Frame[] | undefined {
       if (!(place >= 0 && place < next) || place < next - 1 - capacity) return undefined;
-      return Array.from({ length: next - 1 - place }, (_none, at) => frames[(place + 1 + at) % capacity]).filter((frame) => frame !== undefined);
+      return Array.from({ length: next - 1 - place }, (_none, at) => frames[(place + 1 + at) % capacity]).flatMap((frame) => (frame !== undefined && frame.place > place ? [frame] : []));
     },
   };
 }

@@ -12,6 +12,8 @@ import { liveRoutes } from './live.routes.ts';
 export interface LiveDeps {
   readonly bus: EventSubscriber;
   readonly maxClients: number;
+  /** What is on its way of an erased user is not shown. */
+  readonly isErased: (userId: string) => boolean;
   /** The topics are read on for so long after the last client went: for one that comes back. */
   readonly lingerMs?: number;
   readonly feed?: LiveFeedOptions;
@@ -29,22 +31,27 @@ const LINGER_MS = 60_000;
 const BATCH = 500;
 
 /** The live feed: reads both topics by broadcast, and only while somebody looks. */
-export function openLive({ bus, maxClients, lingerMs = LINGER_MS, feed: options, metrics, logger }: LiveDeps): Live {
+export function openLive({ bus, maxClients, isErased, lingerMs = LINGER_MS, feed: options, metrics, logger }: LiveDeps): Live {
   const feed = createLiveFeed(options);
   metrics.registerMetric(new Gauge({ name: 'live_clients', help: 'Clients of the live feed', registers: [], collect() { this.set(feed.clients); } }));
   let reading: Promise<readonly Subscription[]> | undefined;
   let lingering: NodeJS.Timeout | undefined;
   let isClosed = false;
 
-  const broadcast = () => {
-    let isFirst = true;
-    return { mode: 'broadcast', batchSize: BATCH, onGap: async () => (isFirst ? void (isFirst = false) : feed.gap()) } as const;
+  const read = async (): Promise<readonly Subscription[]> => {
+    // The first connection is no gap.
+    let isReading = false;
+    const broadcast = { mode: 'broadcast', batchSize: BATCH, onGap: async () => void (isReading && feed.gap()) } as const;
+    const subscriptions = [
+      await bus.subscribe(interactions, broadcast, async (events) => feed.show(events.filter(({ user_id: id }) => !isErased(id)))),
+      await bus.subscribe(searches, broadcast, async (events) => feed.show(events)),
+    ];
+    isReading = true;
+    feed.begin();
+    return subscriptions;
   };
   const begin = (): void => {
-    reading ??= Promise.all([
-      bus.subscribe(interactions, broadcast(), async (events) => feed.show(events)),
-      bus.subscribe(searches, broadcast(), async (events) => feed.show(events)),
-    ]).catch((error: unknown) => {
+    reading ??= read().catch((error: unknown) => {
       logger.warn({ error: describeError(error) }, 'the live feed cannot read the topics');
       reading = undefined;
       return [];
@@ -53,6 +60,8 @@ export function openLive({ bus, maxClients, lingerMs = LINGER_MS, feed: options,
   const end = async (): Promise<void> => {
     const subscriptions = reading;
     reading = undefined;
+    // Nobody may go on after what was read before.
+    feed.gap();
     for (const subscription of (await subscriptions) ?? []) await subscription.close();
   };
   const onClients = (): void => {

@@ -47,6 +47,7 @@ export interface LastMinute {
   add(type: LiveType): void;
   /** Of the last 60 seconds, by when they came. */
   counts(): ReadonlyMap<LiveType, number>;
+  clear(): void;
 }
 
 const SECONDS = 60;
@@ -73,5 +74,6 @@ export function createLastMinute(nowMs: () => number = () => performance.now()):
       for (const counts of seconds.values()) for (const [type, count] of counts) sums.set(type, (sums.get(type) ?? 0) + count);
       return sums;
     },
+    clear: () => seconds.clear(),
   };
 }

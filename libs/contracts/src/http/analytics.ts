@@ -112,7 +112,7 @@ export type LiveType = (typeof liveTypes)[number];
 
 export const liveFeed = defineOperation({
   ...common, operationId: 'liveFeed', path: '/api/live', summary: 'What happens now (server-sent events)', isFeed: true,
-  description: 'Events as they come (`interaction`, `search`), `counts` of the last minute each second with how many events were left out since the one before, `gap` where some may be missing; a comment every 15 s. At most 100 events a second of each type are sent. Users are pseudonyms, different after a restart, unless the key also has the scope events:read. `Last-Event-ID` goes on where a connection broke off, within the last 1,000 events.',
+  description: 'Events as they come (`interaction`, `search`), `counts` of the last minute (since `since`) each second, with how many events were left out since the one before, `gap` where some may be missing; a comment every 15 s. At most 100 events a second of each type are sent. Users are pseudonyms, different after a restart, unless the key also has the scope events:read. `Last-Event-ID` goes on where a connection broke off, within the last 1,000 events.',
   query: z.strictObject({
     types: z.string().transform((text) => text.split(',')).pipe(z.array(z.enum(liveTypes)).min(1).max(20)).optional().meta({ description: 'Only these, separated by commas; default: all', example: 'purchase,add_to_cart' }),
   }),
