@@ -92,6 +92,8 @@ const serveAnswers = (): ReturnType<typeof listen> =>
   }));
 
 if (import.meta.main) {
+  // Nobody is left behind where the benchmark breaks off.
+  process.once('disconnect', () => process.exit());
   const kind = z.enum(kinds).parse(process.argv[2]);
   const given = variables.parse(process.env);
   const started = kind === 'ours' ? await serveOurs(given) : kind === 'pipeline' ? await servePipeline(given) : await serveAnswers();
