@@ -5,6 +5,7 @@ import type { ImportOptions } from './commands/import.ts';
 import { writeInternalKeys } from './commands/internal-keys.ts';
 import { createKey, listKeys, revokeKey } from './commands/keys.ts';
 import { migrate } from './commands/migrate.ts';
+import { addAnalytics } from './analytics-program.ts';
 import { writeSample } from './commands/sample.ts';
 import { resync, syncClear, syncStats } from './commands/sync.ts';
 import type { Config } from './config.ts';
@@ -16,6 +17,7 @@ import { addQuarantine } from './quarantine-program.ts';
 import { addRebuild } from './rebuild-program.ts';
 import { addReplay } from './replay-program.ts';
 import { addDeadLetters, addStreams } from './streams-program.ts';
+import { addUsers } from './users-program.ts';
 import { addTrace, addVerify } from './verify-program.ts';
 
 export interface ProgramDeps {
@@ -103,6 +105,8 @@ export function createProgram(deps: ProgramDeps): Command {
   addVerify(program, shared);
   addTrace(program, shared);
   addRebuild(program, shared);
+  addUsers(program, shared);
+  addAnalytics(program, shared);
   addQuarantine(program, shared);
   addReplay(program, shared);
   addOperations(program, deps);

@@ -2,12 +2,14 @@ import { logEvent } from '@millrace/contracts';
 import { brokenBodyOf, identityOf, toAppError } from '@millrace/http';
 import type { AppError } from '@millrace/service';
 import type { ErrorRequestHandler, Request } from 'express';
+import { ERASED } from './door.ts';
 import type { Quarantine, RefusedItem } from './quarantine.ts';
 
 /** What a body was refused by; undefined: it was something else. */
 function refusalOf(error: unknown): AppError | undefined {
   const expected = toAppError(error);
-  return expected?.details[0]?.in === 'body' ? expected : undefined;
+  // An erased user's event is valid, and nothing of it is kept.
+  return expected?.details[0]?.in === 'body' && expected.code !== ERASED.code ? expected : undefined;
 }
 
 function refusedItem(req: Request, { code, message, details: [first] }: AppError): RefusedItem {

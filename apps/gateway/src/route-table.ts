@@ -42,7 +42,7 @@ const SELF = 'gateway';
 const passOn = (operation: Operation, upstream: Upstream, signer: IdentitySigner): Answerer => async ({ req, res, owner, requestId }) => {
   const token = await signer.sign(operation.service, { subject: owner.id, scopes: owner.scopes });
   const headers = { authorization: `Bearer ${token}`, 'x-request-id': requestId, traceparent: traceparentOf(req) ?? '' };
-  await upstream.forward(req, res, { headers, timeoutMs: operation.timeoutMs ?? DEFAULT_TIMEOUT_MS, isStream: operation.streams !== undefined });
+  await upstream.forward(req, res, { headers, timeoutMs: operation.timeoutMs ?? DEFAULT_TIMEOUT_MS, isStream: operation.streams !== undefined, isFeed: operation.isFeed === true });
 };
 
 /** This process, under the identity that a service would get. */
@@ -80,7 +80,7 @@ export function routeTable(deps: RouteTableDeps): Router {
     const requestId = requestIdOf(req) ?? '';
     if (operation.audited === true)
       res.once('close', () => {
-        const entry = { keyId: owner.id, operation: operation.operationId, method: req.method, path: req.path, status: res.headersSent ? res.statusCode : CLIENT_CLOSED, requestId };
+        const entry = { keyId: owner.id, operation: operation.operationId, method: req.method, path: operation.isPersonal === true ? operation.path : req.path, status: res.headersSent ? res.statusCode : CLIENT_CLOSED, requestId };
         audit(entry).catch((error: unknown) => logger.error({ err: error, operation: operation.operationId, requestId }, 'audit entry lost'));
       });
     checkScope(owner, operation);

@@ -1,6 +1,8 @@
 import type { Operation } from '../operation.ts';
 import { adminOperations } from './admin.ts';
+import { analyticsOperations } from './analytics.ts';
 import { driftOperations } from './drift.ts';
+import { erasureOperations } from './erasures.ts';
 import { eventOperations } from './events.ts';
 import { merchantOperations } from './merchants.ts';
 import { productOperations } from './products.ts';
@@ -14,7 +16,9 @@ import { deadLetterOperations, streamOperations } from './streams.ts';
 import { traceOperations } from './trace.ts';
 
 export * from './admin.ts';
+export * from './analytics.ts';
 export * from './drift.ts';
+export * from './erasures.ts';
 export * from './events.ts';
 export * from './internal.ts';
 export * from './merchants.ts';
@@ -29,4 +33,8 @@ export * from './streams.ts';
 export * from './trace.ts';
 
 /** Every public operation of Millrace. */
-export const operations: readonly Operation[] = [...productOperations, ...merchantOperations, ...searchOperations, ...relevanceOperations, ...searchCountOperations, ...eventOperations, ...quarantineOperations, ...recommendationOperations, ...adminOperations, ...driftOperations, ...rebuildOperations, ...traceOperations, ...streamOperations, ...deadLetterOperations];
+export const operations: readonly Operation[] = [
+  ...productOperations, ...merchantOperations, ...searchOperations, ...relevanceOperations, ...searchCountOperations,
+  ...eventOperations, ...quarantineOperations, ...erasureOperations, ...recommendationOperations, ...analyticsOperations,
+  ...adminOperations, ...driftOperations, ...rebuildOperations, ...traceOperations, ...streamOperations, ...deadLetterOperations,
+];
