@@ -20,6 +20,7 @@ interface Options {
   readonly layout?: LayoutName;
   readonly format?: FileFormat;
   readonly delimiter?: string;
+  readonly encoding: string;
   readonly batch: string;
   readonly maxErrors: string;
   readonly dryRun?: boolean;
@@ -44,13 +45,23 @@ function speedOf(text: string): number {
   return speed;
 }
 
+function checkedEncoding(label: string, format: FileFormat): string {
+  try {
+    const { encoding } = new TextDecoder(label);
+    if (format === 'csv' || encoding === 'utf-8') return encoding;
+  } catch (error) {
+    throw new UsageError(`--encoding ${label} is not known: use a label such as utf-8 or windows-1252`, { cause: error });
+  }
+  throw new UsageError('--encoding is for CSV: other files are UTF-8');
+}
+
 function checkedOptions(file: string, options: Options) {
   const format = options.format ?? formatOf(file);
   if (format === undefined) throw new UsageError('say --format ndjson, csv or parquet: the file name does not tell');
   if (options.delimiter !== undefined && options.delimiter.length !== 1) throw new UsageError('--delimiter must be one character');
   if (options.map.length > 0 && options.layout !== undefined && options.layout !== 'events') throw new UsageError(`--map is for the layout events, not for ${options.layout}`);
   return {
-    format, delimiter: options.delimiter ?? (/\.tsv(\.gz)?$/i.test(file) ? '\t' : ','), layout: options.layout, mappings: options.map.map(parseMapping), isTable: format !== 'ndjson',
+    format, encoding: checkedEncoding(options.encoding, format), delimiter: options.delimiter ?? (/\.tsv(\.gz)?$/i.test(file) ? '\t' : ','), layout: options.layout, mappings: options.map.map(parseMapping), isTable: format !== 'ndjson',
     speed: options.dryRun === true ? Infinity : speedOf(options.speed), batch: wholeNumber('batch', options.batch, 1, MOST_A_REQUEST),
     limit: options.limit === undefined ? Infinity : wholeNumber('limit', options.limit, 1, Number.MAX_SAFE_INTEGER), shiftToNow: options.shiftToNow === true,
   };
@@ -121,6 +132,7 @@ export function addReplay(program: Command, deps: StreamsProgramDeps): void {
     .addOption(new Option('--layout <layout>', 'default: by the first row').choices(layoutNames))
     .addOption(new Option('--format <format>', 'default: by the file name').choices(['ndjson', 'csv', 'parquet']))
     .option('--delimiter <character>', 'CSV delimiter')
+    .option('--encoding <label>', 'character encoding of CSV', 'utf-8')
     .option('--batch <n>', 'events of one request', '1000')
     .option('--max-errors <n>', 'bad events to print', '20')
     .action((file: string, options: Options) => replay(file, options, deps));

@@ -83,6 +83,15 @@ describe('millrace replay', () => {
     ]);
     expect(err).toContain('line 4: has 1 fields where the header has 5');
   });
+  it('reads CSV in the encoding that is named, and names the lines that are of another one', async () => {
+    const path = await file('log.csv', Buffer.concat([Buffer.from('\uFEFFuser_id;asin;event_type;page\na;A;view;x\nb;A;view;'), Buffer.from([0xa3]), Buffer.from('9\n')]));
+    expect((await replay(path, '--delimiter', ';')).err).toContain('line 3: has bytes that are not of the encoding of the file: name it, such as --encoding windows-1252');
+    expect(sent().map((event) => event['user_id'])).toEqual(['a']);
+    const other = await file('log.csv', Buffer.concat([Buffer.from('user_id,asin,event_type,page\nb,A,view,'), Buffer.from([0xa3]), Buffer.from('9\n')]));
+    gateway.forget();
+    await replay(other, '--encoding', 'windows-1252');
+    expect(sent()).toMatchObject([{ user_id: 'b', metadata: { page: '£9' } }]);
+  });
   it('reads online-retail: purchases of known customers, no returns', async () => {
     const csv = 'InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n'
       + 'A1,X9,CUP,6,12/1/2010 8:26,2.55,17850.0,France\nA1,X9,CUP,6,2010-12-01 08:26:00,2.55,17850,France\nC2,X9,CUP,-1,12/1/2010 9:41,2.55,17850,France\nA3,X9,CUP,1,12/1/2010 9:42,2.55,,France\nA4,X9,CUP,1,soon,2.55,1,France\n';
@@ -150,13 +159,18 @@ describe('millrace replay', () => {
   it.each([
     ['a speed that is none', ['--speed', 'fast'], /--speed must be max/], ['a speed of 0', ['--speed', '0'], /--speed/], ['a limit of 0', ['--limit', '0'], /--limit must be/], ['a batch of 10,001', ['--batch', '10001'], /--batch/],
     ['a mapping to an unknown field', ['--map', 'colour=x'], /--map colour=x is not/], ['a mapping without column', ['--map', 'asin='], /is not field=column/], ['a mapping of another layout', ['--layout', 'otto', '--map', 'asin=x'], /for the layout events/],
-    ['a long delimiter', ['--delimiter', '||'], /one character/],
+    ['an unknown encoding', ['--encoding', 'utf-9'], /--encoding utf-9 is not known/], ['an encoding of NDJSON', ['--encoding', 'latin1'], /is for CSV/], ['a long delimiter', ['--delimiter', '||'], /one character/],
   ])('refuses %s as wrong usage, and sends nothing', async (_what, args, sentence) => {
     expect((await replay(await file('e.ndjson', view('a')), ...args)).failure).toMatchObject({ name: 'UsageError', message: expect.stringMatching(sentence) });
     expect(gateway.asked).toEqual([]);
   });
   it.each([['/nowhere.csv', /is not a file/], [join(tmpdir(), 'x.txt'), /--format/]])('refuses the file %s as wrong usage', async (path, sentence) => {
     expect((await replay(path)).failure).toMatchObject({ name: 'UsageError', message: expect.stringMatching(sentence) });
+  });
+  it('refuses a mapping from a column that is not there, and a header that names one twice', async () => {
+    expect((await replay(await file('a.csv', 'a,b\n1,2\n'), '--map', 'user_id=c')).failure).toMatchObject({ name: 'UsageError', message: 'the file has no column c: it has a, b' });
+    expect((await replay(await file('a.csv', 'a,a\n1,2\n'))).failure).toMatchObject({ name: 'UsageError', message: expect.stringContaining('names the column a twice') });
+    expect(gateway.asked).toEqual([]);
   });
   it('refuses what is no Parquet as wrong usage', async () => {
     expect((await replay(await file('e.parquet', 'nothing of that kind'))).failure).toMatchObject({ name: 'UsageError', message: expect.stringContaining('is not a Parquet file') });
@@ -169,7 +183,7 @@ async function* from(times: readonly number[]): AsyncGenerator<Ready> {
 }
 
 describe('the pace of a replay', () => {
-  const options = { format: 'ndjson', delimiter: ',', layout: undefined, mappings: [], isTable: false, limit: Infinity, shiftToNow: false, batch: 2 } as const;
+  const options = { format: 'ndjson', encoding: 'utf-8', delimiter: ',', layout: undefined, mappings: [], isTable: false, limit: Infinity, shiftToNow: false, batch: 2 } as const;
   it('brings events into the order of their times, within bounded memory', async () => {
     const times: unknown[] = [];
     for await (const { atMs } of inOrder(from([5, 1, 4, 2, 9, 3, 8, 7]), 4)) times.push(atMs);

@@ -67,6 +67,13 @@ describe.each([
     expect(context.lastActive).toBeGreaterThanOrEqual(at);
   });
 
+  it('keeps users apart whose ids are made of braces', async () => {
+    const ids = ['}', '}x', '{', '{}', '{}x', '}}', '_}', '{x}'];
+    await open().write(ids.map((id, n) => eventOf(id, { asin: `P-${n}` })));
+    const found = await Promise.all(ids.map(async (id) => (await readContext(redis, keys, id)).recentItems.map(({ asin }) => asin)));
+    expect(found).toEqual(ids.map((_id, n) => [`P-${n}`]));
+  });
+
   it('never moves back by an event that comes late, and leaves out one that is older than it keeps', async () => {
     const now = Date.now();
     const writer = open();

@@ -110,7 +110,9 @@ export function createKeys({ cluster = false }: KeyOptions = {}): Keys {
     },
     topicMeta: (topic) => `${topic}:meta`,
     user(id) {
-      const prefix = cluster ? `user:{${id}}` : `user:${id}`;
+      // An empty tag is none: the keys of such a user would lie on several nodes. No id begins with a space.
+      const tag = id.startsWith('}') ? ` ${id}` : id;
+      const prefix = cluster ? `user:{${tag}}` : `user:${id}`;
       return {
         recentItems: `${prefix}:recent_items`, recentCategories: `${prefix}:recent_categories`, lastActive: `${prefix}:last_active`,
         recentPurchases: `${prefix}:recent_purchases`, mergedInto: `${prefix}:merged_into`,

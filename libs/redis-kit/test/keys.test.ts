@@ -40,6 +40,14 @@ describe('createKeys', () => {
   });
 });
 
+describe('keys of a user on Cluster', () => {
+  it.each(['7', '}', '}x', '{', '{}', 'a}b', '}}'])('have one hash tag that is not empty: %s', (id) => {
+    const tags = Object.values<string>({ ...createKeys({ cluster: true }).user(id) }).map((key) => /\{([^}]*)\}/.exec(key)?.[1]);
+    expect(new Set(tags).size).toBe(1);
+    expect(tags[0]).not.toBe('');
+  });
+});
+
 describe('compareStreamIds', () => {
   it.each([
     { a: '1-2', b: '1-10', sign: -1 },

@@ -16,6 +16,8 @@ export type FileRow =
 export interface ReadOptions {
   readonly format: FileFormat;
   readonly delimiter: string;
+  /** WHATWG label, of CSV; NDJSON is UTF-8. */
+  readonly encoding: string;
   /** Of how much of the file, in bytes (Parquet: rows). */
   readonly onProgress: (done: number, total: number) => void;
 }
@@ -119,20 +121,40 @@ async function* ndjsonRows(chunks: AsyncIterable<Buffer>): AsyncGenerator<FileRo
 
 interface CsvRecord { readonly record: readonly string[]; readonly info: { readonly lines: number } }
 
-async function* csvRows(chunks: AsyncIterable<Buffer>, delimiter: string): AsyncGenerator<FileRow> {
+async function* decoded(chunks: AsyncIterable<Buffer>, encoding: string): AsyncGenerator<string> {
+  const text = new TextDecoder(encoding);
+  for await (const chunk of chunks) yield text.decode(chunk, { stream: true });
+  yield text.decode();
+}
+
+/** What a decoder makes of bytes that are not of its encoding (WHATWG Encoding). */
+const REPLACEMENT = '\u{FFFD}';
+
+function checkHeader(header: readonly string[]): readonly string[] {
+  const twice = header.find((name, index) => header.indexOf(name) !== index);
+  if (twice !== undefined) throw new UsageError(`the header names the column ${twice.slice(0, 100)} twice`);
+  return header;
+}
+
+function toCsvRow(header: readonly string[], { record, info: { lines: line } }: CsvRecord): FileRow {
+  if (record.length !== header.length) return { line, problem: `has ${record.length} fields where the header has ${header.length}` };
+  if (record.some((field) => field.includes(REPLACEMENT))) return { line, problem: 'has bytes that are not of the encoding of the file: name it, such as --encoding windows-1252' };
+  return { line, record: Object.fromEntries(header.map((name, index) => [name, record[index] ?? ''])), content: JSON.stringify(record) };
+}
+
+async function* csvRows(text: AsyncIterable<string>, delimiter: string): AsyncGenerator<FileRow> {
   const broken: FileRow[] = [];
   const parser = parseCsv({
-    delimiter, bom: true, info: true, relax_column_count: true, skip_empty_lines: true, skip_records_with_error: true, max_record_size: MAX_LINE_BYTES, trim: true,
+    delimiter, info: true, relax_column_count: true, skip_empty_lines: true, skip_records_with_error: true, max_record_size: MAX_LINE_BYTES, trim: true,
     on_skip: (error) => void broken.push({ line: Number(error?.['lines'] ?? 0), problem: `is not valid CSV: ${error?.message.slice(0, 200) ?? ''}` }),
   });
-  const pumping = pipeline(chunks, parser).catch((error: unknown) => error);
+  const pumping = pipeline(text, parser).catch((error: unknown) => error);
   let header: readonly string[] | undefined;
   const rows: AsyncIterable<CsvRecord> = parser;
-  for await (const { record, info } of rows) {
+  for await (const row of rows) {
     yield* broken.splice(0);
-    if (header === undefined) header = record;
-    else if (record.length !== header.length) yield { line: info.lines, problem: `has ${record.length} fields where the header has ${header.length}` };
-    else yield { line: info.lines, record: Object.fromEntries(header.map((name, index) => [name, record[index] ?? ''])), content: JSON.stringify(record) };
+    if (header === undefined) header = checkHeader(row.record);
+    else yield toCsvRow(header, row);
   }
   yield* broken.splice(0);
   const failure = await pumping;
@@ -140,7 +162,7 @@ async function* csvRows(chunks: AsyncIterable<Buffer>, delimiter: string): Async
 }
 
 /** The file's rows, one at a time. @throws UsageError where there is no such file; another error where it breaks off */
-export async function* fileRows(file: string, { format, delimiter, onProgress }: ReadOptions): AsyncGenerator<FileRow> {
+export async function* fileRows(file: string, { format, delimiter, encoding, onProgress }: ReadOptions): AsyncGenerator<FileRow> {
   const info = await stat(file).catch(() => undefined);
   if (!info?.isFile()) throw new UsageError(`${file} is not a file that can be read`);
   if (format === 'parquet') {
@@ -149,5 +171,5 @@ export async function* fileRows(file: string, { format, delimiter, onProgress }:
   }
   let done = 0;
   const chunks = chunksOf(file, (bytes) => onProgress((done += bytes), info.size));
-  yield* format === 'csv' ? csvRows(chunks, delimiter) : ndjsonRows(chunks);
+  yield* format === 'csv' ? csvRows(decoded(chunks, encoding), delimiter) : ndjsonRows(chunks);
 }

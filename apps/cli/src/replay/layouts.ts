@@ -119,9 +119,16 @@ export function detectLayout(record: Columns, { layout, mappings }: LayoutOption
   return 'session' in record && Array.isArray(record['events']) ? 'otto' : 'events';
 }
 
+/** A column that is not there is a misspelt one: it must not fail row by row. */
+function checkColumns(record: Columns, { mappings, isTable }: LayoutOptions): void {
+  const missing = mappings.find(({ column }) => isTable && column !== undefined && !(column in record));
+  if (missing) throw new UsageError(`the file has no column ${missing.column}: it has ${Object.keys(record).slice(0, 30).join(', ')}`);
+}
+
 /** How rows become events; decided by the first of them where it is not said. */
 export function layoutOf(record: Columns, options: LayoutOptions): Layout {
   const name = detectLayout(record, options);
+  checkColumns(record, options);
   if (name === 'events') return eventsLayout(options.mappings, options.isTable || options.mappings.length > 0);
   return name === 'otto' ? otto : onlineRetail;
 }

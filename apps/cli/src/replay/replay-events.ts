@@ -9,7 +9,7 @@ import type { Draft, Layout, LayoutOptions } from './layouts.ts';
 import { paced } from './pace.ts';
 import type { PaceOptions, Ready } from './pace.ts';
 
-export interface ReplayOptions extends Pick<ReadOptions, 'format' | 'delimiter'>, LayoutOptions, Pick<PaceOptions, 'speed' | 'batch' | 'nowMs' | 'wait'> {
+export interface ReplayOptions extends Pick<ReadOptions, 'format' | 'delimiter' | 'encoding'>, LayoutOptions, Pick<PaceOptions, 'speed' | 'batch' | 'nowMs' | 'wait'> {
   /** Events that are sent at most. */
   readonly limit: number;
   /** Moves all times by the same span, so that the newest event is now. Reads the file twice. */
@@ -114,9 +114,10 @@ export async function replayEvents(file: string, options: ReplayOptions, { send,
     sum.failed += 1;
     onProblem(line, problem);
   };
+  let position = { done: 0, total: 0 };
   const ready = async function* (byMs: number): AsyncGenerator<Ready> {
     let events = 0;
-    const drafts = draftsOf(file, options, (done, total) => onProgress(done, total, sum.sent), () => { sum.rows += 1; });
+    const drafts = draftsOf(file, options, (done, total) => { position = { done, total }; }, () => { sum.rows += 1; });
     for await (const draft of drafts) {
       if (signal.aborted) return;
       if ('skipped' in draft) sum.skipped.set(draft.skipped, (sum.skipped.get(draft.skipped) ?? 0) + 1);
@@ -134,6 +135,7 @@ export async function replayEvents(file: string, options: ReplayOptions, { send,
       const answer = await send(batch);
       if (!answer) break;
       addAnswer(sum, batch, answer, onProblem);
+      onProgress(position.done, position.total, sum.sent);
     }
   } catch (error) {
     failure = error;
