@@ -80,6 +80,7 @@ async function prepare(options: StackOptions, ports: StackPorts, servers: LocalS
     keys: ensureServiceKeys(join(stateDir, 'secrets', 'keys'), appNames),
     developmentKeyFile,
     userPseudonymSecret: keptSecret(join(stateDir, 'secrets', 'user-pseudonym-secret'), newPassword),
+    userErasureSecret: keptSecret(join(stateDir, 'secrets', 'user-erasure-secret'), newPassword),
     roles: await migrate(stateDir, addresses.databaseUrl),
     inheritsShell: options.inheritsShell ?? false,
     extra: options.env ?? {},

@@ -20,7 +20,7 @@ afterAll(() => plane.stop(), 30_000);
 
 /** The command line as a user's shell runs it, finding the local stack by itself. */
 async function millrace(args: readonly string[], env: Record<string, string> = {}): Promise<{ code: number | null; out: string; err: string }> {
-  const child = spawn(process.execPath, ['apps/cli/src/main.ts', ...args], { cwd: root, env: { PATH: process.env['PATH'], MILLRACE_STACK_FILE: plane.stack.env['MILLRACE_STACK_FILE'], ...env } });
+  const child = spawn(process.execPath, ['apps/cli/src/main.ts', ...args], { cwd: root, env: { PATH: process.env['PATH'], NODE_COMPILE_CACHE: process.env['NODE_COMPILE_CACHE'], MILLRACE_STACK_FILE: plane.stack.env['MILLRACE_STACK_FILE'], ...env } });
   let [out, err] = ['', ''];
   child.stdout.on('data', (chunk: Buffer) => { out += chunk.toString(); });
   child.stderr.on('data', (chunk: Buffer) => { err += chunk.toString(); });

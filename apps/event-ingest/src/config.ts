@@ -10,7 +10,15 @@ export const configSchema = z.object({
   CATALOG_API_INTERNAL_URL: z.url().default('http://127.0.0.1:8201').describe('Second port of catalog-api (export)'),
   CONTEXT_TTL_SECONDS: z.coerce.number().int().min(1).max(86_400).default(900).describe('The live context of a user ends so long after its newest event, seconds'),
   EVENT_REDIS_TIMEOUT_MS: z.coerce.number().int().min(5).max(5_000).default(50).describe('An event that Redis has not taken by then goes to Postgres, milliseconds'),
-  EVENT_WRITER_BATCH_SIZE: z.coerce.number().int().min(1).max(1_000).default(500).describe('Events that are written to Postgres at once'),
+  EVENT_DURABILITY: z
+    .enum(['stream', 'always'])
+    .default('stream')
+    .describe('When an event is answered. stream: Redis has it (a crash of Redis and of this process within the same second may lose it); always: Postgres has its row, too'),
+  EVENT_WRITER_BATCH_SIZE: z.coerce.number().int().min(1).max(1_000).default(500).describe('Events of one statement of the writer, which runs two at a time'),
+  EVENT_INGEST_DATABASE_DIRECT_URL: z.url().optional().describe('The same database around a pooler, for advisory locks and LISTEN; default: EVENT_INGEST_DATABASE_URL'),
+  USER_ERASURE_SECRET: z.string().min(32).optional().describe('At least 32 random characters, the same for event-ingest and recommender, for ever: erased users are recognised by HMACs made with it. Without it nobody can be erased'),
+  ERASURE_PATIENCE_SECONDS: z.coerce.number().int().min(0).max(2_592_000).default(21_600).describe('Events of an erased user that a consumer has not acknowledged by then are removed all the same, seconds'),
+  ERASURE_REPEAT_MS: z.coerce.number().int().min(100).max(600_000).default(10_000).describe('Services that have not answered an erasure are asked again so often, milliseconds'),
   EVENT_MAX_RETRIES: z.coerce.number().int().min(0).max(20).default(3).describe('Times that an event which Postgres refuses is tried again before it goes to the dead letters'),
 });
 export type Config = z.output<typeof configSchema>;

@@ -80,7 +80,7 @@ export function routeTable(deps: RouteTableDeps): Router {
     const requestId = requestIdOf(req) ?? '';
     if (operation.audited === true)
       res.once('close', () => {
-        const entry = { keyId: owner.id, operation: operation.operationId, method: req.method, path: req.path, status: res.headersSent ? res.statusCode : CLIENT_CLOSED, requestId };
+        const entry = { keyId: owner.id, operation: operation.operationId, method: req.method, path: operation.isPersonal === true ? operation.path : req.path, status: res.headersSent ? res.statusCode : CLIENT_CLOSED, requestId };
         audit(entry).catch((error: unknown) => logger.error({ err: error, operation: operation.operationId, requestId }, 'audit entry lost'));
       });
     checkScope(owner, operation);

@@ -5,6 +5,8 @@ import type { Logger } from '@millrace/service';
 import type { Router } from 'express';
 import type { Registry } from 'prom-client';
 import type { RecsDb } from './database.ts';
+import { usersOfInteraction, withoutErased } from './erase-users.ts';
+import type { ErasedUsers } from './erase-users.ts';
 import { countForExperiments, keepExperimentLog } from './experiment-log.ts';
 import { listExperiments, readExperimentRevision } from './experiment.repository.ts';
 import { experimentRoutes } from './experiment.routes.ts';
@@ -15,6 +17,7 @@ import { every } from './schedule.ts';
 export interface OpenExperimentsDeps {
   readonly db: RecsDb;
   readonly bus: EventSubscriber;
+  readonly erased: ErasedUsers;
   /** How long lists, clicks and purchases are kept, days. */
   readonly keepDays: number;
   readonly logger: Logger;
@@ -25,11 +28,11 @@ export interface OpenExperimentsDeps {
 const LABELS = { topic: interactions.name, group: 'recommender-experiments' };
 
 /** Experiments of this instance: what is in force, what counts in them, and their routes. */
-export async function openExperiments({ db, bus, keepDays, logger, metrics, onClose }: OpenExperimentsDeps): Promise<{ readonly assign: (userId: string | undefined) => Assigned; readonly routes: Router }> {
+export async function openExperiments({ db, bus, erased, keepDays, logger, metrics, onClose }: OpenExperimentsDeps): Promise<{ readonly assign: (userId: string | undefined) => Assigned; readonly routes: Router }> {
   const live = await openLiveExperiments({ readRevision: () => readExperimentRevision(db), readAll: () => listExperiments(db), now: Date.now, logger });
   onClose(() => live.close());
   const stop = every(600_000, logger, () => keepExperimentLog(db, keepDays));
-  await bus.subscribe(interactions, { group: LABELS.group, batchSize: 500 }, withTracing(LABELS)(withMetrics({ registry: metrics, ...LABELS })(countForExperiments({ db, live }))));
+  await bus.subscribe(interactions, { group: LABELS.group, batchSize: 500 }, withTracing(LABELS)(withMetrics({ registry: metrics, ...LABELS })(withoutErased(erased, usersOfInteraction, metrics)(countForExperiments({ db, live, erased })))));
   onClose(async () => stop());
   return { assign: (userId) => live.assign(userId), routes: experimentRoutes({ db, live, now: Date.now }) };
 }

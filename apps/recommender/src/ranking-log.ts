@@ -2,7 +2,8 @@ import type { Logger } from '@millrace/service';
 import { sql } from 'kysely';
 import { Counter } from 'prom-client';
 import type { Registry } from 'prom-client';
-import type { RecsDb } from './database.ts';
+import type { RecsDb, RecsTrx } from './database.ts';
+import type { ErasedUsers } from './erase-users.ts';
 import { insertShownLists } from './experiment-log.ts';
 
 export interface ServedRanking {
@@ -27,10 +28,16 @@ const FLUSH_MS = 200;
 const MAX_WAITING = 10_000;
 const MAX_BATCH = 500;
 
-export interface RankingLogDeps { readonly db: RecsDb; readonly logger: Logger; readonly metrics: Registry }
+export interface RankingLogDeps {
+  readonly db: RecsDb;
+  readonly logger: Logger;
+  readonly metrics: Registry;
+  /** Their lists are kept without them. */
+  readonly erased?: ErasedUsers;
+}
 
 /** Writes served lists behind the answers, in batches. Bounded: what Postgres does not take in time is dropped, the oldest first, and counted. */
-export function createRankingLog({ db, logger, metrics }: RankingLogDeps): RankingLog {
+export function createRankingLog({ db, logger, metrics, erased }: RankingLogDeps): RankingLog {
   const dropped = new Counter({ name: 'recs_rankings_dropped_total', help: 'Served lists that could not be written to Postgres', registers: [metrics] });
   let waiting: ServedRanking[] = [];
   let last = Promise.resolve();
@@ -39,8 +46,8 @@ export function createRankingLog({ db, logger, metrics }: RankingLogDeps): Ranki
       const batch = waiting.slice(0, MAX_BATCH);
       waiting = waiting.slice(MAX_BATCH);
       try {
-        await insertRankings(db, batch);
-        await insertShownLists(db, batch);
+        if (erased) await erased.whileKnown((trx) => insertLists(trx, batch.map((one) => (one.userId !== null && erased.has(one.userId) ? { ...one, userId: null } : one))));
+        else await insertLists(db, batch);
       } catch (error) {
         dropped.inc(batch.length);
         logger.warn({ err: error, lists: batch.length }, 'served lists could not be written');
@@ -65,7 +72,12 @@ export function createRankingLog({ db, logger, metrics }: RankingLogDeps): Ranki
   };
 }
 
-async function insertRankings(db: RecsDb, rankings: readonly ServedRanking[]): Promise<void> {
+async function insertLists(db: RecsDb | RecsTrx, lists: readonly ServedRanking[]): Promise<void> {
+  await insertRankings(db, lists);
+  await insertShownLists(db, lists);
+}
+
+async function insertRankings(db: RecsDb | RecsTrx, rankings: readonly ServedRanking[]): Promise<void> {
   await db
     .insertInto('recs.rankings')
     .values(rankings.map(({ rankingId, userId, kind, servedAtMs, items }) => ({ ranking_id: rankingId, user_id: userId, kind, served_at: new Date(servedAtMs), skus: items.map(({ sku }) => sku), stages: items.map(({ stage }) => stage) })))

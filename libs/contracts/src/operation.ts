@@ -1,7 +1,7 @@
 import type { z } from 'zod';
 
 /** What a key must be allowed to do. Only the gateway's own pages need no key. */
-export const scopes = ['products:read', 'products:write', 'search:read', 'events:write', 'events:read', 'admin', 'ops'] as const;
+export const scopes = ['products:read', 'products:write', 'search:read', 'events:write', 'events:read', 'users:erase', 'admin', 'ops'] as const;
 export type Scope = (typeof scopes)[number];
 
 export type Method = 'get' | 'post' | 'put' | 'patch' | 'delete';
@@ -26,6 +26,8 @@ export interface Operation {
   readonly bodyExample?: unknown;
   /** Privileged calls are written to the gateway's append-only audit log. */
   readonly audited?: boolean;
+  /** The path names a shopper: the audit log gets the template instead, because it is kept for ever. */
+  readonly isPersonal?: boolean;
   /** Longest time the gateway waits for an answer's head; default 10 s. */
   readonly timeoutMs?: number;
 }

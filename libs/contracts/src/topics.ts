@@ -7,6 +7,7 @@ import { productSchema, skuSchema } from './product.ts';
 import { relevanceUpdates } from './relevance-updates.ts';
 import { searches } from './searches.ts';
 import type { TopicContract } from './topic-contract.ts';
+import { userTopics } from './user-topics.ts';
 
 const productUpdatesContract: TopicContract<typeof productUpdates> = {
   topic: productUpdates,
@@ -81,4 +82,7 @@ const interactionsContract: TopicContract<typeof interactions> = {
 };
 
 /** Every public topic of Millrace. */
-export const topics: readonly TopicContract[] = [productUpdatesContract, indexUpdatesContract, relevanceUpdatesContract, searchesContract, interactionsContract];
+export const topics: readonly TopicContract[] = [productUpdatesContract, indexUpdatesContract, relevanceUpdatesContract, searchesContract, interactionsContract, ...userTopics];
+
+/** Groups that read a topic, by the catalogue. */
+export const groupsOfTopic = (name: string): readonly string[] => [...new Set(topics.flatMap(({ topic, consumers }) => (topic.name === name ? consumers.flatMap(({ group }) => group ?? []) : [])))];

@@ -36,6 +36,8 @@ export interface TopicKeys {
   readonly layout: string;
   /** Ids of the events that were appended last, to drop one that is sent twice. */
   readonly recentIds: string;
+  /** How many erasures of users whoever appends must know of. */
+  readonly erased: string;
 }
 
 export interface UserKeys {
@@ -82,6 +84,7 @@ const topicKeys = (stream: string): TopicKeys => ({
   progress: `${stream}:progress`,
   layout: `${stream}:layout`,
   recentIds: `${stream}:ids`,
+  erased: `${stream}:erased`,
 });
 
 export function createKeys({ cluster = false }: KeyOptions = {}): Keys {

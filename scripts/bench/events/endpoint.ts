@@ -2,15 +2,16 @@ import { fork } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import { Pool } from 'undici';
 import { z } from 'zod';
 import { alternate, median, percentile, row } from '../support/measure.ts';
 import type { BenchRow } from '../support/measure.ts';
+import { openLoad } from './load.ts';
 import type { ServerKind } from './server.ts';
 
 const CONNECTIONS = 32;
 const REQUESTS = 3_000;
-const WARM_UP = 3_000;
+/** Until the compilers are done, for all three alike. */
+const WARM_UP = 15_000;
 const PAIRS = 9;
 
 interface Server {
@@ -24,6 +25,8 @@ export interface Stores {
   readonly databaseUrl: string;
 }
 
+const bodyOf = (n: number): string => JSON.stringify({ user_id: n % 5_000, asin: `P-${n % 1_000}`, event_type: 'view', metadata: { page: 'detail', position: n % 20 } });
+
 const startedSchema = z.object({ port: z.int(), token: z.string() });
 
 /** Each in a process of its own; the one that is not asked costs nothing. */
@@ -33,33 +36,12 @@ async function start(kind: ServerKind, { redisUrl, databaseUrl }: Stores): Promi
   const [message]: unknown[] = await Promise.race([once(child, 'message'), ended]);
   ended.catch(() => undefined);
   const { port, token } = startedSchema.parse(message);
-  const pool = new Pool(`http://127.0.0.1:${port}`, { connections: CONNECTIONS, pipelining: 1 });
-  const headers = { 'content-type': 'application/json', authorization: `Bearer ${token}` };
-  let sent = 0;
-  const one = async (times: number[] | undefined): Promise<void> => {
-    const n = (sent += 1);
-    const startMs = performance.now();
-    const { statusCode, body } = await pool.request({ method: 'POST', path: '/api/event', headers, body: JSON.stringify({ user_id: n % 5_000, asin: `P-${n % 1_000}`, event_type: 'view', metadata: { page: 'detail', position: n % 20 } }) });
-    await body.dump();
-    times?.push(performance.now() - startMs);
-    if (statusCode !== 200) throw new Error(`${kind} answered ${statusCode}`);
-  };
-  const run: Server['run'] = async (requests, times) => {
-    let left = requests;
-    const startMs = performance.now();
-    await Promise.all(Array.from({ length: CONNECTIONS }, async () => {
-      while (left > 0) {
-        left -= 1;
-        await one(times);
-      }
-    }));
-    return (requests / (performance.now() - startMs)) * 1_000;
-  };
-  await run(WARM_UP);
+  const load = await openLoad({ port, path: '/api/event', token, connections: CONNECTIONS, bodyOf });
+  await load.run(WARM_UP);
   return {
-    run,
+    run: (requests, times) => load.run(requests, times),
     close: async () => {
-      await pool.close();
+      load.close();
       child.kill();
       await ended.catch(() => undefined);
     },

@@ -1,6 +1,7 @@
 import type { Operation } from '../operation.ts';
 import { adminOperations } from './admin.ts';
 import { driftOperations } from './drift.ts';
+import { erasureOperations } from './erasures.ts';
 import { eventOperations } from './events.ts';
 import { experimentOperations } from './experiments.ts';
 import { merchantOperations } from './merchants.ts';
@@ -15,6 +16,7 @@ import { traceOperations } from './trace.ts';
 
 export * from './admin.ts';
 export * from './drift.ts';
+export * from './erasures.ts';
 export * from './events.ts';
 export * from './experiments.ts';
 export * from './internal.ts';
@@ -29,4 +31,4 @@ export * from './streams.ts';
 export * from './trace.ts';
 
 /** Every public operation of Millrace. */
-export const operations: readonly Operation[] = [...productOperations, ...merchantOperations, ...searchOperations, ...relevanceOperations, ...searchCountOperations, ...eventOperations, ...recommendationOperations, ...experimentOperations, ...adminOperations, ...driftOperations, ...rebuildOperations, ...traceOperations, ...streamOperations, ...deadLetterOperations];
+export const operations: readonly Operation[] = [...productOperations, ...merchantOperations, ...searchOperations, ...relevanceOperations, ...searchCountOperations, ...eventOperations, ...erasureOperations, ...recommendationOperations, ...experimentOperations, ...adminOperations, ...driftOperations, ...rebuildOperations, ...traceOperations, ...streamOperations, ...deadLetterOperations];
