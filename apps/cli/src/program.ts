@@ -9,6 +9,7 @@ import { writeSample } from './commands/sample.ts';
 import { resync, syncClear, syncStats } from './commands/sync.ts';
 import type { Config } from './config.ts';
 import { connect } from './connection.ts';
+import { addExperiments } from './experiments-program.ts';
 import { FailedError } from './failed-error.ts';
 import { loadMigrations } from './load-migrations.ts';
 import { createProgress } from './progress.ts';
@@ -102,6 +103,7 @@ export function createProgram(deps: ProgramDeps): Command {
   addVerify(program, shared);
   addTrace(program, shared);
   addRebuild(program, shared);
+  addExperiments(program, shared);
   addUsers(program, shared);
   addOperations(program, deps);
   for (const command of program.commands) command.exitOverride();
