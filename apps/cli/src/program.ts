@@ -8,6 +8,7 @@ import { writeSample } from './commands/sample.ts';
 import { resync, syncClear, syncStats } from './commands/sync.ts';
 import type { Config } from './config.ts';
 import { connect } from './connection.ts';
+import { addExperiments } from './experiments-program.ts';
 import { FailedError } from './failed-error.ts';
 import { addKeys } from './keys-program.ts';
 import { loadMigrations } from './load-migrations.ts';
@@ -88,6 +89,7 @@ export function createProgram(deps: ProgramDeps): Command {
   addVerify(program, shared);
   addTrace(program, shared);
   addRebuild(program, shared);
+  addExperiments(program, shared);
   addUsers(program, shared);
   addAnalytics(program, shared);
   addQuarantine(program, shared);

@@ -11,10 +11,8 @@ export interface Assigned {
 export interface LiveExperiments {
   /** The variants of a user now; nobody's: none. */
   assign(userId: string | undefined): Assigned;
-  /** Is a click of now of use to some experiment? */
-  readonly areClicksCounted: () => boolean;
-  /** Is a purchase of this user of use to some experiment? */
-  isPurchaseCounted(userId: string): boolean;
+  /** Is what happens now of use to some experiment? */
+  readonly isCounting: () => boolean;
   /** Resolves when what was committed before the call is in force here. false: it could not be read, and the last known stays. Never rejects. */
   refresh(): Promise<boolean>;
   close(): Promise<void>;
@@ -66,7 +64,6 @@ export async function openLiveExperiments({ readRevision, readAll, now, logger, 
   const refresh = oneAfterTheOther(load);
   await refresh();
   const timer = setInterval(() => void refresh(), pollMs);
-  const counted = (): readonly Experiment[] => known.all.filter((experiment) => (countedUntil(experiment) ?? Number.POSITIVE_INFINITY) > now());
   return {
     assign: (userId) => {
       const shown = userId === undefined ? [] : known.all.filter((experiment) => isShown(experiment, now()));
@@ -77,8 +74,7 @@ export async function openLiveExperiments({ readRevision, readAll, now, logger, 
       });
       return { experiments: variants.map(({ key, variant }) => ({ key, variant: variant.key })), settings: Object.assign({}, ...variants.map(({ variant }) => variant.settings)) };
     },
-    areClicksCounted: () => counted().length > 0,
-    isPurchaseCounted: (userId) => counted().some((experiment) => variantOf(experiment, userId) !== undefined),
+    isCounting: () => known.all.some((experiment) => (countedUntil(experiment) ?? Number.POSITIVE_INFINITY) > now()),
     refresh,
     close: async () => {
       clearInterval(timer);

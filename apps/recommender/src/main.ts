@@ -1,11 +1,9 @@
 import { withMetrics, withTracing } from '@millrace/bus';
-import { readContext } from '@millrace/context';
 import { interactions } from '@millrace/contracts';
 import { authenticate, createHttpApp, problemDetails, startHttpServer } from '@millrace/http';
 import { createBacklogCheck, createExportReader } from '@millrace/projection';
 import { closeRedis, connectRedis, keysFor } from '@millrace/redis-kit';
 import { openIdentitySigner, openIdentityVerifier, runService, untilDone } from '@millrace/service';
-import { Counter } from 'prom-client';
 import { configSchema } from './config.ts';
 import { countInteractions } from './count-interactions.ts';
 import { createCountMemory } from './count-memory.ts';
@@ -16,15 +14,13 @@ import { createErasedUsers, usersOfInteraction, withoutErased } from './erase-us
 import { openBus } from './open-bus.ts';
 import { openDatabase } from './open-database.ts';
 import { openExperiments } from './open-experiments.ts';
+import { openLists } from './open-lists.ts';
 import { followUsers } from './open-users.ts';
 import { openVectors } from './open-vectors.ts';
 import { createCountedPartitions } from './partitions.ts';
 import { createRankingLog, purgeRankings, recordImpressions } from './ranking-log.ts';
-import { createCountReader } from './read-counts.ts';
 import { recommendationRoutes } from './recommendation.routes.ts';
 import { every } from './schedule.ts';
-import { createFindSimilar } from './similar-items.ts';
-import { createNameBook } from './user-names.ts';
 
 const GROUP = 'recommender';
 const LABELS = { topic: interactions.name, group: GROUP };
@@ -71,18 +67,8 @@ void runService({
     await bus.subscribe(interactions, { group: GROUP, ordering: 'key' }, withTracing(LABELS)(withMetrics({ registry: metrics, ...LABELS })(withoutErased(erased, usersOfInteraction, metrics)(count))));
 
     const experiments = await openExperiments({ db, bus, erased, keepDays: config.EXPERIMENT_KEEP_DAYS, logger, metrics, onClose });
-    const unread = new Counter({ name: 'recs_reads_failed_total', help: 'Context, counts or similar products that could not be read for a list', labelNames: ['store'], registers: [metrics] });
-    const names = createNameBook({ db, onFailure: () => unread.inc({ store: 'names' }) });
+    const { names, lists } = openLists({ db, redis: requests, keys, partitions, items, vectors, similarTimeoutMs: config.SIMILAR_TIMEOUT_MS, logger, metrics });
     onClose(await followUsers({ db, forgetCounts: forgetCounts({ redis: background, keys, partitions: () => partitions.list() }), flush: () => log.flush(), bus, erased, names, logger, metrics }));
-    const lists = {
-      namesOf: (userId: string) => names.find(userId),
-      readContext: (userId: string) => readContext(requests, keys, userId), counts: createCountReader({ redis: requests, keys, partitions: () => partitions.list() }), items, now: Date.now,
-      similarTo: createFindSimilar({ vectors, timeoutMs: config.SIMILAR_TIMEOUT_MS, onFailure: () => unread.inc({ store: 'vectors' }) }),
-      onFailure: (err: unknown) => {
-        unread.inc({ store: 'redis' });
-        logger.debug({ err }, 'a list was made without what Redis knows');
-      },
-    };
     const routes = recommendationRoutes({ ...lists, log, assign: experiments.assign, recordImpressions: (rankingId, seen) => recordImpressions(db, rankingId, seen) });
     const verifier = await openIdentityVerifier(config.INTERNAL_JWKS_FILE, 'recommender');
     internal.use('/rerank', authenticate(verifier, ['catalog-api']), internalRerankRoutes({ ...lists, log }), problemDetails(logger));

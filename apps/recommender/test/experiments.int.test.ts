@@ -28,7 +28,7 @@ const openLive = (over: Partial<Parameters<typeof openLiveExperiments>[0]> = {})
   openLiveExperiments({ readRevision: () => readExperimentRevision(db), readAll: () => listExperiments(db), now: Date.now, logger, pollMs: 60_000, ...over });
 const live = await openLive();
 const erased = createErasedUsers(db, 'x'.repeat(32));
-const count = countForExperiments({ erased, live });
+const count = countForExperiments({ db, erased, live });
 let server: HttpServer;
 
 beforeAll(async () => {
@@ -39,7 +39,7 @@ beforeAll(async () => {
   }, routes] }), { host: '127.0.0.1', port: 0 });
 });
 afterEach(async () => {
-  await pool.query('delete from recs.experiments; delete from recs.experiment_lists; delete from recs.experiment_events; delete from recs.impressions; delete from recs.rankings; update recs.experiment_state set revision = revision + 1');
+  await pool.query('delete from recs.experiments; delete from recs.experiment_lists; delete from recs.experiment_events; delete from recs.impressions; delete from recs.rankings; delete from recs.user_aliases; update recs.experiment_state set revision = revision + 1');
   await live.refresh();
 });
 afterAll(async () => {
@@ -183,6 +183,16 @@ describe('results', () => {
     await insertShownLists(db, [{ rankingId: rankingId(1), userId: user, servedAtMs: Date.now(), experiments: live.assign(user).experiments }]);
     expect((await results('early')).variants[0]).toMatchObject({ users: 1, lists_seen: 1, lists_clicked: 1, buyers: 1, open_users: 1 });
   });
+  it('take merged names for one user, of the variant that was shown first', async () => {
+    await running('merged', { conversion_days: 2 });
+    const [[anonymous = ''], [member = '']] = [usersOf('merged', 'control', 1), usersOf('merged', 'other', 1)];
+    const list = (n: number, userId: string, servedAtMs: number) => ({ rankingId: rankingId(n), userId, servedAtMs, experiments: live.assign(userId).experiments });
+    await insertShownLists(db, [list(1, anonymous, Date.now() - 5_000), list(2, member, Date.now() - 1_000)]);
+    await count([did(member, 'purchase', 'a', { atMs: Date.now() - 3_000 })], { signal, partition: 0 });
+    expect((await results('merged')).variants).toMatchObject([{ users: 1, buyers: 0 }, { users: 1, buyers: 0 }]);
+    await sql`insert into recs.user_aliases (alias, user_id) values (${anonymous}, ${member})`.execute(db);
+    expect((await results('merged')).variants).toMatchObject([{ users: 1, lists: 1, buyers: 1 }, { users: 0, lists: 0, buyers: 0 }]);
+  });
   it('say when users are not divided by the weights, and that looking early proves nothing', async () => {
     await running('skewed');
     const skewed = Array.from({ length: 300 }, (_, n) => ({ rankingId: rankingId(n), userId: `s${n}`, servedAtMs: Date.now(), experiments: [{ key: 'skewed', variant: n < 200 ? 'control' : 'other' }] }));
@@ -199,13 +209,13 @@ describe('results', () => {
     await count([did('u1', 'purchase', 'a')], { signal, partition: 0 });
     const other = await openLive();
     await running('fresh');
-    await countForExperiments({ erased, live: other })([did('u1', 'purchase', 'b')], { signal, partition: 0 });
+    await countForExperiments({ db, erased, live: other })([did('u1', 'purchase', 'b')], { signal, partition: 0 });
     expect((await db.selectFrom('recs.experiment_events').selectAll().execute()).length).toBe(1);
     await other.close();
   });
   it('are not acknowledged while Postgres is away', async () => {
     const away = { ...live, refresh: async () => false };
-    await expect(countForExperiments({ erased, live: away })([did('u1', 'purchase', 'b')], { signal, partition: 0 })).rejects.toThrow('cannot be read now');
+    await expect(countForExperiments({ db, erased, live: away })([did('u1', 'purchase', 'b')], { signal, partition: 0 })).rejects.toThrow('cannot be read now');
   });
 });
 
@@ -227,12 +237,13 @@ describe('the log of experiments', () => {
   });
   it('holds nothing of erased users, and erasing again finds nothing', async () => {
     await fill();
-    expect([await eraseExperiments(db, ['x', 'nobody']), await eraseExperiments(db, ['x']), await eraseExperiments(db, [])]).toEqual([{ lists: 1, events: 1 }, { lists: 0, events: 0 }, { lists: 0, events: 0 }]);
+    const erase = async (users: readonly string[]): Promise<number> => (await eraseExperiments(db, 'recs.experiment_lists', users)) + (await eraseExperiments(db, 'recs.experiment_events', users));
+    expect([await erase(['x', 'nobody']), await erase(['x']), await erase([])]).toEqual([2, 0, 0]);
     expect((await results('kept')).variants.reduce((sum, { users }) => sum + users, 0)).toBe(1);
   });
   it('takes nothing of erased users any more', async () => {
     await erased.add(['x']);
     await fill();
-    expect(await eraseExperiments(db, ['x'])).toMatchObject({ events: 0 });
+    expect(await eraseExperiments(db, 'recs.experiment_events', ['x'])).toBe(0);
   });
 });

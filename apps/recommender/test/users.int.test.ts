@@ -15,6 +15,7 @@ import { migrations } from '../src/migrations/index.ts';
 import { createCountedPartitions } from '../src/partitions.ts';
 import { createRankingLog, recordImpressions } from '../src/ranking-log.ts';
 import { createCountReader } from '../src/read-counts.ts';
+import { countForExperiments, insertShownLists } from '../src/experiment-log.ts';
 import { createNameBook } from '../src/user-names.ts';
 import { did } from './kit.ts';
 
@@ -91,6 +92,8 @@ describe('merged users', () => {
   });
 });
 
+const counting = { isCounting: () => true, refresh: async () => true };
+
 describe('erasing a user', () => {
   it('removes counts, lists, impressions and names, and says what there was; again it finds nothing', async () => {
     const [id, alias, other] = [uniqueName('person'), uniqueName('anon'), uniqueName('other')];
@@ -100,16 +103,18 @@ describe('erasing a user', () => {
     const rankingId = '8b0c5a50-1d0c-4d55-9b3e-0d5c3f6c8a11';
     serve(id, rankingId);
     await recordImpressions(db, rankingId, [{ sku: 'a', position: 0 }]);
+    await insertShownLists(db, [{ rankingId, userId: id, servedAtMs: Date.now(), experiments: [{ key: 'e', variant: 'v' }] }]);
+    await countForExperiments({ db, live: counting })([did(alias, 'purchase', 'x')], delivery);
     await request([id, alias]);
     await request([id, alias]);
     expect(receipts).toEqual([1, 0].map((n) => [
       { store: 'recs.rankings', found: n, erased: n, due: 0 }, { store: 'recs.user_aliases', found: n, erased: n, due: 0 },
-      ...['recs.experiment_lists', 'recs.experiment_events'].map((store) => ({ store, found: 0, erased: 0, due: 0 })), { store: 'counts', found: 2 * n, erased: 2 * n, due: 0 },
+      { store: 'recs.experiment_lists', found: n, erased: n, due: 0 }, { store: 'recs.experiment_events', found: n, erased: n, due: 0 }, { store: 'counts', found: 2 * n, erased: 2 * n, due: 0 },
     ]));
     const of = countKeys(keys, 0);
     expect([await redis.exists(of.user(id), of.user(alias)), await redis.exists(of.user(other))]).toEqual([0, 1]);
     expect((await pool.query('select 1 from recs.impressions')).rowCount).toBe(0);
-    for (const table of ['rankings', 'user_aliases', 'impressions', 'erased']) expect((await pool.query(`select 1 from recs.${table} as t where t::text like $1`, [`%${id}%`])).rowCount).toBe(0);
+    for (const table of ['rankings', 'user_aliases', 'impressions', 'erased', 'experiment_lists', 'experiment_events']) expect((await pool.query(`select 1 from recs.${table} as t where t::text like $1`, [`%${id}%`])).rowCount).toBe(0);
     await log.close();
   });
   it('drops later events and merges of the user on every instance, and keeps later lists without the user', async () => {
@@ -119,6 +124,8 @@ describe('erasing a user', () => {
     there.serve(id, '9b0c5a50-1d0c-4d55-9b3e-0d5c3f6c8a11');
     await there.log.flush();
     expect((await pool.query('select user_id from recs.rankings where ranking_id = $1', ['9b0c5a50-1d0c-4d55-9b3e-0d5c3f6c8a11'])).rows).toEqual([{ user_id: null }]);
+    await countForExperiments({ db, live: counting, erased: there.erased })([did(id, 'purchase', 'x')], delivery);
+    expect((await pool.query('select 1 from recs.experiment_events where user_id = $1', [id])).rowCount).toBe(0);
     const metrics = new Registry();
     await withoutErased(there.erased, usersOfInteraction, metrics)(count)([did(id, 'view', 'x')], delivery);
     await withoutErased(there.erased, usersOfMerge, metrics)(openNames().keep)([merged(uniqueName('m'), id)]);

@@ -138,7 +138,7 @@ export const getExperimentResults = defineOperation({
         variants: [
           { key: 'control', weight: 1, users: 5012, open_users: 812, lists: 20101, lists_seen: 18011, lists_clicked: 1621, click_rate: { value: 0.09, interval: { low: 0.0855, high: 0.0947 } }, click_rate_difference: null, buyers: 251, conversion: { value: 0.0501, interval: { low: 0.0444, high: 0.0565 } }, conversion_difference: null },
         ],
-        sample_ratio: { chi_square: 0.014, p_value: 0.905, mismatch: false }, sample_size: { conversion: 29_782, relative_change: 0.1 }, notes: [],
+        sample_ratio: { chi_square: 0.014, p_value: 0.905, mismatch: false }, sample_size: { conversion: 31_181, relative_change: 0.1 }, notes: [],
       },
     },
   },

@@ -1,0 +1,30 @@
+import type { Relevance, SearchReader } from '@millrace/search';
+import { openIdentitySigner } from '@millrace/service';
+import type { Logger } from '@millrace/service';
+import type { VectorReader } from '@millrace/vectors';
+import type { Registry } from 'prom-client';
+import { createAskRecommender } from './ask-recommender.ts';
+import type { Config } from './config.ts';
+import type { CatalogDb } from './database.ts';
+import { createPersonalSearch } from './personal-search.ts';
+import type { PersonalSearch } from './personal-search.ts';
+import { findProducts } from './product.repository.ts';
+import { createShopSearch } from './shop-search.ts';
+import type { ShopSearch } from './shop-search.ts';
+
+export interface OpenSearchesDeps {
+  readonly config: Config;
+  readonly search: SearchReader;
+  readonly vectors: VectorReader;
+  readonly relevance: Pick<Relevance, 'forQuery'>;
+  readonly readDb: CatalogDb;
+  readonly logger: Logger;
+  readonly metrics: Registry;
+}
+
+/** The searches of the shop: everybody's, and that for one user, which asks the recommender. */
+export async function openSearches({ config, search, vectors, relevance, readDb, logger, metrics }: OpenSearchesDeps): Promise<{ readonly search: ShopSearch; readonly personal: PersonalSearch }> {
+  const shopSearch = createShopSearch({ search, vectors, relevance, findProducts: (skus) => findProducts(readDb, skus), logger });
+  const rerank = createAskRecommender({ baseUrl: config.RECOMMENDER_INTERNAL_URL, signer: await openIdentitySigner(config.INTERNAL_KEY_FILE), metrics });
+  return { search: shopSearch, personal: createPersonalSearch({ search: shopSearch, relevance, rerank }) };
+}

@@ -1,0 +1,43 @@
+import { readContext } from '@millrace/context';
+import type { Keys, Redis } from '@millrace/redis-kit';
+import type { Logger } from '@millrace/service';
+import type { VectorReader } from '@millrace/vectors';
+import { Counter } from 'prom-client';
+import type { Registry } from 'prom-client';
+import type { RecsDb } from './database.ts';
+import type { Items } from './items.ts';
+import type { CountedPartitions } from './partitions.ts';
+import { createCountReader } from './read-counts.ts';
+import type { RecommendForUserDeps } from './recommend-for-user.ts';
+import { createFindSimilar } from './similar-items.ts';
+import { createNameBook } from './user-names.ts';
+import type { NameBook } from './user-names.ts';
+
+export interface OpenListsDeps {
+  readonly db: RecsDb;
+  /** Connection of requests. */
+  readonly redis: Redis;
+  readonly keys: Keys;
+  readonly partitions: Pick<CountedPartitions, 'list'>;
+  readonly items: Items;
+  readonly vectors: VectorReader;
+  readonly similarTimeoutMs: number;
+  readonly logger: Logger;
+  readonly metrics: Registry;
+}
+
+/** What lists are made of; what cannot be read is counted and left out. */
+export function openLists({ db, redis, keys, partitions, items, vectors, similarTimeoutMs, logger, metrics }: OpenListsDeps): { readonly names: NameBook; readonly lists: RecommendForUserDeps & { readonly items: Items } } {
+  const unread = new Counter({ name: 'recs_reads_failed_total', help: 'Context, counts or similar products that could not be read for a list', labelNames: ['store'], registers: [metrics] });
+  const names = createNameBook({ db, onFailure: () => unread.inc({ store: 'names' }) });
+  const lists = {
+    namesOf: (userId: string) => names.find(userId), readContext: (userId: string) => readContext(redis, keys, userId),
+    counts: createCountReader({ redis, keys, partitions: () => partitions.list() }), items, now: Date.now,
+    similarTo: createFindSimilar({ vectors, timeoutMs: similarTimeoutMs, onFailure: () => unread.inc({ store: 'vectors' }) }),
+    onFailure: (err: unknown) => {
+      unread.inc({ store: 'redis' });
+      logger.debug({ err }, 'a list was made without what Redis knows');
+    },
+  };
+  return { names, lists };
+}
