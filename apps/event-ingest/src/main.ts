@@ -69,7 +69,7 @@ void runService({
     const analytics = openAnalytics({ config, logger, metrics, onClose, keys, bus, isErased, writerGroup: WRITER });
     const live = openLive({ bus, maxClients: config.LIVE_MAX_CLIENTS, isErased, metrics, logger });
     const users = userRoutes({ pool, redis, keys, ttlSeconds: config.CONTEXT_TTL_SECONDS, erased });
-    const handlers = [authenticate(verifier, ['gateway']), analytics.routes, live.routes, eventRoutes({ door, quarantine }), users, quarantineRoutes({ pool: quarantinePool, door }), erasure.routes];
+    const handlers = [authenticate(verifier, ['gateway']), analytics.routes, live.routes, eventRoutes({ door, quarantine }), users, quarantineRoutes({ pool: quarantinePool, door, erased }), erasure.routes];
     const app = createHttpApp({ logger, metrics, handlers, direct: [directEvent({ door, verifier })] });
     const server = await startHttpServer(app, { host: config.HOST, port: config.PORT });
     onClose(() => server.close());

@@ -5,6 +5,8 @@ import { AppError, notFound } from '@millrace/service';
 import type { Identity } from '@millrace/service';
 import { Router } from 'express';
 import { z } from 'zod';
+import { ERASED } from './door.ts';
+import type { ErasedUsers } from './erased-users.ts';
 import { keptText } from './quarantine-text.ts';
 import { deleteQuarantined, findQuarantined, findQuarantinedById, repairRow } from './quarantine.repository.ts';
 import type { QuarantineRow } from './quarantine.repository.ts';
@@ -39,9 +41,13 @@ async function discard({ pool }: ReplayDeps, choice: QuarantineChoiceBody): Prom
   return { count, missing, dry_run: choice.dry_run };
 }
 
+export interface QuarantineRoutesDeps extends ReplayDeps {
+  readonly erased: Pick<ErasedUsers, 'has'>;
+}
+
 /** `/api/admin/quarantine`: what was refused as invalid. */
-export function quarantineRoutes(deps: ReplayDeps): Router {
-  const { pool } = deps;
+export function quarantineRoutes(deps: QuarantineRoutesDeps): Router {
+  const { pool, erased } = deps;
   const router = Router();
   route(router, listQuarantine, async ({ query: { limit, cursor, ...filter }, identity }) => {
     checkFilter(identity, 'query', filter);
@@ -57,6 +63,7 @@ export function quarantineRoutes(deps: ReplayDeps): Router {
     return ok(toDetail(identity, row));
   });
   route(router, repairQuarantined, async ({ params: { id }, req, body, identity }) => {
+    if (erased.has(body.item.user_id)) throw new AppError(ERASED.code, ERASED.detail, { details: [{ in: 'body', pointer: `/item${ERASED.pointer}`, detail: ERASED.detail }] });
     const { raw, bytes } = keptText(repairedSchema.parse(req.body).item);
     const row = await repairRow(pool, id, { raw, bytes, userId: body.item.user_id, eventId: body.item.event_id });
     if (!row) throw notFound(`the quarantined event ${id}`);

@@ -21,7 +21,8 @@ const LONGEST_MS = 100_000;
 /** Above every id. */
 const LAST_ID = '999999999999999999';
 
-type Read = { readonly row: QuarantineRow; readonly event: NewEvent } | { readonly row: QuarantineRow; readonly refusal: Refusal };
+/** `isErased`: the door took nothing, for the user was erased; the row goes all the same. */
+type Read = { readonly row: QuarantineRow; readonly event: NewEvent; readonly isErased?: boolean } | { readonly row: QuarantineRow; readonly refusal: Refusal };
 
 /** As the door would read it now: under the item's event id, at the time it came where it has none of its own, so that a repetition is the same event in the same month. */
 function readRow(row: QuarantineRow): Read {
@@ -41,15 +42,16 @@ interface Sum {
 async function replayBatch(client: PoolClient, { door }: ReplayDeps, ids: readonly string[]): Promise<readonly Read[]> {
   const read = (await lockQuarantined(client, ids)).map(readRow);
   const valid = read.flatMap((one) => ('event' in one ? [one] : []));
-  if (valid.length > 0) await door.log(valid.map(({ event }) => event));
+  const answers = valid.length > 0 ? await door.log(valid.map(({ event }) => event)) : [];
+  const erased = new Set(valid.flatMap(({ row }, index) => (answers[index]?.isErased === true ? [row.id] : [])));
   await deleteQuarantined(client, valid.map(({ row }) => row.id));
   await keepInvalid(client, read.flatMap((one) => ('refusal' in one ? [{ id: one.row.id, ...one.refusal }] : [])));
-  return read;
+  return read.map((one) => ('event' in one ? { ...one, isErased: erased.has(one.row.id) } : one));
 }
 
 function add(sum: Sum, read: readonly Read[]): void {
   for (const one of read) {
-    if ('event' in one) sum.count += 1;
+    if ('event' in one) sum.count += one.isErased === true ? 0 : 1;
     else {
       sum.still_invalid += 1;
       if (sum.reasons.length < REASONS) sum.reasons.push({ id: one.row.id, ...one.refusal });

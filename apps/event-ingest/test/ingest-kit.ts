@@ -92,7 +92,7 @@ export async function startPlane({ redisArguments = ['--appendonly', 'yes', '--a
     // The token's text is its scopes; `t` has what a shop's key has.
     const verifier = { verify: async (token: string) => ({ issuer: 'gateway', subject: 'key_1', scopes: token === 't' ? ['events:write', 'events:read', 'users:erase'] : token.split(',') }) };
     const users = userRoutes({ pool: instancePool, redis: ingest.redis, keys: keysFor(config.REDIS_URL), ttlSeconds: config.CONTEXT_TTL_SECONDS, erased });
-    const handlers = [authenticate(verifier, ['gateway']), eventRoutes({ door: ingest.door, quarantine }), users, quarantineRoutes({ pool: quarantinePool, door: ingest.door }), erasure.routes];
+    const handlers = [authenticate(verifier, ['gateway']), eventRoutes({ door: ingest.door, quarantine }), users, quarantineRoutes({ pool: quarantinePool, door: ingest.door, erased }), erasure.routes];
     const server = await startHttpServer(createHttpApp({ logger, metrics, handlers, direct: [directEvent({ door: ingest.door, verifier })] }), { host: '127.0.0.1', port: 0 });
     onClose(() => server.close(0));
     if (erasingServices.length > 0) await erasure.follow();

@@ -21,7 +21,7 @@ describe('the quarantine of event-ingest', () => {
   let first: Instance;
   beforeAll(async () => {
     plane = await startPlane();
-    first = await plane.startInstance();
+    first = await plane.startInstance({ USER_ERASURE_SECRET: 'x'.repeat(32) });
     await first.startWriter();
   });
   afterAll(() => plane.close());
@@ -206,6 +206,7 @@ describe('the quarantine of event-ingest', () => {
     expect(await instance.metric('events_quarantine_dropped_total')).toBeGreaterThanOrEqual(500);
     tunnel.drop(false);
     await eventually(async () => (await plane.pool.query(`select 1 from events.quarantine where user_id = 'away'`)).rowCount === 1, { timeoutMs: 10_000 });
+    await instance.quarantine.flush();
     tunnel.close();
   });
 
@@ -227,6 +228,23 @@ describe('the quarantine of event-ingest', () => {
     expect(await eraseQuarantine(plane.pool, [])).toBe(0);
     const left = (await plane.pool.query<{ raw: string }>('select raw from events.quarantine order by id')).rows.map(({ raw }) => raw);
     expect(left).toEqual([expect.stringContaining('janeXd'), '{"user":"jane.dx"', '{"n":770,']);
+  });
+
+  it('has nothing more to do with an erased user: no repair, and a replay removes the row and logs nothing', async () => {
+    const { id } = await one(view('ghost', { rating: 9 }));
+    await plane.pool.query('update events.quarantine set raw = $1', [JSON.stringify(view('ghost', { event_id: 'ghost-1' }))]);
+    const kept = (await plane.pool.query('select * from events.quarantine')).rows[0] as Record<string, unknown>;
+    expect((await first.call('DELETE', '/api/users/ghost')).status).toBe(202);
+    await eventually(async () => (await send(view('ghost'))).status === 410);
+    await empty();
+    await plane.pool.query('insert into events.quarantine overriding system value select (jsonb_populate_record(null::events.quarantine, $1::jsonb)).*', [JSON.stringify(kept)]);
+    expect(await first.call('PATCH', `/api/admin/quarantine/${id}`, { item: view('ghost') }, OPERATOR)).toMatchObject({ status: 410, body: { code: 'gone', pointer: '/item/user_id' } });
+    // The erasure itself may be at the row just now.
+    await eventually(async () => {
+      expect(await replay({ ids: [id] })).toMatchObject({ count: 0, still_invalid: 0 });
+      return (await list('user=ghost')).length === 0;
+    });
+    expect(await logged(String(kept['event_id']))).toEqual([]);
   });
 
   it('dead letters have nothing of it: whatever the door takes is written, however odd', async () => {
