@@ -1,9 +1,8 @@
-import { logEvent, logEvents } from '@millrace/contracts';
+import { allowedEventTypes, logEvent, logEvents } from '@millrace/contracts';
 import type { LoggedEvent, LoggedEvents, NewEvent } from '@millrace/contracts';
-import { ok, route, traceparentOf } from '@millrace/http';
+import { JSON_LIMIT_BYTES, ok, route, traceparentOf } from '@millrace/http';
 import { AppError } from '@millrace/service';
 import { Router } from 'express';
-import type { Request } from 'express';
 import type { Door } from './door.ts';
 import { limitType, refusalOf } from './event-types.ts';
 import { readDecoded, readItem, splitItems } from './read-events.ts';
@@ -15,11 +14,8 @@ type Result = LoggedEvents['results'][number];
 
 interface Caller { readonly scopes: readonly string[]; readonly traceparent: string | undefined }
 
-/** Large uploads that are read into memory at the same time. */
+/** Uploads of servers that are read into memory at the same time. */
 const UPLOADS = 4;
-/** What a browser sends at once, and many browsers do at the same time. */
-const SMALL_BYTES = 65_536;
-const isLarge = ({ headers }: Request): boolean => !(Number(headers['content-length']) <= SMALL_BYTES);
 
 /** `POST /api/event`, `POST /api/events`. */
 export function eventRoutes({ door }: { readonly door: Door }): Router {
@@ -46,11 +42,13 @@ export function eventRoutes({ door }: { readonly door: Door }): Router {
     });
   };
   route(router, logEvents, async ({ req, identity: { scopes } }) => {
-    const counts = isLarge(req) ? 1 : 0;
-    if (counts > 0 && uploads >= UPLOADS) throw new AppError('unavailable', `${UPLOADS} large lists are read already: try again in a moment`, { headers: { 'Retry-After': '1' } });
+    // Of pages there are many at the same time, each with little.
+    const isPage = allowedEventTypes(scopes) !== undefined;
+    const counts = isPage ? 0 : 1;
+    if (!isPage && uploads >= UPLOADS) throw new AppError('unavailable', `${UPLOADS} lists are read already: try again in a moment`, { headers: { 'Retry-After': '1' } });
     uploads += counts;
     try {
-      const items = splitItems(await readDecoded(req));
+      const items = splitItems(await readDecoded(req, isPage ? JSON_LIMIT_BYTES : undefined));
       const caller = { scopes, traceparent: traceparentOf(req) };
       const results: Result[] = [];
       for (let start = 0; start < items.length; start += SLICE) results.push(...(await logSlice(items.slice(start, start + SLICE), start, caller)));

@@ -73,7 +73,8 @@ export async function startPlane({ redisArguments = ['--appendonly', 'yes', '--a
     const instanceDb = createKysely<EventsSchema>(instancePool);
     const items = createItemCache({ load: (skus) => findItems(instanceDb, skus) });
     const ingest = await openIngest({ config, logger, metrics, onClose, store, items });
-    const verifier = { verify: async () => ({ issuer: 'gateway', subject: 'key_1', scopes: ['events:write', 'events:read'] }) };
+    // A token is the scopes of its bearer.
+    const verifier = { verify: async (token: string) => ({ issuer: 'gateway', subject: 'key_1', scopes: token.split(',') }) };
     const handlers = [authenticate(verifier, ['gateway']), eventRoutes({ door: ingest.door }), userRoutes({ pool: instancePool, redis: ingest.redis, keys: keysFor(config.REDIS_URL), ttlSeconds: config.CONTEXT_TTL_SECONDS })];
     const server = await startHttpServer(createHttpApp({ logger, metrics, handlers }), { host: '127.0.0.1', port: 0 });
     onClose(() => server.close(0));
@@ -89,7 +90,7 @@ export async function startPlane({ redisArguments = ['--appendonly', 'yes', '--a
       async call(method, path, body, headers = {}) {
         const isRaw = typeof body === 'string' || body instanceof Uint8Array;
         const answer = await fetch(`http://127.0.0.1:${server.port}${path}`, {
-          method, headers: { authorization: 'Bearer t', ...(body !== undefined && { 'content-type': 'application/json' }), ...headers },
+          method, headers: { authorization: 'Bearer events:write,events:read', ...(body !== undefined && { 'content-type': 'application/json' }), ...headers },
           ...(body !== undefined && { body: isRaw ? new Uint8Array(Buffer.from(body)) : JSON.stringify(body) }),
         });
         return { status: answer.status, type: answer.headers.get('content-type'), body: anyObject.parse(await answer.json()) };
