@@ -85,6 +85,7 @@ async function prepare(options: StackOptions, ports: StackPorts, servers: LocalS
     developmentKeyFile,
     publishableKeyFile,
     userPseudonymSecret: keptSecret(join(stateDir, 'secrets', 'user-pseudonym-secret'), newPassword),
+    userErasureSecret: keptSecret(join(stateDir, 'secrets', 'user-erasure-secret'), newPassword),
     roles: await migrate(stateDir, addresses.databaseUrl),
     inheritsShell: options.inheritsShell ?? false,
     extra: options.env ?? {},

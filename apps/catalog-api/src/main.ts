@@ -65,7 +65,9 @@ void runService({
     onClose(() => bus.close());
     const relevance = await openRelevance({ db: readDb, bus, pollMs: config.RELEVANCE_POLL_MS, logger, metrics });
     onClose(() => relevance.close());
-    const log = await startSearchAnalytics({ db, bus, consumer: `${hostname()}:${config.PORT}`, pseudonymSecret: config.USER_PSEUDONYM_SECRET, isLeading: relay.isLeading, logger, metrics });
+    const background = connectRedis(config.REDIS_URL, { role: 'background', name: 'catalog-api:erasing' });
+    onClose(() => closeRedis(background));
+    const log = await startSearchAnalytics({ db, bus, redis: background, keys: keysFor(config.REDIS_URL), consumer: `${hostname()}:${config.PORT}`, pseudonymSecret: config.USER_PSEUDONYM_SECRET, isLeading: relay.isLeading, logger, metrics });
     onClose(() => log.close());
 
     const verifier = await openIdentityVerifier(config.INTERNAL_JWKS_FILE, 'catalog-api');

@@ -1,17 +1,22 @@
 import { withMetrics, withTracing } from '@millrace/bus';
 import type { RedisStreamsBus } from '@millrace/bus';
-import { searches } from '@millrace/contracts';
+import { searches, userErasures } from '@millrace/contracts';
+import type { Keys, Redis } from '@millrace/redis-kit';
 import { createPseudonym } from '@millrace/service';
 import type { Logger } from '@millrace/service';
 import type { Registry } from 'prom-client';
 import { SEARCH_COUNTS_GROUP, countSearches } from './count-searches.ts';
 import type { CatalogDb } from './database.ts';
+import { eraseSearches } from './erase-searches.ts';
 import { createSearchLog } from './search-log.ts';
 import type { SearchLog } from './search-log.ts';
 
 export interface SearchAnalyticsDeps {
   readonly db: CatalogDb;
   readonly bus: RedisStreamsBus;
+  /** For erasing users. */
+  readonly redis: Redis;
+  readonly keys: Keys;
   /** Name in the group: another one for each running instance, the same after a restart. */
   readonly consumer: string;
   /** Without one, the log has no users. */
@@ -25,11 +30,12 @@ export interface SearchAnalyticsDeps {
 const TRIM_EVERY_MS = 10_000;
 
 /** The search log, the counting of what it holds, and its trimming: what every group has acknowledged goes within ten seconds. Needs no Redis to start. */
-export async function startSearchAnalytics({ db, bus, consumer, pseudonymSecret, isLeading, logger, metrics }: SearchAnalyticsDeps): Promise<SearchLog> {
+export async function startSearchAnalytics({ db, bus, redis, keys, consumer, pseudonymSecret, isLeading, logger, metrics }: SearchAnalyticsDeps): Promise<SearchLog> {
   const pseudonym = pseudonymSecret === undefined ? undefined : createPseudonym(pseudonymSecret);
   const log = createSearchLog({ bus, pseudonym, logger, metrics });
   const labels = { topic: searches.name, group: SEARCH_COUNTS_GROUP };
   const subscription = await bus.subscribe(searches, { group: SEARCH_COUNTS_GROUP, consumer, batchSize: 500 }, withTracing(labels)(withMetrics({ registry: metrics, ...labels })(countSearches(db))));
+  const erasing = await bus.subscribe(userErasures, { group: 'catalog-api', consumer }, eraseSearches({ redis, keys, bus, pseudonym }));
   const trim = async (): Promise<void> => {
     if (isLeading()) await bus.trimAcknowledged(searches, { keep: 0 });
   };
@@ -40,6 +46,7 @@ export async function startSearchAnalytics({ db, bus, consumer, pseudonymSecret,
       clearInterval(timer);
       await log.close();
       await subscription.close();
+      await erasing.close();
     },
   };
 }

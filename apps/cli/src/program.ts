@@ -3,6 +3,7 @@ import { describeReport, importFile } from './commands/import.ts';
 import type { ImportOptions } from './commands/import.ts';
 import { writeInternalKeys } from './commands/internal-keys.ts';
 import { migrate } from './commands/migrate.ts';
+import { addAnalytics } from './analytics-program.ts';
 import { writeSample } from './commands/sample.ts';
 import { resync, syncClear, syncStats } from './commands/sync.ts';
 import type { Config } from './config.ts';
@@ -11,8 +12,11 @@ import { FailedError } from './failed-error.ts';
 import { addKeys } from './keys-program.ts';
 import { loadMigrations } from './load-migrations.ts';
 import { createProgress } from './progress.ts';
+import { addQuarantine } from './quarantine-program.ts';
 import { addRebuild } from './rebuild-program.ts';
+import { addReplay } from './replay-program.ts';
 import { addDeadLetters, addStreams } from './streams-program.ts';
+import { addUsers } from './users-program.ts';
 import { addTrace, addVerify } from './verify-program.ts';
 
 export interface ProgramDeps {
@@ -84,6 +88,10 @@ export function createProgram(deps: ProgramDeps): Command {
   addVerify(program, shared);
   addTrace(program, shared);
   addRebuild(program, shared);
+  addUsers(program, shared);
+  addAnalytics(program, shared);
+  addQuarantine(program, shared);
+  addReplay(program, shared);
   addOperations(program, deps);
   for (const command of program.commands) command.exitOverride();
   return program;

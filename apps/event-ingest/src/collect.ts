@@ -1,10 +1,13 @@
-import type { Written } from '@millrace/context';
 import type { KnownInteraction } from './interaction.repository.ts';
-import type { LiveWriter } from './live-writer.ts';
 
-interface Waiting {
+/** Answers one result for each event, in their order; rejects as a whole. */
+export interface BatchWriter<R> {
+  write(events: readonly KnownInteraction[]): Promise<readonly R[]>;
+}
+
+interface Waiting<R> {
   readonly events: readonly KnownInteraction[];
-  readonly resolve: (written: readonly Written[]) => void;
+  readonly resolve: (written: readonly R[]) => void;
   readonly reject: (error: unknown) => void;
 }
 
@@ -12,18 +15,18 @@ interface Waiting {
 const MOST = 50;
 
 /**
- * Events of many requests in one script: those that come while a write is under way wait for it and go together, so a slow or busy Redis gets larger
- * writes instead of more. They fail together, too, which costs them nothing but the way over Postgres. An event waits for one write besides its own at most.
+ * Events of many requests in one write: those that come while one is under way wait for it and go together, so a slow or busy store gets larger
+ * writes instead of more. They fail together, too. An event waits for one write besides its own at most.
  */
-export function collectWrites(live: LiveWriter): LiveWriter {
-  let waiting: Waiting[] = [];
+export function collectWrites<R>(store: BatchWriter<R>): BatchWriter<R> {
+  let waiting: Waiting<R>[] = [];
   let count = 0;
   let underWay = 0;
   let isPlanned = false;
-  const send = async (batch: readonly Waiting[]): Promise<void> => {
+  const send = async (batch: readonly Waiting<R>[]): Promise<void> => {
     underWay += 1;
     try {
-      const written = await live.write(batch.flatMap(({ events }) => events));
+      const written = await store.write(batch.flatMap(({ events }) => events));
       let at = 0;
       for (const { events, resolve } of batch) {
         resolve(written.slice(at, at + events.length));
@@ -54,7 +57,7 @@ export function collectWrites(live: LiveWriter): LiveWriter {
   return {
     write(events) {
       count += events.length;
-      const written = new Promise<readonly Written[]>((resolve, reject) => void waiting.push({ events, resolve, reject }));
+      const written = new Promise<readonly R[]>((resolve, reject) => void waiting.push({ events, resolve, reject }));
       if (count >= MOST) flush();
       else plan();
       return written;

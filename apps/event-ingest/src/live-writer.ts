@@ -1,12 +1,13 @@
 import type { ContextWriter, Written } from '@millrace/context';
 import { circuitBreaker, ConsecutiveBreaker, handleAll } from 'cockatiel';
+import { Histogram } from 'prom-client';
+import type { Registry } from 'prom-client';
 import type { Acknowledged } from './acknowledged.ts';
-import type { KnownInteraction } from './interaction.repository.ts';
+import type { BatchWriter } from './collect.ts';
+import { within } from './within.ts';
 
-export interface LiveWriter {
-  /** Rejects where Redis has not taken them in time, is too full, or failed a moment ago: any of them may have been appended. Sending them again is safe. */
-  write(events: readonly KnownInteraction[]): Promise<readonly Written[]>;
-}
+/** Rejects where Redis has not taken them in time, is too full, or failed a moment ago: any of them may have been appended. Sending them again is safe. */
+export type LiveWriter = BatchWriter<Written>;
 
 export interface LiveWriterDeps {
   readonly context: ContextWriter;
@@ -14,25 +15,20 @@ export interface LiveWriterDeps {
   readonly timeoutMs: number;
   /** Redis has room for new events. */
   readonly hasRoom: () => boolean;
+  readonly metrics: Registry;
 }
 
 const FAILURES = 5;
 const HALF_OPEN_MS = 500;
-
-/** Rejects where the work takes longer. A process that was busy so long reads what has arrived meanwhile first. */
-function within<T>(timeoutMs: number, work: Promise<T>): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const late = (): void => reject(new Error(`Redis did not answer within ${timeoutMs} ms`));
-    const timer = setTimeout(() => setImmediate(() => setImmediate(late)), timeoutMs);
-    work.then(resolve, reject).finally(() => clearTimeout(timer));
-  });
-}
+const SECONDS = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5];
 
 /** The event script behind a timeout and a breaker: after five failures in a row Redis is left alone for half a second. */
-export function createLiveWriter({ context, acknowledged, timeoutMs, hasRoom }: LiveWriterDeps): LiveWriter {
+export function createLiveWriter({ context, acknowledged, timeoutMs, hasRoom, metrics }: LiveWriterDeps): LiveWriter {
+  const seconds = new Histogram({ name: 'event_script_seconds', help: 'From sending the events of one script to its answer, whatever it was', buckets: SECONDS, registers: [metrics] });
   const breaker = circuitBreaker(handleAll, { halfOpenAfter: HALF_OPEN_MS, breaker: new ConsecutiveBreaker(FAILURES) });
-  const writeInTime = async (events: readonly KnownInteraction[]): Promise<readonly Written[]> => {
-    const written = await within(timeoutMs, context.write(events));
+  const writeInTime: LiveWriter['write'] = async (events) => {
+    const stop = seconds.startTimer();
+    const written = await within(timeoutMs, context.write(events).finally(stop), () => new Error(`Redis did not answer within ${timeoutMs} ms`));
     acknowledged.add(events);
     return written;
   };

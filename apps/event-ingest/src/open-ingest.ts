@@ -12,8 +12,10 @@ import type { Config } from './config.ts';
 import { startDeferredRelay } from './deferred-relay.ts';
 import { createDoor } from './door.ts';
 import type { Door } from './door.ts';
+import type { ErasedUsers } from './erased-users.ts';
 import type { InteractionStore } from './interaction.repository.ts';
 import type { ItemCache } from './item-cache.ts';
+import { keepDurable } from './keep-durable.ts';
 import { createLiveWriter } from './live-writer.ts';
 import { watchMemoryRoom } from './memory-room.ts';
 import { startRetransmission } from './retransmit.ts';
@@ -26,14 +28,15 @@ export interface Ingest {
 }
 
 export interface IngestDeps extends Pick<ServiceContext<Config>, 'config' | 'logger' | 'metrics' | 'onClose'> {
-  readonly store: Pick<InteractionStore, 'insertDeferred'>;
+  readonly store: Pick<InteractionStore, 'insert' | 'insertDeferred'>;
   readonly items: Pick<ItemCache, 'find'>;
+  readonly erased: ErasedUsers;
 }
 
 const READY_MS = 2_000;
 
 /** The way in: Redis behind a timeout and a breaker, Postgres behind that, the relay of what Redis missed, and the repetition of what it may have lost. */
-export async function openIngest({ config, logger, metrics, onClose, store, items }: IngestDeps): Promise<Ingest> {
+export async function openIngest({ config, logger, metrics, onClose, store, items, erased }: IngestDeps): Promise<Ingest> {
   const stopping = new AbortController();
   const redis = connectRedis(config.REDIS_URL, { role: 'request', name: 'event-ingest:door' });
   onClose(() => closeRedis(redis));
@@ -44,7 +47,7 @@ export async function openIngest({ config, logger, metrics, onClose, store, item
   const acknowledged = createAcknowledged();
   let onLost = (): void => undefined;
   const context = createContextWriter({
-    redis, keys: keysFor(config.REDIS_URL), ttlSeconds: config.CONTEXT_TTL_SECONDS, partitions: parsePartitions(config.BUS_PARTITIONS)[interactions.name], onLost: () => onLost(),
+    redis, keys: keysFor(config.REDIS_URL), ttlSeconds: config.CONTEXT_TTL_SECONDS, partitions: parsePartitions(config.BUS_PARTITIONS)[interactions.name], onLost: () => onLost(), erased,
   });
   onClose(() => stopping.abort());
   const retransmission = await startRetransmission({ redis, context, acknowledged, signal: stopping.signal, metrics, logger });
@@ -55,6 +58,7 @@ export async function openIngest({ config, logger, metrics, onClose, store, item
   const relay = startDeferredRelay({ pool: relayPool, context, acknowledged, isOpen: () => redis.status === 'ready' && room.hasRoomForMore(), metrics, logger });
   onClose(() => relay.close());
 
-  const live = collectWrites(createLiveWriter({ context, acknowledged, timeoutMs: config.EVENT_REDIS_TIMEOUT_MS, hasRoom: () => room.hasRoom() }));
-  return { door: createDoor({ live, defer: (events) => store.insertDeferred(events), items, metrics, logger }), context, redis };
+  const live = collectWrites(createLiveWriter({ context, acknowledged, timeoutMs: config.EVENT_REDIS_TIMEOUT_MS, hasRoom: () => room.hasRoom(), metrics }));
+  const keep = config.EVENT_DURABILITY === 'always' ? keepDurable(store) : undefined;
+  return { door: createDoor({ live, defer: (events) => store.insertDeferred(events), keep, items, erased, metrics, logger }), context, redis };
 }

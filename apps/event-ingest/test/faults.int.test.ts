@@ -9,6 +9,8 @@ import type { Answer, Instance, Plane } from './ingest-kit.ts';
 
 const view = (userId: unknown, more: Record<string, unknown> = {}) => ({ user_id: userId, asin: 'P-1', event_type: 'view', ...more });
 const keys = createKeys();
+/** For tests in which Redis is well: on a machine without a free core it may take longer than the 50 ms that a shopper waits. */
+const patient = { EVENT_REDIS_TIMEOUT_MS: '5000' };
 const isFull = process.env['TEST_SCALE'] === 'full';
 
 describe('event-ingest when something fails', () => {
@@ -25,7 +27,7 @@ describe('event-ingest when something fails', () => {
   const startBehindTunnel = async (): Promise<{ instance: Instance; tunnel: Tunnel }> => {
     const tunnel = await startTunnel(plane.databaseUrl);
     tunnels.push(tunnel);
-    return { tunnel, instance: await plane.startInstance({ EVENT_INGEST_DATABASE_URL: tunnel.url }) };
+    return { tunnel, instance: await plane.startInstance({ ...patient, EVENT_INGEST_DATABASE_URL: tunnel.url }) };
   };
   const idsInStream = async ({ redis }: Instance): Promise<Set<string>> => {
     const ids = new Set<string>();
@@ -80,7 +82,7 @@ describe('event-ingest when something fails', () => {
   }, 120_000);
 
   it('sends what it acknowledged again when Redis comes back empty', async () => {
-    const instance = await plane.startInstance();
+    const instance = await plane.startInstance(patient);
     const ids = [idOf(await instance.call('POST', '/api/event', view('7'))), idOf(await instance.call('POST', '/api/event', view('8')))];
     await instance.redis.flushall();
     ids.push(idOf(await instance.call('POST', '/api/event', view('9'))));
@@ -97,7 +99,8 @@ describe('event-ingest when something fails', () => {
     await plane.redis.kill();
     const answers = await Promise.all(Array.from({ length: 20 }, (_, n) => instance.call('POST', '/api/event', view(`away-${n}`))));
     expect(new Set(answers.map(({ status, body }) => `${status} ${String(body['context'])}`))).toEqual(new Set(['200 deferred']));
-    expect((await idsInLog()).size).toBe(20);
+    const log = await idsInLog();
+    expect(answers.filter((answer) => !log.has(idOf(answer)))).toEqual([]);
     expect(await instance.call('GET', '/api/users/7/context')).toMatchObject({ status: 503, body: { code: 'unavailable' } });
     await plane.redis.restart();
     await eventually(async () => {

@@ -67,6 +67,7 @@ void runService({
     const app = createHttpApp({ logger, metrics, handlers: [pages, ...security(config.CORS_ORIGINS), readyRoute(health), docs, trackerRoute(), routes] });
     const server = await startHttpServer(app, { host: config.HOST, port: config.PORT, requestTimeoutMs: 3_600_000 });
     onClose(() => server.close());
+    onClose(() => Object.values(upstreams).forEach((upstream) => upstream.endFeeds()));
     logger.info({ port: server.port, routes: operations.length }, 'listening');
   },
 });

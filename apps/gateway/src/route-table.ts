@@ -47,7 +47,7 @@ const passOn = (operation: Operation, upstream: Upstream, signer: IdentitySigner
   const token = await signer.sign(operation.service, { subject: owner.id, scopes: owner.scopes });
   const { path, headers: own } = forService(req, operation);
   const headers = { ...own, authorization: `Bearer ${token}`, 'x-request-id': requestId, traceparent: traceparentOf(req) ?? '' };
-  await upstream.forward(req, res, { path, headers, timeoutMs: operation.timeoutMs ?? DEFAULT_TIMEOUT_MS, isStream: isStream(operation, owner) });
+  await upstream.forward(req, res, { path, headers, timeoutMs: operation.timeoutMs ?? DEFAULT_TIMEOUT_MS, isStream: isStream(operation, owner), isFeed: operation.isFeed === true });
 };
 
 /** This process, under the identity that a service would get. */
@@ -85,7 +85,7 @@ export function routeTable(deps: RouteTableDeps): Router {
     const requestId = requestIdOf(req) ?? '';
     if (operation.audited === true)
       res.once('close', () => {
-        const entry = { keyId: owner.id, operation: operation.operationId, method: req.method, path: req.path, status: res.headersSent ? res.statusCode : CLIENT_CLOSED, requestId };
+        const entry = { keyId: owner.id, operation: operation.operationId, method: req.method, path: operation.isPersonal === true ? operation.path : req.path, status: res.headersSent ? res.statusCode : CLIENT_CLOSED, requestId };
         audit(entry).catch((error: unknown) => logger.error({ err: error, operation: operation.operationId, requestId }, 'audit entry lost'));
       });
     checkPublishable(owner, operation, req.get('origin'));

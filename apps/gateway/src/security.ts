@@ -10,7 +10,7 @@ export function security(origins: readonly string[]): readonly RequestHandler[] 
     cors({
       origin: [...origins],
       methods: ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'],
-      allowedHeaders: ['Content-Type', 'X-Api-Key', 'If-Match', 'If-None-Match', 'Idempotency-Key', 'X-Request-Id', 'X-User-Id', 'traceparent'],
+      allowedHeaders: ['Content-Type', 'X-Api-Key', 'If-Match', 'If-None-Match', 'Idempotency-Key', 'X-Request-Id', 'X-User-Id', 'Last-Event-ID', 'traceparent'],
       exposedHeaders: [...EXPOSED_HEADERS],
       maxAge: 600,
     }),

@@ -14,6 +14,7 @@ export const configSchema = z
     INTERACTION_CLAIM_IDLE_MS: z.coerce.number().int().min(20).max(3_600_000).default(30_000).describe("Another consumer's entries are taken over after this many idle milliseconds"),
     COUNT_TTL_DAYS: z.coerce.number().int().min(1).max(3_650).default(365).describe('Counts of a user, and neighbours of an item, are forgotten when nothing was added for so long, days'),
     SIMILAR_TIMEOUT_MS: z.coerce.number().int().min(1).max(1_000).default(20).describe('Longest wait for similar products, milliseconds; a list is made without them then'),
+    USER_ERASURE_SECRET: z.string().min(32).optional().describe('The same as that of event-ingest: erased users are recognised by HMACs made with it. Without it erasing a user waits for this service'),
     RANKING_KEEP_DAYS: z.coerce.number().int().min(1).max(3_650).default(30).describe('How long served lists and impressions are kept, days'),
   })
   .superRefine(checkVectorStore);

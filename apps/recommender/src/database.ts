@@ -1,4 +1,4 @@
-import type { Db } from '@millrace/database';
+import type { Db, Trx } from '@millrace/database';
 
 interface RankingsTable {
   readonly ranking_id: string;
@@ -20,3 +20,4 @@ export interface RecsSchema {
   'recs.impressions': ImpressionsTable;
 }
 export type RecsDb = Db<RecsSchema>;
+export type RecsTrx = Trx<RecsSchema>;

@@ -10,8 +10,10 @@ import { configSchema } from './config.ts';
 import { countInteractions } from './count-interactions.ts';
 import { createCountMemory } from './count-memory.ts';
 import { createItems, subscribeItems } from './items.ts';
+import { createErasedUsers, usersOfInteraction, withoutErased } from './erase-users.ts';
 import { openBus } from './open-bus.ts';
 import { openDatabase } from './open-database.ts';
+import { followUsers } from './open-users.ts';
 import { openVectors } from './open-vectors.ts';
 import { createCountedPartitions } from './partitions.ts';
 import { createRankingLog, purgeRankings, recordImpressions } from './ranking-log.ts';
@@ -19,6 +21,7 @@ import { createCountReader } from './read-counts.ts';
 import { recommendationRoutes } from './recommendation.routes.ts';
 import { every } from './schedule.ts';
 import { createFindSimilar } from './similar-items.ts';
+import { createNameBook } from './user-names.ts';
 
 const GROUP = 'recommender';
 const LABELS = { topic: interactions.name, group: GROUP };
@@ -39,7 +42,9 @@ void runService({
     const bus = openBus(config, logger, metrics);
     onClose(() => bus.close());
     onClose(() => stopping.abort());
-    const log = createRankingLog({ db, logger, metrics });
+    const erased = createErasedUsers(db, config.USER_ERASURE_SECRET);
+    await erased.refresh();
+    const log = createRankingLog({ db, logger, metrics, erased });
     onClose(() => log.close());
 
     const items = createItems();
@@ -60,10 +65,13 @@ void runService({
         memory.counted(users, skus);
       },
     });
-    await bus.subscribe(interactions, { group: GROUP, ordering: 'key' }, withTracing(LABELS)(withMetrics({ registry: metrics, ...LABELS })(count)));
+    await bus.subscribe(interactions, { group: GROUP, ordering: 'key' }, withTracing(LABELS)(withMetrics({ registry: metrics, ...LABELS })(withoutErased(erased, usersOfInteraction, metrics)(count))));
 
     const unread = new Counter({ name: 'recs_reads_failed_total', help: 'Context, counts or similar products that could not be read for a list', labelNames: ['store'], registers: [metrics] });
+    const names = createNameBook({ db, onFailure: () => unread.inc({ store: 'names' }) });
+    onClose(await followUsers({ db, redis: background, keys, partitions: () => partitions.list(), flush: () => log.flush(), bus, erased, names, logger, metrics }));
     const routes = recommendationRoutes({
+      namesOf: (userId) => names.find(userId),
       readContext: (userId) => readContext(requests, keys, userId), counts: createCountReader({ redis: requests, keys, partitions: () => partitions.list() }), items, log, now: Date.now,
       similarTo: createFindSimilar({ vectors, timeoutMs: config.SIMILAR_TIMEOUT_MS, onFailure: () => unread.inc({ store: 'vectors' }) }),
       onFailure: (err) => {

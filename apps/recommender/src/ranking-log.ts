@@ -2,7 +2,8 @@ import type { Logger } from '@millrace/service';
 import { sql } from 'kysely';
 import { Counter } from 'prom-client';
 import type { Registry } from 'prom-client';
-import type { RecsDb } from './database.ts';
+import type { RecsDb, RecsTrx } from './database.ts';
+import type { ErasedUsers } from './erase-users.ts';
 
 export interface ServedRanking {
   readonly rankingId: string;
@@ -24,10 +25,16 @@ const FLUSH_MS = 200;
 const MAX_WAITING = 10_000;
 const MAX_BATCH = 500;
 
-export interface RankingLogDeps { readonly db: RecsDb; readonly logger: Logger; readonly metrics: Registry }
+export interface RankingLogDeps {
+  readonly db: RecsDb;
+  readonly logger: Logger;
+  readonly metrics: Registry;
+  /** Their lists are kept without them. */
+  readonly erased?: ErasedUsers;
+}
 
 /** Writes served lists behind the answers, in batches. Bounded: what Postgres does not take in time is dropped, the oldest first, and counted. */
-export function createRankingLog({ db, logger, metrics }: RankingLogDeps): RankingLog {
+export function createRankingLog({ db, logger, metrics, erased }: RankingLogDeps): RankingLog {
   const dropped = new Counter({ name: 'recs_rankings_dropped_total', help: 'Served lists that could not be written to Postgres', registers: [metrics] });
   let waiting: ServedRanking[] = [];
   let last = Promise.resolve();
@@ -36,7 +43,8 @@ export function createRankingLog({ db, logger, metrics }: RankingLogDeps): Ranki
       const batch = waiting.slice(0, MAX_BATCH);
       waiting = waiting.slice(MAX_BATCH);
       try {
-        await insertRankings(db, batch);
+        if (erased) await erased.whileKnown((trx) => insertRankings(trx, batch.map((one) => (one.userId !== null && erased.has(one.userId) ? { ...one, userId: null } : one))));
+        else await insertRankings(db, batch);
       } catch (error) {
         dropped.inc(batch.length);
         logger.warn({ err: error, lists: batch.length }, 'served lists could not be written');
@@ -61,7 +69,7 @@ export function createRankingLog({ db, logger, metrics }: RankingLogDeps): Ranki
   };
 }
 
-async function insertRankings(db: RecsDb, rankings: readonly ServedRanking[]): Promise<void> {
+async function insertRankings(db: RecsDb | RecsTrx, rankings: readonly ServedRanking[]): Promise<void> {
   await db
     .insertInto('recs.rankings')
     .values(rankings.map(({ rankingId, userId, kind, servedAtMs, items }) => ({ ranking_id: rankingId, user_id: userId, kind, served_at: new Date(servedAtMs), skus: items.map(({ sku }) => sku), stages: items.map(({ stage }) => stage) })))

@@ -3,11 +3,14 @@ import { EMPTY_HISTORY, NO_CONTEXT, recommend, rerank } from '@millrace/ranking'
 import type { Counts, FindItem, RecentContext, Recommendation, Reranked, UserHistory } from '@millrace/ranking';
 import type { CountReader } from './read-counts.ts';
 import type { FindSimilarTo } from './similar-items.ts';
+import type { UserNames } from './user-names.ts';
 
 export type ContextState = 'live' | 'none' | 'unavailable';
 
 export interface RecommendForUserDeps {
   readonly readContext: (userId: string) => Promise<UserContext>;
+  /** Ids that were merged are one user. Default: every id is its own. */
+  readonly namesOf?: (userId: string) => Promise<UserNames>;
   readonly counts: CountReader;
   readonly items: { readonly find: FindItem; newest(category: string | undefined): readonly string[] };
   readonly similarTo: FindSimilarTo;
@@ -36,10 +39,13 @@ export const NO_COUNTS: Counts = { neighbours: () => [], counter: () => 0, weigh
 
 interface Traces { readonly recent: RecentContext; readonly history: UserHistory; readonly context: ContextState }
 
-/** Context and history of a user: of the id that was asked for and of the one that it was merged into. */
-async function readTraces({ readContext, counts }: Pick<RecommendForUserDeps, 'readContext' | 'counts'>, userId: string): Promise<Traces> {
-  const [found, own] = await Promise.all([readContext(userId), counts.history([userId])]);
-  const history = found.userId === userId ? own : await counts.history([userId, found.userId]);
+/** Context and history of a user, under all its names. */
+async function readTraces({ readContext, counts, namesOf }: Pick<RecommendForUserDeps, 'readContext' | 'counts' | 'namesOf'>, userId: string): Promise<Traces> {
+  const [live, own, names] = await Promise.all([readContext(userId), counts.history([userId]), namesOf?.(userId)]);
+  // Redis knows of a merge for 30 days, Postgres for ever.
+  const found = names !== undefined && live.lastActive === undefined && live.userId !== names.userId ? await readContext(names.userId) : live;
+  const ids = new Set([userId, found.userId, ...(names?.all ?? [])]);
+  const history = ids.size === 1 ? own : await counts.history([...ids]);
   const recent = { items: found.recentItems.map(({ asin }) => asin), purchases: found.recentPurchases.map(({ asin }) => asin), categories: found.recentCategories };
   return { recent, history, context: found.lastActive === undefined ? 'none' : 'live' };
 }

@@ -16,6 +16,8 @@ export type { TrimOptions } from './redis/trim.ts';
 export type { GroupLag, Lag } from './redis/lag.ts';
 export { checkPartitions, keysOf, parsePartitions, partitionOf, PartitionMismatchError, peekLayout, readLayout, repartition } from './redis/layout.ts';
 export type { Layout, PartitionSet } from './redis/layout.ts';
+export { eraseDeadLetters, eraseEntries } from './redis/erase-entries.ts';
+export type { EraseEntriesOptions, ErasedEntries } from './redis/erase-entries.ts';
 export { createMemoryBus } from './memory/memory-bus.ts';
 export type { DeadLetter, MemoryBus, MemoryBusOptions } from './memory/memory-bus.ts';
 export * from './admin/bus-admin.ts';

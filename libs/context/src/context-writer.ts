@@ -9,14 +9,21 @@ import { appendAndRemember, forgetIds, rememberOnly, USER_KEYS, userKeyList } fr
 
 /**
  * `live`: appended, and the next recommendation knows. `old`: appended, too old for the context. `duplicate`: the id came before, so nothing was done.
- * `broken`: appended; the user's keys are of another kind, so its context stays as it is.
+ * `broken`: appended; the user's keys are of another kind, so its context stays as it is. `erased`: the user was erased, so nothing was done.
  */
-export type Outcome = 'live' | 'old' | 'duplicate' | 'broken';
+export type Outcome = 'live' | 'old' | 'duplicate' | 'broken' | 'erased';
 
 export interface Written {
   readonly outcome: Outcome;
   /** The event's user, or the one that it was merged into. */
   readonly userId: string;
+}
+
+/** Users that were erased, as far as this process knows. */
+export interface ErasedUsers {
+  has(userId: string): boolean;
+  /** Redis knows of an erasure that this process may not know: resolves once `has` knows all that were recorded before the call. */
+  refresh(): Promise<void>;
 }
 
 export interface ContextWriterOptions {
@@ -30,6 +37,8 @@ export interface ContextWriterOptions {
   readonly partitions?: number | undefined;
   /** The stream is another one than at the last append (Redis was flushed, or restored): what was acknowledged a moment ago may be gone. */
   readonly onLost?: () => void;
+  /** Default: nobody was ever erased. */
+  readonly erased?: ErasedUsers;
 }
 
 export interface ContextWriter {
@@ -43,6 +52,7 @@ export interface ContextWriter {
   forgetOldIds(): Promise<void>;
 }
 
+const NOBODY: ErasedUsers = { has: () => false, refresh: async () => undefined };
 const HOUR_MS = 3_600_000;
 const MAX_MOVES = 5;
 /** Events of one call: at some 20 microseconds each, other clients of Redis wait 1 ms. */
@@ -56,7 +66,7 @@ interface Entry {
 
 /** For event-ingest alone: one service writes the context, the others read it. */
 export function createContextWriter(options: ContextWriterOptions): ContextWriter {
-  const { redis, keys, partitions } = options;
+  const { redis, keys, partitions, erased = NOBODY } = options;
   let wanted = partitions;
   let layout: Layout | undefined;
   const epochs = new Map<string, string>();
@@ -73,20 +83,22 @@ export function createContextWriter(options: ContextWriterOptions): ContextWrite
   });
 
   /** Undefined where the topic has moved; what was done before is dropped as a duplicate when it comes again. */
-  const tryOnce = async (entries: readonly Entry[], done: Written[]): Promise<readonly Entry[]> => {
+  const tryOnce = async (all: readonly Entry[], done: Written[]): Promise<readonly Entry[]> => {
     const { id, current } = await openLayout();
-    const all = keysOf(keys, interactions.name, current);
+    const entries = all.filter(({ event }) => !erased.has(event.user_id));
+    if (entries.length < all.length) for (const { place, event } of all) if (erased.has(event.user_id)) done[place] = { outcome: 'erased', userId: event.user_id };
+    const streams = keysOf(keys, interactions.name, current);
     const left: Entry[] = [];
-    const chunks = all.flatMap((of, index) => chunksOf(entries.filter(({ wire }) => partitionOf(wire.key, all.length) === index)).map((chunk) => ({ of, chunk })));
+    const chunks = streams.flatMap((of, index) => chunksOf(entries.filter(({ wire }) => partitionOf(wire.key, streams.length) === index)).map((chunk) => ({ of, chunk })));
     await Promise.all(chunks.map(async ({ of, chunk }) => {
       const outcomes = await call(id, of, chunk);
-      if (!outcomes) left.push(...chunk);
+      if (outcomes === 'moved' || outcomes === 'unknown erasure') left.push(...chunk);
       else for (const [index, entry] of chunk.entries()) {
         const outcome = outcomes[index];
         if (typeof outcome === 'object') left.push(entryOf(entry.place, { ...entry.event, user_id: outcome.to }));
         else done[entry.place] = { outcome: outcome ?? 'broken', userId: entry.event.user_id };
       }
-      if (!outcomes) layout = undefined;
+      if (outcomes === 'moved') layout = undefined;
     }));
     return left;
   };
@@ -116,44 +128,58 @@ function chunksOf(entries: readonly Entry[]): (readonly Entry[])[] {
 }
 
 type Outcomes = readonly (Outcome | { readonly to: string })[];
-type Call = (layoutId: string, of: TopicKeys, chunk: readonly Entry[]) => Promise<Outcomes | undefined>;
+type Call = (layoutId: string, of: TopicKeys, chunk: readonly Entry[]) => Promise<Outcomes | 'moved' | 'unknown erasure'>;
 
 const NAMES = wireNames(interactions);
-const PLACES = [NAMES.length, NAMES.indexOf('id'), NAMES.indexOf('asin'), ...NAMES];
+const PLACES = [NAMES.length, NAMES.indexOf('id'), NAMES.indexOf('asin')];
 
-const timeOf = ({ wire }: Entry): number => Date.parse(wire.timestamp);
-const detailsOf = (entry: Entry): readonly (string | number)[] => [timeOf(entry), entry.event.category ?? '', entry.event.type === 'purchase' ? '1' : ''];
+/** A time ahead of now counts as now. The end of the context is worked out here: Lua has only floating point. */
+function detailsOf({ wire, event }: Entry, { now, ttlMs }: Clock): readonly (string | number)[] {
+  const at = Math.min(Date.parse(wire.timestamp), now);
+  return [at, at + ttlMs, event.category ?? '', event.type === 'purchase' ? '1' : ''];
+}
 
-/** One chunk of one partition; undefined where that is not open for the layout any more. */
-function createCall({ redis, keys, ttlSeconds, dedupMs = HOUR_MS }: ContextWriterOptions, sawEpoch: (stream: string, epoch: string) => void): Call {
+interface Clock {
+  readonly now: number;
+  readonly ttlMs: number;
+}
+
+/** One chunk of one partition; nothing is done where that is not open for the layout any more, or users were erased that this process did not know of. */
+function createCall({ redis, keys, ttlSeconds, dedupMs = HOUR_MS, erased = NOBODY }: ContextWriterOptions, sawEpoch: (stream: string, epoch: string) => void): Call {
   const isTwoCalls = isCluster(redis);
   const ttlMs = ttlSeconds * 1_000;
+  let erasures = 0;
   return async (layoutId, of, chunk) => {
-    const own = [of.stream, of.layout, of.recentIds, of.epoch];
-    const args: (string | number)[] = [layoutId, Date.now(), dedupMs, ttlMs, randomUUID(), isTwoCalls ? 0 : USER_KEYS, ...PLACES];
+    const own = [of.stream, of.layout, of.recentIds, of.epoch, of.erased];
+    const clock = { now: Date.now(), ttlMs };
+    const args: (string | number)[] = [layoutId, clock.now, clock.now - dedupMs, ttlMs, randomUUID(), isTwoCalls ? 0 : USER_KEYS, erasures, ...PLACES, clock.now - ttlMs, ...NAMES];
     for (const entry of chunk) {
       if (!isTwoCalls) own.push(...userKeyList(keys.user(entry.event.user_id)));
-      args.push(...wireValues(interactions, entry.wire), ...detailsOf(entry));
+      args.push(...wireValues(interactions, entry.wire), ...detailsOf(entry, clock));
     }
     const reply = await appendAndRemember(redis, own, args);
-    if (reply === 'moved') return undefined;
+    if (reply === 'moved') return 'moved';
+    if (typeof reply === 'number') {
+      await erased.refresh();
+      erasures = Math.max(erasures, reply);
+      return 'unknown erasure';
+    }
     const [epoch, ...outcomes] = asList(reply);
     sawEpoch(of.stream, asText(epoch));
     if (!isTwoCalls) return outcomes.map(toOutcome);
     return Promise.all(chunk.map(async (entry, index) => {
       const isAgain = outcomes[index] === 'duplicate';
-      const outcome = await rememberOf(redis, keys, ttlMs, { entry, isAgain });
+      const outcome = await rememberOf(redis, keys, clock, { entry, isAgain });
       return isAgain ? 'duplicate' : outcome;
     }));
   };
 }
 
 /** On Cluster: the context of the user, or of the one that it was merged into; the entry keeps the id that it came with. */
-async function rememberOf(redis: Redis, keys: Keys, ttlMs: number, { entry, isAgain }: { readonly entry: Entry; readonly isAgain: boolean }): Promise<Outcome> {
+async function rememberOf(redis: Redis, keys: Keys, clock: Clock, { entry, isAgain }: { readonly entry: Entry; readonly isAgain: boolean }): Promise<Outcome> {
   let userId = entry.event.user_id;
   for (let hop = 0; hop < MAX_MOVES; hop += 1) {
-    const [at, category, isPurchase] = detailsOf(entry);
-    const outcome = toOutcome(await rememberOnly(redis, userKeyList(keys.user(userId)), [Date.now(), ttlMs, entry.event.asin, at ?? 0, category ?? '', isPurchase ?? '', isAgain ? '1' : '']));
+    const outcome = toOutcome(await rememberOnly(redis, userKeyList(keys.user(userId)), [clock.now - clock.ttlMs, clock.ttlMs, entry.event.asin, ...detailsOf(entry, clock), isAgain ? '1' : '']));
     if (typeof outcome !== 'object') return outcome;
     userId = outcome.to;
   }

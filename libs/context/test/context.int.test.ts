@@ -5,7 +5,7 @@ import type { NewInteraction } from '@millrace/contracts';
 import { asEntries, asList, closeRedis, connectRedis, createKeys, isCluster, keysFor, whenReady } from '@millrace/redis-kit';
 import type { Keys, Redis } from '@millrace/redis-kit';
 import { eventually, startRedisCluster, startRedisServer, uniqueName } from '@millrace/testing';
-import { createContextWriter, mergeContext, readContext, setMergedInto } from '../src/index.ts';
+import { announceErasures, createContextWriter, eraseContext, mergeContext, readContext, setMergedInto } from '../src/index.ts';
 import type { ContextWriterOptions } from '../src/index.ts';
 
 interface Given {
@@ -141,6 +141,26 @@ describe.each([
     await Promise.all(isCluster(redis) ? redis.nodes('master').map((node) => node.flushall()) : [redis.flushall()]);
     expect((await writer.write([eventOf('7')]))[0]?.outcome).toBe('live');
     expect(lost).toBe(1);
+  });
+
+  it('appends nothing of an erased user, in no writer that does not know of the erasure yet', async () => {
+    const told: string[] = [];
+    const recorded = new Set<string>();
+    const known = new Set<string>();
+    const writer = open({ erased: { has: (id) => known.has(id), refresh: async () => {
+      told.push('refreshed');
+      for (const id of recorded) known.add(id);
+    } } });
+    await writer.write([eventOf('gone'), eventOf('stays')]);
+    recorded.add('gone');
+    expect(await announceErasures(redis, keys, 1)).toBe(1);
+    expect(await announceErasures(redis, keys, 1)).toBe(0);
+    expect(await eraseContext(redis, keys, 'gone')).toBeGreaterThan(0);
+    expect(await writer.write([eventOf('stays'), eventOf('gone')])).toEqual([{ outcome: 'live', userId: 'stays' }, { outcome: 'erased', userId: 'gone' }]);
+    await writer.write([eventOf('gone')]);
+    expect(told).toEqual(['refreshed']);
+    expect((await readContext(redis, keys, 'gone')).lastActive).toBeUndefined();
+    expect(await entries()).toHaveLength(3);
   });
 
   it('leads events and reads of a merged id to the one that it became, with what was known of it', async () => {

@@ -5,6 +5,8 @@ export * from './index-updates.ts';
 export * from './relevance-updates.ts';
 export * from './searches.ts';
 export * from './interactions.ts';
+export * from './user-topics.ts';
+export * from './user-stores.ts';
 export * from './topic-contract.ts';
 export * from './topics.ts';
 export * from './operation.ts';

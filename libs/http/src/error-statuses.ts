@@ -11,6 +11,7 @@ export const errorStatuses: Readonly<Record<ErrorCode, { readonly status: number
   request_timeout: { status: 408, title: 'Request timeout' },
   conflict: { status: 409, title: 'Conflict' },
   duplicate: { status: 409, title: 'Already exists' },
+  gone: { status: 410, title: 'Gone' },
   precondition_failed: { status: 412, title: 'Precondition failed' },
   body_too_large: { status: 413, title: 'Body too large' },
   unsupported_media_type: { status: 415, title: 'Unsupported media type' },

@@ -1,11 +1,14 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
+import type { RequestListener } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Logger } from '@millrace/service';
 import express from 'express';
-import type { Express, Request, RequestHandler } from 'express';
+import type { Request, RequestHandler } from 'express';
 import { Histogram } from 'prom-client';
 import type { Registry } from 'prom-client';
+import { withDirectRoutes } from './direct-route.ts';
+import type { DirectRoute } from './direct-route.ts';
 import { notFoundHandler, problemDetails } from './problem-details.ts';
 import { requestContext } from './request-context.ts';
 
@@ -14,34 +17,37 @@ export interface HttpAppDeps {
   readonly metrics: Registry;
   /** Middleware and routers, in their order. */
   readonly handlers: readonly RequestHandler[];
+  /** Answered before the handlers where they can; the handlers must have the same operations. */
+  readonly direct?: readonly DirectRoute[];
 }
 
 /** Route template, not path: paths may hold personal data. */
 const routeOf = (req: Request): string => (req.route ? `${req.baseUrl}${String(req.route.path)}` : 'unmatched');
 
-function measure(metrics: Registry): RequestHandler {
-  const seconds = new Histogram({
+const createSeconds = (metrics: Registry): Histogram<'method' | 'route' | 'status'> =>
+  new Histogram({
     name: 'http_request_duration_seconds',
     help: 'Time to answer, by route template',
     labelNames: ['method', 'route', 'status'],
     buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10],
     registers: [metrics],
   });
-  return (req, res, next) => {
-    const startMs = performance.now();
-    res.once('finish', () => seconds.observe({ method: req.method, route: routeOf(req), status: res.statusCode }, (performance.now() - startMs) / 1_000));
-    next();
-  };
-}
 
-/** An express app with request ids, metrics and problem details around the given handlers. */
-export function createHttpApp({ logger, metrics, handlers }: HttpAppDeps): Express {
+const measure = (seconds: Histogram<'method' | 'route' | 'status'>): RequestHandler => (req, res, next) => {
+  const startMs = performance.now();
+  res.once('finish', () => seconds.observe({ method: req.method, route: routeOf(req), status: res.statusCode }, (performance.now() - startMs) / 1_000));
+  next();
+};
+
+/** An express app with request ids, metrics and problem details around the given handlers, and direct routes in front of it. */
+export function createHttpApp({ logger, metrics, handlers, direct = [] }: HttpAppDeps): RequestListener {
   const app = express();
   app.disable('x-powered-by');
   app.disable('etag');
   app.set('query parser', 'simple');
-  app.use(requestContext, measure(metrics), ...handlers, notFoundHandler, problemDetails(logger));
-  return app;
+  const seconds = createSeconds(metrics);
+  app.use(requestContext, measure(seconds), ...handlers, notFoundHandler, problemDetails(logger));
+  return withDirectRoutes(app, direct, (labels, value) => seconds.observe(labels, value));
 }
 
 export interface HttpServer {
@@ -75,7 +81,7 @@ function refuseMalformed(error: Error & { readonly code?: string }, socket: Dupl
   socket.end(`HTTP/1.1 ${status} ${title}\r\nConnection: close\r\nContent-Type: application/problem+json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`);
 }
 
-export async function startHttpServer(app: Express, { host, port, requestTimeoutMs = 300_000 }: ListenOptions): Promise<HttpServer> {
+export async function startHttpServer(app: RequestListener, { host, port, requestTimeoutMs = 300_000 }: ListenOptions): Promise<HttpServer> {
   const server = createServer({ requestTimeout: requestTimeoutMs, headersTimeout: 15_000, keepAliveTimeout: 65_000, noDelay: true }, app);
   server.on('clientError', refuseMalformed);
   server.listen(port, host);

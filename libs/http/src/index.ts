@@ -1,11 +1,13 @@
-export * from './authenticate.ts';
+export { authenticate, requireScope } from './authenticate.ts';
 export * from './cursor.ts';
+export { directRoute } from './direct-route.ts';
+export type { DirectInput, DirectRoute, DirectRouteOptions } from './direct-route.ts';
 export * from './error-statuses.ts';
 export * from './etag.ts';
 export * from './http-app.ts';
 export * from './idempotency.ts';
-export { JSON_LIMIT_BYTES } from './json-body.ts';
+export { JSON_LIMIT_BYTES, brokenBodyOf } from './json-body.ts';
 export * from './problem-details.ts';
-export * from './request-context.ts';
+export { identityOf, requestContext, requestIdOf, setIdentity, traceparentOf } from './request-context.ts';
 export * from './route.ts';
 export * from './validation.ts';

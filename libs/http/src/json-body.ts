@@ -1,28 +1,53 @@
+import type { IncomingMessage } from 'node:http';
 import { AppError } from '@millrace/service';
 import express from 'express';
-import type { Request, RequestHandler } from 'express';
+import type { RequestHandler } from 'express';
 
 export const JSON_LIMIT_BYTES = 1_048_576;
 const PLAIN = new Set(['application/json', 'application/json; charset=utf-8', 'application/json;charset=utf-8']);
 const parseAny = express.json({ limit: JSON_LIMIT_BYTES, strict: false });
 
 /** As nearly everybody sends it: a known length within bounds, neither packed nor in another encoding. */
-const isPlain = ({ headers }: Request): boolean =>
+export const isPlain = ({ headers }: IncomingMessage): boolean =>
   PLAIN.has(headers['content-type'] ?? '') && headers['content-encoding'] === undefined && headers['transfer-encoding'] === undefined && Number(headers['content-length'] ?? Number.NaN) <= JSON_LIMIT_BYTES;
 
+const brokenTexts = new WeakMap<IncomingMessage, string>();
+/** The text of a JSON body that is not valid JSON, for who keeps what was refused; undefined for any other request. */
+export const brokenBodyOf = (req: IncomingMessage): string | undefined => brokenTexts.get(req);
+
+/** Express' parser tells what it could not parse. */
+const textOfFailure = (error: unknown): string | undefined => (typeof error === 'object' && error !== null && 'body' in error && typeof error.body === 'string' ? error.body : undefined);
+
 /** Node's own parser cuts the body at the length that was announced. */
-function readText(req: Request): Promise<string> {
+function readText(req: IncomingMessage): Promise<string> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
+    let isWhole = false;
     req.on('data', (chunk: Buffer) => void chunks.push(chunk));
-    req.once('close', () => reject(new AppError('malformed_body', 'the body broke off')));
+    req.once('close', () => {
+      if (!isWhole) reject(new AppError('malformed_body', 'the body broke off'));
+    });
     req.once('error', reject);
-    req.once('end', () => resolve((chunks.length === 1 ? chunks[0] : Buffer.concat(chunks))?.toString('utf8') ?? ''));
+    req.once('end', () => {
+      isWhole = true;
+      resolve((chunks.length === 1 ? chunks[0] : Buffer.concat(chunks))?.toString('utf8') ?? '');
+    });
   });
 }
 
+const reading = new WeakMap<IncomingMessage, Promise<string>>();
+
+/** The body as text, for whoever asks first and for who asks again. */
+export function readOnce(req: IncomingMessage): Promise<string> {
+  const known = reading.get(req);
+  if (known) return known;
+  const text = readText(req);
+  reading.set(req, text);
+  return text;
+}
+
 /** An empty text is no body, as express has it. */
-function parse(text: string): unknown {
+export function parseText(text: string): unknown {
   try {
     return text === '' ? undefined : JSON.parse(text.startsWith('\uFEFF') ? text.slice(1) : text);
   } catch (error) {
@@ -33,10 +58,20 @@ function parse(text: string): unknown {
 /** `req.body` of a JSON request of at most 1 MiB. Refuses other media types; what is not plain goes through express' own parser, which costs more than most answers. */
 export const parseJsonBody: RequestHandler = async (req, res, next) => {
   if (isPlain(req)) {
-    req.body = parse(await readText(req));
+    const text = await readOnce(req);
+    try {
+      req.body = parseText(text);
+    } catch (error) {
+      brokenTexts.set(req, text);
+      throw error;
+    }
     next();
     return;
   }
   if (!req.is('json')) throw new AppError('unsupported_media_type', 'the body must be sent as application/json', { details: [{ in: 'headers', pointer: '/content-type', detail: 'must be application/json' }] });
-  parseAny(req, res, next);
+  parseAny(req, res, (error?: unknown) => {
+    const text = textOfFailure(error);
+    if (text !== undefined) brokenTexts.set(req, text);
+    next(error);
+  });
 };

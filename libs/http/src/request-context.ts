@@ -1,10 +1,12 @@
-import { randomUUID } from 'node:crypto';
+import { randomFillSync, randomUUID } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
 import type { Identity } from '@millrace/service';
 import type { Request, RequestHandler } from 'express';
 
-const requestIds = new WeakMap<Request, string>();
-const traceparents = new WeakMap<Request, string>();
+const requestIds = new WeakMap<IncomingMessage, string>();
+const traceparents = new WeakMap<IncomingMessage, string>();
 const identities = new WeakMap<Request, Identity>();
+const failures = new WeakMap<IncomingMessage, { readonly error: unknown }>();
 
 const TRACEPARENT = /^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
 const REQUEST_ID = /^[\w.:-]{1,128}$/;
@@ -15,16 +17,50 @@ export const traceparentOf = (req: Request): string | undefined => traceparents.
 export const identityOf = (req: Request): Identity | undefined => identities.get(req);
 export const setIdentity = (req: Request, identity: Identity): void => void identities.set(req, identity);
 
-/** Of UUIDs, which node:crypto makes from a store of random bytes: no system call a request. */
-const newTraceparent = (): string => `00-${randomUUID().replaceAll('-', '')}-${randomUUID().slice(0, 18).replaceAll('-', '')}-01`;
+/** For a request whose handler has failed before express saw it: its route throws that instead of running the handler again. */
+export const keepFailure = (req: IncomingMessage, error: unknown): void => void failures.set(req, { error });
+export function throwKeptFailure(req: IncomingMessage): void {
+  const failure = failures.get(req);
+  if (failure) throw failure.error;
+}
+
+const TRACE_BYTES = 24;
+const random = Buffer.alloc(TRACE_BYTES * 128);
+let used = random.length;
+
+/** From a store of random bytes: no system call a request. */
+function newTraceparent(): string {
+  if (used === random.length) {
+    randomFillSync(random);
+    used = 0;
+  }
+  const hex = random.toString('hex', used, (used += TRACE_BYTES));
+  return `00-${hex.slice(0, 32)}-${hex.slice(32)}-01`;
+}
+
+const textOf = (header: string | string[] | undefined): string => (typeof header === 'string' ? header : '');
+
+/** The caller's, or a new one where that has a wrong form. */
+export function requestIdFrom({ headers }: IncomingMessage): string {
+  const id = textOf(headers['x-request-id']);
+  return REQUEST_ID.test(id) ? id : randomUUID();
+}
+
+/** The caller's, or a new one where that has a wrong form. */
+export function traceparentFrom({ headers }: IncomingMessage): string {
+  const trace = textOf(headers['traceparent']);
+  return TRACEPARENT.test(trace) ? trace : newTraceparent();
+}
+
+export function setRequestIds(req: IncomingMessage, { requestId, traceparent }: { readonly requestId: string; readonly traceparent: string }): void {
+  requestIds.set(req, requestId);
+  traceparents.set(req, traceparent);
+}
 
 /** Takes or makes the request id and the traceparent; answers the id. Values of a wrong form are replaced, never passed on. */
 export const requestContext: RequestHandler = (req, res, next) => {
-  const id = req.get('x-request-id');
-  const requestId = id !== undefined && REQUEST_ID.test(id) ? id : randomUUID();
-  requestIds.set(req, requestId);
-  const trace = req.get('traceparent');
-  traceparents.set(req, trace !== undefined && TRACEPARENT.test(trace) ? trace : newTraceparent());
+  const requestId = requestIds.get(req) ?? requestIdFrom(req);
+  setRequestIds(req, { requestId, traceparent: traceparents.get(req) ?? traceparentFrom(req) });
   res.set('X-Request-Id', requestId);
   next();
 };

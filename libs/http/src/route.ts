@@ -3,7 +3,7 @@ import type { Identity } from '@millrace/service';
 import type { Request, RequestHandler, Response, Router } from 'express';
 import { z } from 'zod';
 import { parseJsonBody } from './json-body.ts';
-import { identityOf } from './request-context.ts';
+import { identityOf, throwKeptFailure } from './request-context.ts';
 import { parsePart } from './validation.ts';
 
 /** What a route needs to know of an operation (libs/contracts satisfies it). */
@@ -63,9 +63,10 @@ export function send(res: Response, reply: Reply): void {
   // Express also looks whether a GET can be answered 304.
   else if (res.req.method === 'GET' || res.req.method === 'HEAD') res.json(reply.body);
   else {
-    const text = Buffer.from(JSON.stringify(reply.body));
+    // A text goes out in one piece with the head.
+    const text = JSON.stringify(reply.body);
     res.setHeader('Content-Type', res.getHeader('Content-Type') ?? 'application/json; charset=utf-8');
-    res.setHeader('Content-Length', text.length);
+    res.setHeader('Content-Length', Buffer.byteLength(text));
     res.end(text);
   }
 }
@@ -78,6 +79,7 @@ export function route<const O extends RouteOperation>(router: Router, operation:
     next();
   };
   router[operation.method](toExpressPath(operation.path), checkScope, ...parsers, async (req, res) => {
+    throwKeptFailure(req);
     const identity = identityWithScope(req, operation.scope);
     const part = (name: 'params' | 'query' | 'headers' | 'body', value: unknown, where: 'path' | 'query' | 'headers' | 'body'): unknown =>
       operation[name] ? parsePart(operation[name], value, where) : undefined;

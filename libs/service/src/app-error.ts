@@ -11,6 +11,7 @@ export type ErrorCode =
   | 'method_not_allowed'
   | 'request_timeout'
   | 'conflict'
+  | 'gone'
   | 'duplicate'
   | 'precondition_failed'
   | 'precondition_required'

@@ -2,15 +2,17 @@ import { fork } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import { Pool } from 'undici';
+import { closeRedis, connectRedis } from '@millrace/redis-kit';
 import { z } from 'zod';
 import { alternate, median, percentile, row } from '../support/measure.ts';
 import type { BenchRow } from '../support/measure.ts';
+import { openLoad } from './load.ts';
 import type { ServerKind } from './server.ts';
 
 const CONNECTIONS = 32;
 const REQUESTS = 3_000;
-const WARM_UP = 3_000;
+/** Until the compilers are done, for all three alike. */
+const WARM_UP = 15_000;
 const PAIRS = 9;
 
 interface Server {
@@ -24,6 +26,8 @@ export interface Stores {
   readonly databaseUrl: string;
 }
 
+const bodyOf = (n: number): string => JSON.stringify({ user_id: n % 5_000, asin: `P-${n % 1_000}`, event_type: 'view', metadata: { page: 'detail', position: n % 20 } });
+
 const startedSchema = z.object({ port: z.int(), token: z.string() });
 
 /** Each in a process of its own; the one that is not asked costs nothing. */
@@ -32,38 +36,27 @@ async function start(kind: ServerKind, { redisUrl, databaseUrl }: Stores): Promi
   const ended = once(child, 'exit').then(([code]) => { throw new Error(`the server ended with ${String(code)}`); });
   const [message]: unknown[] = await Promise.race([once(child, 'message'), ended]);
   ended.catch(() => undefined);
-  const { port, token } = startedSchema.parse(message);
-  const pool = new Pool(`http://127.0.0.1:${port}`, { connections: CONNECTIONS, pipelining: 1 });
-  const headers = { 'content-type': 'application/json', authorization: `Bearer ${token}` };
-  let sent = 0;
-  const one = async (times: number[] | undefined): Promise<void> => {
-    const n = (sent += 1);
-    const startMs = performance.now();
-    const { statusCode, body } = await pool.request({ method: 'POST', path: '/api/event', headers, body: JSON.stringify({ user_id: n % 5_000, asin: `P-${n % 1_000}`, event_type: 'view', metadata: { page: 'detail', position: n % 20 } }) });
-    await body.dump();
-    times?.push(performance.now() - startMs);
-    if (statusCode !== 200) throw new Error(`${kind} answered ${statusCode}`);
-  };
-  const run: Server['run'] = async (requests, times) => {
-    let left = requests;
-    const startMs = performance.now();
-    await Promise.all(Array.from({ length: CONNECTIONS }, async () => {
-      while (left > 0) {
-        left -= 1;
-        await one(times);
-      }
-    }));
-    return (requests / (performance.now() - startMs)) * 1_000;
-  };
-  await run(WARM_UP);
+  const { port, ...first } = startedSchema.parse(message);
+  let { token } = first;
+  child.on('message', (renewed) => ({ token } = startedSchema.parse(renewed)));
+  const load = await openLoad({ port, path: '/api/event', token: () => token, connections: CONNECTIONS, bodyOf });
+  await load.run(WARM_UP);
   return {
-    run,
+    run: (requests, times) => load.run(requests, times),
     close: async () => {
-      await pool.close();
+      load.close();
       child.kill();
       await ended.catch(() => undefined);
     },
   };
+}
+
+/** Mean of all calls since Redis started; only ours are scripts. */
+async function scriptMs(redisUrl: string): Promise<number> {
+  const redis = connectRedis(redisUrl, { role: 'background', name: 'bench' });
+  const stats = await redis.info('commandstats');
+  await closeRedis(redis);
+  return Number(/cmdstat_evalsha:.*?usec_per_call=([\d.]+)/.exec(stats)?.[1]) / 1_000;
 }
 
 /** POST /api/event at the service's own port, with a valid token, against the same by hand and against answers alone. */
@@ -81,6 +74,7 @@ export async function benchEndpoint(stores: Stores): Promise<BenchRow[]> {
       row('POST /api/event, beside Express + zod that only answers', median(againstAnswers.a), { ...options, baseline: median(againstAnswers.b), ratio: againstAnswers.ratio, ratioAtLeast: 0.85 }),
       row('POST /api/event, 32 connections, p50', median(times), { unit: 'ms' }),
       row('POST /api/event, 32 connections, p99', percentile(times, 0.99), { unit: 'ms', atMost: 10 }),
+      row('event script, one call in Redis', await scriptMs(stores.redisUrl), { unit: 'ms', atMost: 5 }),
     ];
   } finally {
     await Promise.all([ours, pipeline, answers].map((server) => server.close()));

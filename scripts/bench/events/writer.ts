@@ -5,7 +5,7 @@ import { closeRedis, connectRedis } from '@millrace/redis-kit';
 import type { Pool } from 'pg';
 import { createInteractionStore } from '../../../apps/event-ingest/src/interaction.repository.ts';
 import { createMonthPartitions } from '../../../apps/event-ingest/src/month-partitions.ts';
-import { writeInteractions } from '../../../apps/event-ingest/src/write-interactions.ts';
+import { WRITER_STATEMENTS, writeInteractions } from '../../../apps/event-ingest/src/write-interactions.ts';
 import { alternate, median, msOf, row } from '../support/measure.ts';
 import type { BenchRow } from '../support/measure.ts';
 
@@ -62,7 +62,7 @@ export async function benchWriter(redisUrl: string, pool: Pool): Promise<BenchRo
     let written = 0;
     const handle = writeInteractions({ store, onWritten: () => undefined });
     const startMs = performance.now();
-    const subscription = await bus.subscribe(interactions, { group, batchSize: BATCH }, async (events) => {
+    const subscription = await bus.subscribe(interactions, { group, batchSize: WRITER_STATEMENTS * BATCH }, async (events) => {
       await handle(events);
       written += events.length;
       if (written >= EVENTS) done.resolve();

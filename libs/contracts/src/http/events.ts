@@ -135,7 +135,7 @@ export const logEvents = defineOperation({
   },
 });
 
-const userParams = z.strictObject({ id: printable(200) });
+export const userParams = z.strictObject({ id: printable(200) });
 export const userContextSchema = z
   .object({
     user_id: z.string().meta({ description: 'The id that counts: another one than asked for where that was merged' }),
@@ -161,7 +161,7 @@ export const getUserContext = defineOperation({
 
 export const mergeUser = defineOperation({
   operationId: 'mergeUser', method: 'post', path: '/api/users/{id}/merge', service, scope: 'events:write', summary: 'Merge another id, such as an anonymous one, into this user',
-  description: 'The context and the log of `from` become this user\'s; later events of `from` go to this user. Safe to repeat.', audited: true,
+  description: 'The context and the log of `from` become this user\'s; later events of `from` go to this user. Safe to repeat.', audited: true, isPersonal: true,
   params: userParams, body: z.strictObject({ from: userIdSchema }), bodyExample: { from: 'anon:5f1c' },
   responses: { 200: { description: 'Merged, now or before', schema: z.object({ user_id: z.string(), from: z.string(), moved: z.int().meta({ description: 'Rows of the log that were moved now' }) }), example: { user_id: '123', from: 'anon:5f1c', moved: 7 } } },
 });

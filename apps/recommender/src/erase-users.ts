@@ -1,0 +1,121 @@
+import { SinkUnavailableError } from '@millrace/bus';
+import type { BatchHandler, EventPublisher } from '@millrace/bus';
+import { erasureReceipts } from '@millrace/contracts';
+import type { Interaction, StoreReceipt, UserErasure, UserMerge } from '@millrace/contracts';
+import type { Keys, Redis } from '@millrace/redis-kit';
+import { createPseudonym } from '@millrace/service';
+import { sql } from 'kysely';
+import { Counter } from 'prom-client';
+import type { Registry } from 'prom-client';
+import { countKeys } from './count-keys.ts';
+import type { RecsDb, RecsTrx } from './database.ts';
+
+/** Users that were erased, as far as this instance knows: HMACs in memory, `recs.erased` is the truth. */
+export interface ErasedUsers {
+  has(userId: string): boolean;
+  /** Records and knows them. */
+  add(userIds: readonly string[]): Promise<void>;
+  /** A transaction before which `has` has learned of everyone, and during which nobody is recorded: what it writes names nobody who was erased. */
+  whileKnown<T>(work: (trx: RecsTrx) => Promise<T>): Promise<T>;
+  /** What other instances recorded: for a schedule. */
+  refresh(): Promise<void>;
+}
+
+const LOCK = sql.lit('millrace:recs:erased');
+
+export function createErasedUsers(db: RecsDb, secret: string | undefined): ErasedUsers {
+  const hmac = secret === undefined ? undefined : createPseudonym(secret);
+  const known = new Set<string>();
+  let newest = '-infinity';
+  const refresh = async (from: RecsDb | RecsTrx): Promise<void> => {
+    // A minute back: transactions that began earlier may have committed since.
+    const { rows } = await sql<{ hmac: string; erased_at: string }>`select hmac, erased_at::text as erased_at from recs.erased where erased_at > ${newest}::timestamptz - interval '1 minute' order by erased_at`.execute(from);
+    for (const row of rows) known.add(row.hmac);
+    newest = rows.at(-1)?.erased_at ?? newest;
+  };
+  return {
+    has: (userId) => hmac !== undefined && known.size > 0 && known.has(hmac(userId)),
+    async add(userIds) {
+      if (!hmac) throw new Error('users are erased and this service has no USER_ERASURE_SECRET');
+      const names = userIds.map(hmac);
+      await db.transaction().execute(async (trx) => {
+        await sql`select pg_advisory_xact_lock(hashtextextended(${LOCK}, 0))`.execute(trx);
+        await sql`insert into recs.erased (hmac) select unnest(${names}::text[]) on conflict do nothing`.execute(trx);
+      });
+      for (const name of names) known.add(name);
+    },
+    whileKnown: (work) =>
+      db.transaction().execute(async (trx) => {
+        await sql`select pg_advisory_xact_lock_shared(hashtextextended(${LOCK}, 0))`.execute(trx);
+        await refresh(trx);
+        return work(trx);
+      }),
+    refresh: () => refresh(db),
+  };
+}
+
+/** Events and merges of erased users have no effect. */
+export function withoutErased<E>(erased: Pick<ErasedUsers, 'has'>, namesOf: (event: E) => readonly string[], metrics: Registry | undefined): (handle: BatchHandler<E>) => BatchHandler<E> {
+  const name = 'recs_erased_events_total';
+  const registered = metrics?.getSingleMetric(name);
+  const dropped = registered instanceof Counter ? registered : new Counter({ name, help: 'Events of erased users that were dropped', registers: metrics ? [metrics] : [] });
+  return (handle) => async (events, delivery) => {
+    const kept = events.filter((event) => !namesOf(event).some((id) => erased.has(id)));
+    if (kept.length < events.length) dropped.inc(events.length - kept.length);
+    if (kept.length > 0) await handle(kept, delivery);
+  };
+}
+export const usersOfInteraction = ({ user_id: id }: Interaction): readonly string[] => [id];
+export const usersOfMerge = ({ from, to }: UserMerge): readonly string[] => [from, to];
+
+export interface EraseUsersDeps {
+  readonly db: RecsDb;
+  readonly redis: Redis;
+  readonly keys: Keys;
+  readonly partitions: () => Promise<readonly number[]>;
+  readonly erased: ErasedUsers;
+  /** Served lists that this instance has not written yet. */
+  readonly flush: () => Promise<void>;
+  readonly bus: EventPublisher;
+}
+
+const SERVICE = 'recommender';
+const by = (store: string, erased: number): StoreReceipt => ({ store, found: erased, erased, due: 0 });
+
+/** Another store of users' data is one line more, here and in `userStores` of libs/contracts. */
+const stores: readonly ((deps: EraseUsersDeps, users: readonly string[]) => Promise<StoreReceipt>)[] = [
+  async ({ db }, users) => {
+    const { rows } = await sql<{ ranking_id: string }>`delete from recs.rankings where user_id = any(${users}::text[]) returning ranking_id`.execute(db);
+    await sql`delete from recs.impressions where ranking_id = any(${rows.map(({ ranking_id: id }) => id)}::uuid[])`.execute(db);
+    return by('recs.rankings', rows.length);
+  },
+  async ({ db }, users) => by('recs.user_aliases', Number((await sql`delete from recs.user_aliases where alias = any(${users}::text[]) or user_id = any(${users}::text[])`.execute(db)).numAffectedRows ?? 0)),
+  async ({ redis, keys, partitions }, users) => {
+    let erased = 0;
+    for (const partition of await partitions()) {
+      const of = countKeys(keys, partition);
+      for (const id of users) erased += await redis.unlink(of.user(id));
+    }
+    return by('counts', erased);
+  },
+];
+
+/**
+ * Erases users in this service and answers with a receipt. Safe to repeat; event-ingest asks again at the end of its job. Counts of products, into which
+ * the user's events went as numbers, stay: nobody can be told from them.
+ */
+export const eraseUsers =
+  (deps: EraseUsersDeps): BatchHandler<UserErasure> =>
+  async (events) => {
+    for (const { job, attempt, users } of events) {
+      try {
+        await deps.flush();
+        await deps.erased.add(users);
+        const receipts: StoreReceipt[] = [];
+        for (const erase of stores) receipts.push(await erase(deps, users));
+        await deps.bus.publish(erasureReceipts, [{ type: 'erased', job, attempt, service: SERVICE, stores: receipts }]);
+      } catch (error) {
+        throw new SinkUnavailableError('a user cannot be erased now', { cause: error });
+      }
+    }
+  };

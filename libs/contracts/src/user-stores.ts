@@ -1,0 +1,26 @@
+/**
+ * Where personal data of shoppers are, by service: what erasing a user must reach. The test of this table (test/user-stores.test.ts) fails for a service
+ * that is missing here, for one that has stores and no handler of `users:erasures`, and for a table with a user's column that is not named.
+ */
+export interface UserStores {
+  /** `topic`: by a handler of `users:erasures`. `job`: event-ingest's job itself. `none`: nothing of shoppers is kept; `because` says why. */
+  readonly erasedBy: 'topic' | 'job' | 'none';
+  readonly stores: readonly string[];
+  readonly because?: string;
+}
+
+export const userStores: Readonly<Record<string, UserStores>> = {
+  'event-ingest': {
+    erasedBy: 'job',
+    stores: ['events.interaction_logs', 'events.users', 'events.user_aliases', 'events.deferred_events', 'events.quarantine', 'events.outbox', 'context', 'interactions', 'users:merges', 'dead letters'],
+  },
+  recommender: { erasedBy: 'topic', stores: ['recs.rankings', 'recs.user_aliases', 'counts'] },
+  'catalog-api': { erasedBy: 'topic', stores: ['searches'] },
+  gateway: { erasedBy: 'none', stores: [], because: 'the audit log names callers by their key, and of operations on users the template of the path, not the path' },
+  'embedding-worker': { erasedBy: 'none', stores: [], because: 'products only' },
+  'es-sync-worker': { erasedBy: 'none', stores: [], because: 'products only' },
+  cli: { erasedBy: 'none', stores: [], because: 'keeps nothing' },
+};
+
+/** Services whose receipts a job waits for. */
+export const erasingServices: readonly string[] = Object.entries(userStores).flatMap(([service, { erasedBy }]) => (erasedBy === 'topic' ? [service] : []));
