@@ -7,6 +7,7 @@ import { createPool } from '../../libs/database/src/index.ts';
 import { eventually, findEverywhere, uniqueName } from '../../libs/testing/src/index.ts';
 import type { Plane } from './support/plane.ts';
 import { startPlane } from './support/plane.ts';
+import { describeRecommendations } from './support/recommendation-cases.ts';
 import { describeTracker } from './support/tracker-suite.ts';
 
 let plane: Plane;
@@ -127,4 +128,5 @@ describe('events through the gateway', () => {
   });
 });
 
+describeRecommendations(() => plane);
 describeTracker(() => plane);

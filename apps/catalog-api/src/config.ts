@@ -16,6 +16,7 @@ export const configSchema = z
     DEFAULT_CURRENCY: currencySchema.default('USD').describe('ISO 4217 currency of products and searches that name none'),
     SIMILARITY_THRESHOLD: z.coerce.number().min(-1).max(1).default(0.75).describe('min_score of similar products where the caller gives none'),
     SEARCH_HYBRID: z.stringbool().default(false).describe('Fuse the ranks of words and vectors where a search does not say (hybrid=): on or off'),
+    RECOMMENDER_INTERNAL_URL: z.url().default('http://127.0.0.1:8205').describe('Second port of recommender: searches with personalize=true'),
     RELEVANCE_POLL_MS: z.coerce.number().int().min(100).max(60_000).default(2_000).describe('How often each instance asks Postgres for new synonyms and rules, whatever the bus does, milliseconds'),
     USER_PSEUDONYM_SECRET: z.string().min(32).optional().describe('At least 32 random characters: the search log has pseudonyms of users (X-User-Id) made with it; without it no users at all. Another secret cuts the tie to what was logged'),
     PRODUCT_STREAM_RETENTION_KEEP: z.coerce.number().int().min(0).default(10_000).describe('Entries that stay on product:updates after every group has acknowledged them'),

@@ -6,7 +6,7 @@ import { z } from 'zod';
 const cursorSchema = z.strictObject({ hybrid: z.string(), at: z.int().min(1).max(1_000), sku: z.string().max(1_000) });
 
 /** All that decides which products there are and in which order, synonyms and rules too; the page's size may change between pages. */
-const fingerprint = ({ q, currency, minPriceMinor, maxPriceMinor, merchantId, category, brand, inStock, expansions, merchandising }: SearchQuery): string =>
+export const fingerprint = ({ q, currency, minPriceMinor, maxPriceMinor, merchantId, category, brand, inStock, expansions, merchandising }: SearchQuery): string =>
   createHash('sha256')
     .update(JSON.stringify([q ?? '', currency, minPriceMinor ?? null, maxPriceMinor ?? null, merchantId ?? null, category ?? null, brand ?? null, inStock ?? null, expansions ?? [], merchandising ?? null]))
     .digest('base64url')

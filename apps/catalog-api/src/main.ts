@@ -5,7 +5,8 @@ import { checkSchemaVersion, createKysely, createPool, waitForSchema } from '@mi
 import { authenticate, createHttpApp, problemDetails, startHttpServer } from '@millrace/http';
 import { createFreshnessReader } from '@millrace/projection';
 import { closeRedis, connectRedis, keysFor } from '@millrace/redis-kit';
-import { openIdentityVerifier, runService } from '@millrace/service';
+import { openIdentitySigner, openIdentityVerifier, runService } from '@millrace/service';
+import { createAskRecommender } from './ask-recommender.ts';
 import { configSchema } from './config.ts';
 import type { CatalogSchema } from './database.ts';
 import { READER_NAME } from './export.repository.ts';
@@ -18,6 +19,7 @@ import { merchantRoutes } from './merchant.routes.ts';
 import { migrations } from './migrations/index.ts';
 import { openSearch, openVectors } from './open-engines.ts';
 import { openRelevance } from './open-relevance.ts';
+import { createPersonalSearch } from './personal-search.ts';
 import { findProducts } from './product.repository.ts';
 import { productRoutes } from './product.routes.ts';
 import { startProductRelay } from './product-relay.ts';
@@ -76,12 +78,14 @@ void runService({
     internal.use(traceRoutes({ readDb }), exportRoutes({ readDb }), digestRoutes({ readDb }), problemDetails(logger));
     const { DEFAULT_CURRENCY: defaultCurrency } = config;
     const write = createWriteProducts(db, relay.wake);
+    const shopSearch = createShopSearch({ search, vectors, relevance, findProducts: (skus) => findProducts(readDb, skus), logger });
+    const rerank = createAskRecommender({ baseUrl: config.RECOMMENDER_INTERNAL_URL, signer: await openIdentitySigner(config.INTERNAL_KEY_FILE), metrics });
     const routes = [
       importRoutes({ db, atomicPool, write, wake: relay.wake, defaultCurrency }),
       productRoutes({ db: readDb, write, idempotency: createIdempotencyStore(db), defaultCurrency }),
       merchantRoutes({ db }),
       searchRoutes({
-        search: createShopSearch({ search, vectors, relevance, findProducts: (skus) => findProducts(readDb, skus), logger }), index: search, lagMs, relevance, log,
+        search: shopSearch, personal: createPersonalSearch({ search: shopSearch, relevance, rerank }), index: search, lagMs, relevance, log,
         isHybridByDefault: config.SEARCH_HYBRID, db: readDb, defaultCurrency, logger,
       }),
       relevanceRoutes({ db, live: relevance, tellOthers: relevance.tellOthers }),

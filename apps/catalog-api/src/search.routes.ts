@@ -5,10 +5,12 @@ import type { RouteInput } from '@millrace/http';
 import { AppError } from '@millrace/service';
 import type { Logger } from '@millrace/service';
 import { InvalidCursorError } from '@millrace/search';
-import type { Relevance, SearchAnswer, SearchHit, SearchQuery, SearchReader } from '@millrace/search';
+import type { Relevance, SearchHit, SearchQuery, SearchReader } from '@millrace/search';
 import { Router } from 'express';
 import type { CatalogDb } from './database.ts';
 import { isHidden, passesFilters } from './passes-filters.ts';
+import { notPersonal } from './personal-search.ts';
+import type { PersonalAnswer, PersonalSearch } from './personal-search.ts';
 import { findProduct } from './product.repository.ts';
 import type { ExecutedSearch, SearchLog } from './search-log.ts';
 import type { ShopSearch } from './shop-search.ts';
@@ -16,6 +18,7 @@ import { createWaitForVersion } from './wait-for-version.ts';
 
 export interface SearchRoutesDeps {
   readonly search: ShopSearch;
+  readonly personal: PersonalSearch;
   readonly index: Pick<SearchReader, 'suggest' | 'versionOf'>;
   /** How far the index is behind, milliseconds; null: not known. */
   readonly lagMs: () => number | null;
@@ -64,13 +67,13 @@ const toHit = ({ product, score, highlights, explanation }: HitProduct): SearchA
   ...(explanation && { explanation: [...explanation] }),
 });
 
-type Found = Pick<SearchAnswerBody, 'data' | 'total' | 'facets' | 'did_you_mean' | 'hybrid'>;
+type Found = Pick<SearchAnswerBody, 'data' | 'total' | 'facets' | 'did_you_mean' | 'hybrid' | 'personalized' | 'personalized_reason' | 'ranking_id'>;
 
-const toBody = (answer: SearchAnswer & { readonly hybrid: boolean }, currency: string): Found => ({
+const toBody = (answer: PersonalAnswer, currency: string): Found => ({
   data: answer.hits.map(toHit),
   total: answer.total,
   did_you_mean: answer.didYouMean ?? null,
-  hybrid: answer.hybrid,
+  hybrid: answer.hybrid, personalized: answer.personalized, personalized_reason: answer.personalized_reason, ranking_id: answer.ranking_id,
   facets: {
     category: [...answer.facets.category],
     brand: [...answer.facets.brand],
@@ -89,7 +92,7 @@ function toLogged({ query, headers, req }: Pick<RouteInput<typeof searchProducts
 }
 
 /** Search and suggest answer with a flag instead of failing while their index is down: an exact sku that passes the filters is still found, in Postgres. */
-export function searchRoutes({ search, index, lagMs, relevance, log, isHybridByDefault, db, defaultCurrency, logger }: SearchRoutesDeps): Router {
+export function searchRoutes({ search, personal, index, lagMs, relevance, log, isHybridByDefault, db, defaultCurrency, logger }: SearchRoutesDeps): Router {
   const router = Router();
   const waitForVersion = createWaitForVersion(index);
   const degraded = async (query: SearchQuery): Promise<Found> => {
@@ -97,7 +100,7 @@ export function searchRoutes({ search, index, lagMs, relevance, log, isHybridByD
     const product = q === undefined || q.trim() === '' || q.length > 128 ? undefined : await findProduct(db, q.trim());
     const isShown = product !== undefined && query.cursor === undefined && passesFilters(product, query) && !isHidden(product, relevance.forQuery(query, new Date()).merchandising);
     const data = isShown ? [toHit({ product, score: 1, highlights: {} })] : [];
-    return { data, total: data.length, did_you_mean: null, hybrid: false, facets: { category: [], brand: [], merchant: [], price: [] } };
+    return { data, total: data.length, did_you_mean: null, hybrid: false, ...notPersonal('index_down'), facets: { category: [], brand: [], merchant: [], price: [] } };
   };
   route(router, searchProducts, async ({ query, headers, req }) => {
     const startMs = performance.now();
@@ -107,13 +110,15 @@ export function searchRoutes({ search, index, lagMs, relevance, log, isHybridByD
       const body = { ...found, page: { next: next ?? null, limit: query.limit }, degraded: isDegraded, took_ms: Math.round((performance.now() - startMs) * 10) / 10, index_lag_ms: lagMs(), waited } satisfies SearchAnswerBody;
       // Later pages are the same search.
       if (query.cursor === undefined) log.record(toLogged({ query, headers, req }, wanted.currency, body));
-      return ok(body);
+      return ok(body, query.personalize ? { 'cache-control': 'no-store' } : undefined);
     };
     try {
-      const answer = await search(wanted, { hybrid: query.hybrid ?? isHybridByDefault });
+      const hybrid = query.hybrid ?? isHybridByDefault;
+      const { personalize, user_id: userId } = query;
+      const answer = personalize && userId !== undefined ? await personal(wanted, { hybrid, userId }) : { ...(await search(wanted, { hybrid })), ...notPersonal('not_asked') };
       return finish(toBody(answer, wanted.currency), answer.next, false);
     } catch (error) {
-      if (error instanceof InvalidCursorError) throw new AppError('invalid_request', 'the cursor does not belong to this search: begin with the first page', { cause: error, details: [{ in: 'query', pointer: '/cursor', detail: 'must be page.next of the answer before, with the same query; it ends when synonyms or rules for that query change' }] });
+      if (error instanceof InvalidCursorError) throw new AppError('invalid_request', 'the cursor does not belong to this search: begin with the first page', { cause: error, details: [{ in: 'query', pointer: '/cursor', detail: 'must be page.next of the answer before, with the same query and user; it ends when synonyms or rules for that query change' }] });
       logger.warn({ err: error }, 'search index does not answer');
       return finish(await degraded(wanted), undefined, true);
     }

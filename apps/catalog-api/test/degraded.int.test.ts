@@ -36,7 +36,7 @@ beforeAll(async () => {
   const verifier = { verify: async () => ({ issuer: 'gateway', subject: 'key_1', scopes: ['search:read', 'products:read'] }) };
   const handlers = [
     authenticate(verifier, ['gateway']),
-    searchRoutes({ db, search: down, index: { suggest: down, versionOf: down }, lagMs: () => 16_000, relevance, log: { record: (search) => void logged.push(search) }, isHybridByDefault: false, defaultCurrency: 'USD', logger }),
+    searchRoutes({ db, search: down, personal: down, index: { suggest: down, versionOf: down }, lagMs: () => 16_000, relevance, log: { record: (search) => void logged.push(search) }, isHybridByDefault: false, defaultCurrency: 'USD', logger }),
     similarRoutes({ db, vectors: { get: gone, nearest: gone, model: gone }, threshold: 0.75, logger }),
   ];
   server = await startHttpServer(createHttpApp({ logger, metrics: createMetrics('test'), handlers }), { host: '127.0.0.1', port: 0 });

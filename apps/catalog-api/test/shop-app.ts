@@ -19,6 +19,8 @@ import type { CatalogDb, CatalogSchema } from '../src/database.ts';
 import { migrations } from '../src/migrations/index.ts';
 import { openRelevance } from '../src/open-relevance.ts';
 import type { SharedRelevance } from '../src/open-relevance.ts';
+import { createPersonalSearch } from '../src/personal-search.ts';
+import type { RerankForUser } from '../src/personal-search.ts';
 import { findProducts, insertProduct } from '../src/product.repository.ts';
 import { relevanceRoutes } from '../src/relevance.routes.ts';
 import { searchCountRoutes } from '../src/search-count.routes.ts';
@@ -39,7 +41,7 @@ export interface ShopInstance {
 export interface Shop {
   readonly db: CatalogDb;
   /** An instance of catalog-api's read side: one database, one index and one Redis for all of them. */
-  startInstance(options?: { readonly redisUrl?: string; readonly pollMs?: number; readonly vectors?: Partial<VectorReader> }): Promise<ShopInstance>;
+  startInstance(options?: { readonly redisUrl?: string; readonly pollMs?: number; readonly vectors?: Partial<VectorReader>; readonly rerank?: RerankForUser }): Promise<ShopInstance>;
   close(): Promise<void>;
 }
 
@@ -100,7 +102,7 @@ export async function startShop({ redisDb, products, scopes = ['search:read', 'a
   redis.disconnect();
   const closing: (() => Promise<unknown>)[] = [() => rm(directory, { recursive: true }), () => database.drop(), () => pool.end()];
 
-  const startInstance: Shop['startInstance'] = async ({ redisUrl = redisUrlOf(redisDb), pollMs = 60_000, vectors: replaced = {} } = {}) => {
+  const startInstance: Shop['startInstance'] = async ({ redisUrl = redisUrlOf(redisDb), pollMs = 60_000, vectors: replaced = {}, rerank = async () => ({ reason: 'unavailable' as const }) } = {}) => {
     const metrics = createMetrics('test');
     const bus = createRedisStreamsBus({ connect: (role) => connectRedis(redisUrl, { role, name: 'test' }), blockMs: 50, logger });
     const relevance = await openRelevance({ db, bus, pollMs, logger, metrics });
@@ -111,7 +113,7 @@ export async function startShop({ redisDb, products, scopes = ['search:read', 'a
     const shopSearch = createShopSearch({ search, vectors, relevance, findProducts: (skus) => findProducts(db, skus), logger });
     const handlers = [
       authenticate(verifier, ['gateway']), relevanceRoutes({ db, live: relevance, tellOthers: relevance.tellOthers }), searchCountRoutes({ db }),
-      searchRoutes({ search: shopSearch, index: search, lagMs: () => 0, relevance, log, isHybridByDefault: false, db, defaultCurrency: 'USD', logger }),
+      searchRoutes({ search: shopSearch, personal: createPersonalSearch({ search: shopSearch, relevance, rerank }), index: search, lagMs: () => 0, relevance, log, isHybridByDefault: false, db, defaultCurrency: 'USD', logger }),
       similarRoutes({ db, vectors, threshold: 0.75, logger }),
     ];
     const server = await startHttpServer(createHttpApp({ logger, metrics, handlers }), { host: '127.0.0.1', port: 0 });

@@ -5,11 +5,13 @@ import type { ErrorRequestHandler, Request } from 'express';
 import { ERASED } from './door.ts';
 import type { Quarantine, RefusedItem } from './quarantine.ts';
 
+/** An erased user's event is valid, and nothing of it is kept; nor is what a key may not send: nobody else shall replay it. */
+const VALID: ReadonlySet<string> = new Set([ERASED.code, 'forbidden']);
+
 /** What a body was refused by; undefined: it was something else. */
 function refusalOf(error: unknown): AppError | undefined {
   const expected = toAppError(error);
-  // An erased user's event is valid, and nothing of it is kept. What a key may not send is valid, too: a replay would log it.
-  return expected?.details[0]?.in === 'body' && expected.code !== ERASED.code && expected.code !== 'forbidden' ? expected : undefined;
+  return expected?.details[0]?.in === 'body' && !VALID.has(expected.code) ? expected : undefined;
 }
 
 function refusedItem(req: Request, { code, message, details: [first] }: AppError): RefusedItem {

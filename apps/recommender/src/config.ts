@@ -16,6 +16,7 @@ export const configSchema = z
     SIMILAR_TIMEOUT_MS: z.coerce.number().int().min(1).max(1_000).default(20).describe('Longest wait for similar products, milliseconds; a list is made without them then'),
     USER_ERASURE_SECRET: z.string().min(32).optional().describe('The same as that of event-ingest: erased users are recognised by HMACs made with it. Without it erasing a user waits for this service'),
     RANKING_KEEP_DAYS: z.coerce.number().int().min(1).max(3_650).default(30).describe('How long served lists and impressions are kept, days'),
+    EXPERIMENT_KEEP_DAYS: z.coerce.number().int().min(1).max(3_650).default(180).describe('How long lists, clicks and purchases that count in experiments are kept, days'),
   })
   .superRefine(checkVectorStore);
 export type Config = z.output<typeof configSchema>;

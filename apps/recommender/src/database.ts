@@ -1,4 +1,5 @@
 import type { Db, Trx } from '@millrace/database';
+import type { ExperimentTables } from './experiment-tables.ts';
 
 interface RankingsTable {
   readonly ranking_id: string;
@@ -15,7 +16,7 @@ interface ImpressionsTable {
   readonly seen_at: Date;
 }
 
-export interface RecsSchema {
+export interface RecsSchema extends ExperimentTables {
   'recs.rankings': RankingsTable;
   'recs.impressions': ImpressionsTable;
 }

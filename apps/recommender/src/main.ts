@@ -1,7 +1,7 @@
 import { withMetrics, withTracing } from '@millrace/bus';
 import { readContext } from '@millrace/context';
 import { interactions } from '@millrace/contracts';
-import { authenticate, createHttpApp, startHttpServer } from '@millrace/http';
+import { authenticate, createHttpApp, problemDetails, startHttpServer } from '@millrace/http';
 import { createBacklogCheck, createExportReader } from '@millrace/projection';
 import { closeRedis, connectRedis, keysFor } from '@millrace/redis-kit';
 import { openIdentitySigner, openIdentityVerifier, runService, untilDone } from '@millrace/service';
@@ -9,10 +9,12 @@ import { Counter } from 'prom-client';
 import { configSchema } from './config.ts';
 import { countInteractions } from './count-interactions.ts';
 import { createCountMemory } from './count-memory.ts';
+import { internalRerankRoutes } from './internal-rerank.routes.ts';
 import { createItems, subscribeItems } from './items.ts';
 import { createErasedUsers, usersOfInteraction, withoutErased } from './erase-users.ts';
 import { openBus } from './open-bus.ts';
 import { openDatabase } from './open-database.ts';
+import { openExperiments } from './open-experiments.ts';
 import { followUsers } from './open-users.ts';
 import { openVectors } from './open-vectors.ts';
 import { createCountedPartitions } from './partitions.ts';
@@ -29,7 +31,7 @@ const LABELS = { topic: interactions.name, group: GROUP };
 void runService({
   name: 'recommender',
   configSchema,
-  async start({ config, logger, metrics, health, onClose }) {
+  async start({ config, logger, metrics, health, internal, onClose }) {
     const stopping = new AbortController();
     const db = await openDatabase({ config, logger, health, onClose });
     const keys = keysFor(config.REDIS_URL);
@@ -67,21 +69,23 @@ void runService({
     });
     await bus.subscribe(interactions, { group: GROUP, ordering: 'key' }, withTracing(LABELS)(withMetrics({ registry: metrics, ...LABELS })(withoutErased(erased, usersOfInteraction, metrics)(count))));
 
+    const experiments = await openExperiments({ db, bus, erased, keepDays: config.EXPERIMENT_KEEP_DAYS, logger, metrics, onClose });
     const unread = new Counter({ name: 'recs_reads_failed_total', help: 'Context, counts or similar products that could not be read for a list', labelNames: ['store'], registers: [metrics] });
     const names = createNameBook({ db, onFailure: () => unread.inc({ store: 'names' }) });
     onClose(await followUsers({ db, redis: background, keys, partitions: () => partitions.list(), flush: () => log.flush(), bus, erased, names, logger, metrics }));
-    const routes = recommendationRoutes({
-      namesOf: (userId) => names.find(userId),
-      readContext: (userId) => readContext(requests, keys, userId), counts: createCountReader({ redis: requests, keys, partitions: () => partitions.list() }), items, log, now: Date.now,
+    const lists = {
+      namesOf: (userId: string) => names.find(userId),
+      readContext: (userId: string) => readContext(requests, keys, userId), counts: createCountReader({ redis: requests, keys, partitions: () => partitions.list() }), items, now: Date.now,
       similarTo: createFindSimilar({ vectors, timeoutMs: config.SIMILAR_TIMEOUT_MS, onFailure: () => unread.inc({ store: 'vectors' }) }),
-      onFailure: (err) => {
+      onFailure: (err: unknown) => {
         unread.inc({ store: 'redis' });
         logger.debug({ err }, 'a list was made without what Redis knows');
       },
-      recordImpressions: (rankingId, seen) => recordImpressions(db, rankingId, seen),
-    });
-    const fromGateway = authenticate(await openIdentityVerifier(config.INTERNAL_JWKS_FILE, 'recommender'), ['gateway']);
-    const app = createHttpApp({ logger, metrics, handlers: [fromGateway, routes] });
+    };
+    const routes = recommendationRoutes({ ...lists, log, assign: experiments.assign, recordImpressions: (rankingId, seen) => recordImpressions(db, rankingId, seen) });
+    const verifier = await openIdentityVerifier(config.INTERNAL_JWKS_FILE, 'recommender');
+    internal.use('/rerank', authenticate(verifier, ['catalog-api']), internalRerankRoutes({ ...lists, log }), problemDetails(logger));
+    const app = createHttpApp({ logger, metrics, handlers: [authenticate(verifier, ['gateway']), routes, experiments.routes] });
     await filled.promise;
     const server = await startHttpServer(app, { host: config.HOST, port: config.PORT });
     onClose(() => server.close());

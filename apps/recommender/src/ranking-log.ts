@@ -4,6 +4,7 @@ import { Counter } from 'prom-client';
 import type { Registry } from 'prom-client';
 import type { RecsDb, RecsTrx } from './database.ts';
 import type { ErasedUsers } from './erase-users.ts';
+import { insertShownLists } from './experiment-log.ts';
 
 export interface ServedRanking {
   readonly rankingId: string;
@@ -11,6 +12,8 @@ export interface ServedRanking {
   readonly kind: 'recommendations' | 'rerank' | 'also_bought';
   readonly servedAtMs: number;
   readonly items: readonly { readonly sku: string; readonly stage: string }[];
+  /** Experiments that the user takes part in. */
+  readonly experiments?: readonly { readonly key: string; readonly variant: string }[];
 }
 
 export interface RankingLog {
@@ -43,8 +46,8 @@ export function createRankingLog({ db, logger, metrics, erased }: RankingLogDeps
       const batch = waiting.slice(0, MAX_BATCH);
       waiting = waiting.slice(MAX_BATCH);
       try {
-        if (erased) await erased.whileKnown((trx) => insertRankings(trx, batch.map((one) => (one.userId !== null && erased.has(one.userId) ? { ...one, userId: null } : one))));
-        else await insertRankings(db, batch);
+        if (erased) await erased.whileKnown((trx) => insertAll(trx, batch.map((one) => (one.userId !== null && erased.has(one.userId) ? { ...one, userId: null } : one))));
+        else await insertAll(db, batch);
       } catch (error) {
         dropped.inc(batch.length);
         logger.warn({ err: error, lists: batch.length }, 'served lists could not be written');
@@ -67,6 +70,11 @@ export function createRankingLog({ db, logger, metrics, erased }: RankingLogDeps
       await flush();
     },
   };
+}
+
+async function insertAll(db: RecsDb | RecsTrx, rankings: readonly ServedRanking[]): Promise<void> {
+  await insertRankings(db, rankings);
+  await insertShownLists(db, rankings);
 }
 
 async function insertRankings(db: RecsDb | RecsTrx, rankings: readonly ServedRanking[]): Promise<void> {

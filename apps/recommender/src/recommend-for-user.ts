@@ -1,6 +1,7 @@
 import type { UserContext } from '@millrace/context';
 import { EMPTY_HISTORY, NO_CONTEXT, recommend, rerank } from '@millrace/ranking';
 import type { Counts, FindItem, RecentContext, Recommendation, Reranked, UserHistory } from '@millrace/ranking';
+import type { RankingOptions } from './experiment-settings.ts';
 import type { CountReader } from './read-counts.ts';
 import type { FindSimilarTo } from './similar-items.ts';
 import type { UserNames } from './user-names.ts';
@@ -25,6 +26,8 @@ export interface RecommendRequest {
   readonly exclude?: readonly string[] | undefined;
   readonly excludeSeen: boolean;
   readonly limit: number;
+  /** Other than usual, in an experiment. */
+  readonly options?: RankingOptions;
 }
 export interface Served<T> { readonly list: readonly T[]; readonly context: ContextState; readonly isDegraded: boolean }
 
@@ -62,7 +65,7 @@ async function tracesOf(deps: RecommendForUserDeps, userId: string | undefined):
   });
 }
 
-export async function recommendForUser(deps: RecommendForUserDeps, { userId, category, exclude = [], excludeSeen, limit }: RecommendRequest): Promise<Served<Recommendation>> {
+export async function recommendForUser(deps: RecommendForUserDeps, { userId, category, exclude = [], excludeSeen, limit, options }: RecommendRequest): Promise<Served<Recommendation>> {
   const { recent, history, context } = await tracesOf(deps, userId);
   const newestSeen = recent.items[0] ?? history.viewed[0]?.sku;
   const [counts, similar] = await Promise.all([
@@ -71,7 +74,7 @@ export async function recommendForUser(deps: RecommendForUserDeps, { userId, cat
   ]);
   const list = recommend({
     counts: counts ?? NO_COUNTS, find: deps.items.find, history, recent, similar: similar ?? new Map(), newest: deps.items.newest(category), nowMs: deps.now(), limit,
-    exclude: new Set(exclude), excludeSeen, ...(category !== undefined && { category }),
+    exclude: new Set(exclude), excludeSeen, ...(category !== undefined && { category }), ...options,
   });
   return { list, context, isDegraded: context === 'unavailable' || counts === undefined || similar === undefined };
 }

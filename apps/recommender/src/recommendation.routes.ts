@@ -6,8 +6,11 @@ import { alsoBought, fallbackStages } from '@millrace/ranking';
 import type { ItemFacts, Stage } from '@millrace/ranking';
 import { notFound } from '@millrace/service';
 import { Router } from 'express';
+import { toRankingOptions } from './experiment-settings.ts';
 import { priceOf } from './items.ts';
 import type { Items } from './items.ts';
+import { NOBODY } from './live-experiments.ts';
+import type { Assigned } from './live-experiments.ts';
 import { NO_COUNTS, orNothing, recommendForUser, rerankForUser } from './recommend-for-user.ts';
 import type { RecommendForUserDeps } from './recommend-for-user.ts';
 import type { RankingLog, ServedRanking } from './ranking-log.ts';
@@ -15,6 +18,8 @@ import type { RankingLog, ServedRanking } from './ranking-log.ts';
 export interface RecommendationRoutesDeps extends RecommendForUserDeps {
   readonly items: Items;
   readonly log: Pick<RankingLog, 'add'>;
+  /** Experiments that a user takes part in; absent: there are none. */
+  readonly assign?: (userId: string | undefined) => Assigned;
   readonly recordImpressions: (rankingId: string, items: readonly { readonly sku: string; readonly position: number }[]) => Promise<number>;
 }
 
@@ -37,10 +42,11 @@ export function recommendationRoutes(deps: RecommendationRoutesDeps): Router {
   };
   route(router, getRecommendations, async ({ query }) => {
     const { user_id: userId, category, exclude, exclude_seen: excludeSeen, limit, explain } = query;
-    const { list, context, isDegraded } = await recommendForUser(deps, { userId, category, exclude, excludeSeen, limit });
+    const { experiments, settings } = deps.assign?.(userId) ?? NOBODY;
+    const { list, context, isDegraded } = await recommendForUser(deps, { userId, category, exclude, excludeSeen, limit, options: toRankingOptions(settings) });
     const data = list.map(({ item, score, stage, parts, factors }) => ({ ...shown(items, item), score: round(score), stage, ...(explain && { explain: { parts: parts ?? null, factors } }) }));
-    const rankingId = served({ kind: 'recommendations', userId: userId ?? null, items: data });
-    return ok({ ranking_id: rankingId, data, fallback: list.some(({ stage }) => isFallback(stage)), context, degraded: isDegraded } satisfies RecommendationsAnswer, { 'cache-control': 'no-store' });
+    const rankingId = served({ kind: 'recommendations', userId: userId ?? null, items: data, experiments });
+    return ok({ ranking_id: rankingId, data, fallback: list.some(({ stage }) => isFallback(stage)), context, degraded: isDegraded, experiments: [...experiments] } satisfies RecommendationsAnswer, { 'cache-control': 'no-store' });
   });
   route(router, rerankItems, async ({ body }) => {
     const { list, context, isDegraded } = await rerankForUser(deps, { userId: body.user_id, items: body.items, limit: body.items.length });

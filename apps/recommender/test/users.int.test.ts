@@ -102,7 +102,8 @@ describe('erasing a user', () => {
     await request([id, alias]);
     await request([id, alias]);
     expect(receipts).toEqual([1, 0].map((n) => [
-      { store: 'recs.rankings', found: n, erased: n, due: 0 }, { store: 'recs.user_aliases', found: n, erased: n, due: 0 }, { store: 'counts', found: 2 * n, erased: 2 * n, due: 0 },
+      { store: 'recs.rankings', found: n, erased: n, due: 0 }, { store: 'recs.user_aliases', found: n, erased: n, due: 0 },
+      ...['recs.experiment_lists', 'recs.experiment_events'].map((store) => ({ store, found: 0, erased: 0, due: 0 })), { store: 'counts', found: 2 * n, erased: 2 * n, due: 0 },
     ]));
     const of = countKeys(keys, 0);
     expect([await redis.exists(of.user(id), of.user(alias)), await redis.exists(of.user(other))]).toEqual([0, 1]);

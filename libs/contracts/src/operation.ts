@@ -26,12 +26,12 @@ export interface Operation {
   readonly bodyExample?: unknown;
   /** Privileged calls are written to the gateway's append-only audit log. */
   readonly audited?: boolean;
-  /** Browsers may call it, with a publishable key; text/plain counts as JSON then, because that needs no preflight. */
-  readonly isPublishable?: boolean;
   /** The path names a shopper: the audit log gets the template instead, because it is kept for ever. */
   readonly isPersonal?: boolean;
   /** The answer never ends by itself: it is passed on part by part, for as long as both sides are there. */
   readonly isFeed?: boolean;
+  /** Browsers may call it, with a publishable key; text/plain counts as JSON then, because that needs no preflight. */
+  readonly isPublishable?: boolean;
   /** Longest time the gateway waits for an answer's head; default 10 s. */
   readonly timeoutMs?: number;
 }

@@ -70,7 +70,7 @@ const interactionsContract: TopicContract<typeof interactions> = {
   description: 'What shoppers do, once for each event id within an hour. `timestamp` is when it happened, as the caller says: a replay of old events is in the past.',
   key: 'user_id, as text',
   producers: ['event-ingest'],
-  consumers: [{ service: 'event-ingest', group: 'interactions-writer' }, { service: 'event-ingest', group: 'analytics' }, { service: 'event-ingest' }, { service: 'recommender', group: 'recommender' }],
+  consumers: [{ service: 'event-ingest', group: 'interactions-writer' }, { service: 'event-ingest', group: 'analytics' }, { service: 'event-ingest' }, { service: 'recommender', group: 'recommender' }, { service: 'recommender', group: 'recommender-experiments' }],
   hasHeartbeats: false,
   events: {
     view: { summary: 'A product was looked at', data: interactionDataSchema, example: interaction({ page: 'detail' }) },

@@ -14,7 +14,7 @@ export const userStores: Readonly<Record<string, UserStores>> = {
     erasedBy: 'job',
     stores: ['events.interaction_logs', 'events.users', 'events.user_aliases', 'events.deferred_events', 'events.quarantine', 'events.outbox', 'context', 'interactions', 'users:merges', 'dead letters'],
   },
-  recommender: { erasedBy: 'topic', stores: ['recs.rankings', 'recs.user_aliases', 'counts'] },
+  recommender: { erasedBy: 'topic', stores: ['recs.rankings', 'recs.user_aliases', 'recs.experiment_lists', 'recs.experiment_events', 'counts'] },
   'catalog-api': { erasedBy: 'topic', stores: ['searches'] },
   gateway: { erasedBy: 'none', stores: [], because: 'the audit log names callers by their key, and of operations on users the template of the path, not the path' },
   'embedding-worker': { erasedBy: 'none', stores: [], because: 'products only' },

@@ -9,8 +9,8 @@ import type { Reply, RouteOperation } from './route.ts';
 /** What the handler of a direct route gets: the same values as behind `route`. */
 export interface DirectInput<O extends RouteOperation> {
   readonly body: O extends { readonly body: infer S extends z.ZodType } ? z.output<S> : undefined;
-  readonly traceparent: string | undefined;
   readonly identity: Identity;
+  readonly traceparent: string | undefined;
 }
 
 /** One operation of a fixed path, with a body and without other parts, that is answered before express where nothing is special about the request. */
@@ -56,7 +56,7 @@ export function directRoute<const O extends RouteOperation>({ operation, verifie
       const traceparent = traceparentFrom(req);
       try {
         // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the body was parsed by the very schema that DirectInput is made of
-        return toAnswer(await handle({ body: parsed.data, traceparent, identity } as DirectInput<O>), requestId);
+        return toAnswer(await handle({ body: parsed.data, identity, traceparent } as DirectInput<O>), requestId);
       } catch (error) {
         setRequestIds(req, { requestId, traceparent });
         keepFailure(req, error);

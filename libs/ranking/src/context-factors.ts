@@ -11,10 +11,17 @@ export interface ContextFactors {
   readonly price: number;
 }
 
-const CATEGORY_BOOST = 0.6;
-const SEEN_PENALTY = 0.7;
+/** How strong each factor is; 0, 0 and 1: not at all. */
+export interface ContextWeights {
+  /** A category that all looks were in gets 1 + so much. */
+  readonly categoryBoost: number;
+  /** What was seen last gets 1 - so much, 0 to 1. */
+  readonly seenPenalty: number;
+  /** The least that a price far from the usual gets, 0 to 1. */
+  readonly priceFloor: number;
+}
+export const CONTEXT_WEIGHTS: ContextWeights = { categoryBoost: 0.6, seenPenalty: 0.7, priceFloor: 0.6 };
 const SEEN_DECAY = 0.85;
-const PRICE_FLOOR = 0.6;
 /** A price 2.5 times the usual one, or a 2.5th, is one standard deviation away. */
 const PRICE_SIGMA = Math.log(2.5);
 /** Fewer known prices are no band. */
@@ -31,14 +38,14 @@ export function priceBand(skus: readonly string[], find: FindItem): PriceBand | 
   return { currency, logMedian: ((logs[(logs.length - 1) >> 1] ?? 0) + (logs[logs.length >> 1] ?? 0)) / 2 };
 }
 
-function priceFactor(item: ItemFacts, band: PriceBand | undefined): number {
+function priceFactor(item: ItemFacts, band: PriceBand | undefined, floor: number): number {
   if (band === undefined || item.priceMinor === null || item.priceMinor <= 0 || item.currency !== band.currency) return 1;
   const distance = (Math.log(item.priceMinor) - band.logMedian) / PRICE_SIGMA;
-  return PRICE_FLOOR + (1 - PRICE_FLOOR) * Math.exp(-(distance ** 2) / 2);
+  return floor + (1 - floor) * Math.exp(-(distance ** 2) / 2);
 }
 
 /** A function from an item to its factors, for one shopper. */
-export function contextFactors(recent: RecentContext, history: UserHistory, find: FindItem): (item: ItemFacts) => ContextFactors {
+export function contextFactors(recent: RecentContext, history: UserHistory, find: FindItem, { categoryBoost, seenPenalty, priceFloor } = CONTEXT_WEIGHTS): (item: ItemFacts) => ContextFactors {
   const seenAt = new Map(recent.items.map((sku, at) => [sku, at]));
   const looks = [...recent.categories.values()].reduce((sum, count) => sum + count, 0);
   const lately = [...recent.items, ...history.bought.toSorted((a, b) => b.atMs - a.atMs).slice(0, 20).map(({ sku }) => sku)];
@@ -46,7 +53,7 @@ export function contextFactors(recent: RecentContext, history: UserHistory, find
   return (item) => {
     const share = looks === 0 || item.category === null ? 0 : (recent.categories.get(item.category) ?? 0) / looks;
     const at = seenAt.get(item.sku);
-    return { category: 1 + CATEGORY_BOOST * share, seen: at === undefined ? 1 : 1 - SEEN_PENALTY * SEEN_DECAY ** at, price: priceFactor(item, band) };
+    return { category: 1 + categoryBoost * share, seen: at === undefined ? 1 : 1 - seenPenalty * SEEN_DECAY ** at, price: priceFactor(item, band, priceFloor) };
   };
 }
 

@@ -2,8 +2,13 @@ import type { ItemFacts } from './counts.ts';
 
 export interface Scored { readonly item: ItemFacts; readonly score: number }
 
-/** How much of an answer's order is the score's; the rest is variety. */
-const LAMBDA = 0.85;
+export interface Variety {
+  /** How much of an answer's order is the score's, 0 to 1; the rest is variety. */
+  readonly relevance: number;
+  /** Share of the places that one brand may take, 0 to 1. */
+  readonly brandShare: number;
+}
+export const VARIETY: Variety = { relevance: 0.85, brandShare: 0.4 };
 /** A category, or a brand, that is there already makes the next of it so much alike. */
 const SAME_CATEGORY = 0.5;
 const SAME_BRAND = 0.5;
@@ -11,8 +16,8 @@ const SAME_BRAND = 0.5;
 /** Candidates behind these can hardly win. */
 const MIN_CONSIDERED = 300;
 
-/** Places that one brand may take: two fifths, two at least. */
-export const brandCap = (limit: number): number => Math.max(2, Math.ceil(limit * 0.4));
+/** Places that one brand may take: two fifths if nothing else is said, two at least. */
+export const brandCap = (limit: number, share = VARIETY.brandShare): number => Math.max(2, Math.ceil(limit * share));
 
 export interface Diversifier {
   /**
@@ -23,8 +28,8 @@ export interface Diversifier {
 }
 
 /** Remembers what earlier stages took, so that the cap and the likeness hold for the whole answer. */
-export function createDiversifier(limit: number): Diversifier {
-  const cap = brandCap(limit);
+export function createDiversifier(limit: number, { relevance, brandShare } = VARIETY): Diversifier {
+  const cap = brandCap(limit, brandShare);
   const categories = new Set<string>();
   const brands = new Map<string, number>();
   const likeness = ({ category, brand }: ItemFacts): number =>
@@ -37,7 +42,7 @@ export function createDiversifier(limit: number): Diversifier {
   return {
     take: (candidates, places) => {
       const top = candidates.reduce((best, { score }) => Math.max(best, score), 0);
-      const value = ({ item, score }: Scored): number => (top === 0 ? 0 : (LAMBDA * score) / top) - (1 - LAMBDA) * likeness(item);
+      const value = ({ item, score }: Scored): number => (top === 0 ? 0 : (relevance * score) / top) - (1 - relevance) * likeness(item);
       let left = candidates.toSorted((a, b) => b.score - a.score).slice(0, Math.max(MIN_CONSIDERED, places * 10));
       const taken: (typeof candidates)[number][] = [];
       while (taken.length < places) {

@@ -1,10 +1,13 @@
 import { blend, mainSource, sources, sumOf } from './blend.ts';
 import type { BlendWeights, Parts, Source } from './blend.ts';
 import { contextFactors, productOf } from './context-factors.ts';
-import type { ContextFactors } from './context-factors.ts';
+import type { ContextFactors, ContextWeights } from './context-factors.ts';
+import { NO_CONTEXT } from './counts.ts';
 import type { Counts, FindItem, ItemFacts, RecentContext } from './counts.ts';
 import { createDiversifier } from './diversify.ts';
+import type { Variety } from './diversify.ts';
 import { justBoughtFilter } from './repurchase.ts';
+import { EMPTY_HISTORY } from './user-history.ts';
 import type { UserHistory } from './user-history.ts';
 
 /** The declared chain: the user's own traces (their sources blended), then each stage fills what the ones before left empty. `relaxed`: what the cap by brand had held back. */
@@ -28,6 +31,10 @@ export interface RecommendInput {
   /** Leave out what the user has just looked at, and bought. */
   readonly excludeSeen?: boolean;
   readonly weights?: BlendWeights;
+  readonly context?: ContextWeights;
+  readonly variety?: Variety;
+  /** false: the order of a stranger's list. What was just bought, and with excludeSeen seen, stays out nevertheless. */
+  readonly personalize?: boolean;
   /** Sources and stages that are left out, to see what each is worth. */
   readonly without?: ReadonlySet<Stage>;
 }
@@ -48,10 +55,11 @@ interface Candidate extends Recommendation { readonly score: number }
  * The products for one user, best first, each once. What is excluded, hidden (`find` does not know it), just bought and seldom bought again, or of
  * another category than asked for, appears at no stage. Never fails; shorter than `limit` only where there are no more products.
  */
-export function recommend(input: RecommendInput): readonly Recommendation[] {
-  const { limit } = input;
-  const candidateOf = candidates(input);
-  const diversifier = createDiversifier(limit);
+export function recommend(given: RecommendInput): readonly Recommendation[] {
+  const { limit } = given;
+  const input = given.personalize === false ? { ...given, ...STRANGER } : given;
+  const candidateOf = candidates(given, input);
+  const diversifier = createDiversifier(limit, given.variety);
   const taken = new Map<string, Candidate>();
   const heldBack: Candidate[] = [];
   const fill = (offered: readonly Candidate[]): void => {
@@ -70,6 +78,8 @@ export function recommend(input: RecommendInput): readonly Recommendation[] {
   }
   return [...taken.values()];
 }
+
+const STRANGER = { history: EMPTY_HISTORY, recent: NO_CONTEXT, similar: new Map<string, number>() };
 
 /** Blended candidates that pass the gate, the best before the context has its say; the others can hardly win. */
 const MAX_BLENDED = 300;
@@ -92,9 +102,9 @@ const blendInput = ({ counts, history, recent, similar, weights, without }: Reco
 
 type CandidateOf = (sku: string, found: { readonly stage: Stage; readonly base: number; readonly parts?: Parts }) => Candidate[];
 
-/** The one gate that every candidate of every stage passes. */
-function candidates({ counts, find, history, recent, nowMs, category, exclude, excludeSeen = false }: RecommendInput): CandidateOf {
-  const factorsOf = contextFactors(recent, history, find);
+/** The one gate that every candidate of every stage passes; `as`: whose context the factors are of. */
+function candidates({ counts, find, history, recent, nowMs, category, exclude, excludeSeen = false, context }: RecommendInput, as: Pick<RecommendInput, 'history' | 'recent'>): CandidateOf {
+  const factorsOf = contextFactors(as.recent, as.history, find, context);
   const isJustBought = justBoughtFilter({ counts, history, recent, nowMs });
   const seen = new Set(excludeSeen ? [...recent.items, ...recent.purchases, ...history.viewed.map(({ sku }) => sku), ...history.bought.map(({ sku }) => sku)] : []);
   return (sku, { stage, base, parts }) => {

@@ -4,6 +4,7 @@ import { analyticsOperations } from './analytics.ts';
 import { driftOperations } from './drift.ts';
 import { erasureOperations } from './erasures.ts';
 import { eventOperations } from './events.ts';
+import { experimentOperations } from './experiments.ts';
 import { merchantOperations } from './merchants.ts';
 import { productOperations } from './products.ts';
 import { quarantineOperations } from './quarantine.ts';
@@ -20,6 +21,7 @@ export * from './analytics.ts';
 export * from './drift.ts';
 export * from './erasures.ts';
 export * from './events.ts';
+export * from './experiments.ts';
 export * from './internal.ts';
 export * from './merchants.ts';
 export * from './products.ts';
@@ -35,6 +37,6 @@ export * from './trace.ts';
 /** Every public operation of Millrace. */
 export const operations: readonly Operation[] = [
   ...productOperations, ...merchantOperations, ...searchOperations, ...relevanceOperations, ...searchCountOperations,
-  ...eventOperations, ...quarantineOperations, ...erasureOperations, ...recommendationOperations, ...analyticsOperations,
+  ...eventOperations, ...quarantineOperations, ...erasureOperations, ...recommendationOperations, ...experimentOperations, ...analyticsOperations,
   ...adminOperations, ...driftOperations, ...rebuildOperations, ...traceOperations, ...streamOperations, ...deadLetterOperations,
 ];

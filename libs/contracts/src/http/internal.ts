@@ -45,3 +45,7 @@ export const statesSchema = z.object({
     z.object({ type: z.literal('tombstone'), sku: skuSchema, version: z.int(), updated_at: z.string() }),
   ])),
 });
+
+/** `POST /internal/rerank` of recommender: body as in rerankItems; only the order comes back. Given products that are not in it were left out. */
+export const internalRerankAnswerSchema = z.object({ ranking_id: z.uuid(), data: z.array(z.string()), context: z.enum(['live', 'none', 'unavailable']) });
+export type InternalRerankAnswer = z.output<typeof internalRerankAnswerSchema>;

@@ -34,6 +34,7 @@ export const recommendationsAnswerSchema = z
     fallback: z.boolean().meta({ description: 'true: some places were filled by another stage than the traces of the user' }),
     context: z.enum(['live', 'none', 'unavailable']).meta({ description: 'live: the last minutes of this user count; none: there are none; unavailable: Redis did not answer, so nothing of the user counts' }),
     degraded: z.boolean().meta({ description: 'true: counts or similar products could not be read in time' }),
+    experiments: z.array(z.object({ key: z.string(), variant: z.string() })).meta({ description: 'Experiments that this user takes part in, and their variants' }),
   })
   .meta({ id: 'RecommendationsAnswer' });
 export type RecommendationsAnswer = z.output<typeof recommendationsAnswerSchema>;
@@ -45,7 +46,7 @@ export const getRecommendations = defineOperation({
   operationId: 'getRecommendations', method: 'get', path: '/api/recommendations', service, scope: 'search:read', summary: 'Products for a user, by the last click',
   description: 'What was answered `context: "live"` by POST /api/event counts in the very next list. A list is shorter than `limit` only where there are no more products.',
   query: recommendationsQuery,
-  responses: { 200: { description: 'Best first', schema: recommendationsAnswerSchema, example: { ranking_id: rankingExample, data: [{ ...shown, score: 0.61, stage: 'co_buy' }], fallback: false, context: 'live', degraded: false } } },
+  responses: { 200: { description: 'Best first', schema: recommendationsAnswerSchema, example: { ranking_id: rankingExample, data: [{ ...shown, score: 0.61, stage: 'co_buy' }], fallback: false, context: 'live', degraded: false, experiments: [{ key: 'category-boost', variant: 'control' }] } } },
 });
 
 export const rerankSchema = z.strictObject({

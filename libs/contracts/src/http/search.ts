@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { currencySchema } from '../money.ts';
 import { defineOperation } from '../operation.ts';
 import { skuSchema } from '../product.ts';
+import { userIdSchema } from './events.ts';
 import { pageSchema } from './products.ts';
 
 const service = 'catalog-api';
@@ -24,7 +25,10 @@ export const searchQuery = z
     wait_for: z.string().max(200).regex(/^.+:[1-9]\d{0,15}$/, 'must be a sku and a version, such as MR-0001:1204').optional().meta({ description: 'sku:version; waits at most 2 s until searches see that sku at that version or a higher one', example: 'MR-0001:1204' }),
     explain: z.stringbool().default(false).meta({ description: 'Says of each hit in plain words why it is there and where it is' }),
     hybrid: z.stringbool().optional().meta({ description: 'Fuses the ranks of words and vectors; for searches with words, by relevance. At most 200 products in all pages. Default: SEARCH_HYBRID (off)' }),
-  });
+    personalize: z.stringbool().default(false).meta({ description: 'Re-ranks the first 100 products by what user_id did in the last minutes; for searches by relevance. Costs at most 30 ms; the answer says where it was not possible' }),
+    user_id: userIdSchema.optional().meta({ description: 'As in POST /api/event; required with personalize=true', example: '123' }),
+  })
+  .refine(({ personalize, user_id: userId }) => !personalize || userId !== undefined, { path: ['user_id'], error: 'is required with personalize=true: the user as in POST /api/event' });
 /** The shop's name for its user: only a pseudonym of it is kept, in the search log. */
 const userHeader = z.object({ 'x-user-id': z.string().min(1).max(200).optional().meta({ description: "The shop's id of its user; the search log gets a pseudonym of it", example: 'customer-81' }) });
 
@@ -36,6 +40,8 @@ export const searchHitSchema = z
     explanation: z.array(z.string()).optional().meta({ description: 'With explain: why it is here and where it stands, in plain words' }),
   })
   .meta({ id: 'SearchHit' });
+
+export const personalizedReasons = ['not_asked', 'sort', 'timeout', 'unavailable', 'index_down'] as const;
 
 const count = z.object({ value: z.union([z.string(), z.int()]), count: z.int() });
 export const searchAnswerSchema = z
@@ -49,6 +55,9 @@ export const searchAnswerSchema = z
     page: pageSchema,
     did_you_mean: z.string().nullable().meta({ description: 'The query with its unknown words corrected: what was found is what this finds. null: nothing was corrected' }),
     hybrid: z.boolean().meta({ description: 'true: ranks of words and vectors were fused' }),
+    personalized: z.boolean().meta({ description: 'true: in the order of the live context of user_id; later pages are what the first one was' }),
+    personalized_reason: z.enum(personalizedReasons).nullable().meta({ description: 'Why it is not: not_asked; sort (not by relevance); timeout (the recommender took longer than 30 ms); unavailable (it is away, or knows nothing of users now); index_down. null: it is' }),
+    ranking_id: z.uuid().nullable().meta({ description: 'Names the personalised list: give it back with events and impressions' }),
     degraded: z.boolean().meta({ description: 'true: the index is down, the answer is empty or comes from Postgres' }),
     took_ms: z.number(),
     index_lag_ms: z.int().nullable().meta({ description: 'How far the index is behind the catalogue now, milliseconds; null: not known yet' }),
@@ -68,7 +77,7 @@ export const searchProducts = defineOperation({
     200: { description: 'Best match first', schema: searchAnswerSchema, example: {
       data: [hitExample], total: 1,
       facets: { category: [{ value: 'Audio', count: 1 }], brand: [{ value: 'Nhật Minh', count: 1 }], merchant: [{ value: 1, count: 1 }], price: [{ from: 50, to: 100, count: 1 }] },
-      page: { next: null, limit: 20 }, did_you_mean: null, hybrid: false, degraded: false, took_ms: 1.9, index_lag_ms: 14, waited: null } },
+      page: { next: null, limit: 20 }, did_you_mean: null, hybrid: false, personalized: false, personalized_reason: 'not_asked', ranking_id: null, degraded: false, took_ms: 1.9, index_lag_ms: 14, waited: null } },
   },
 });
 

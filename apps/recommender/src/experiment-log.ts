@@ -1,0 +1,70 @@
+import { SinkUnavailableError } from '@millrace/bus';
+import type { BatchHandler } from '@millrace/bus';
+import type { Interaction } from '@millrace/contracts';
+import { sql } from 'kysely';
+import { z } from 'zod';
+import type { RecsDb, RecsTrx } from './database.ts';
+import type { ErasedUsers } from './erase-users.ts';
+import type { LiveExperiments } from './live-experiments.ts';
+
+export interface ShownList { readonly rankingId: string; readonly userId: string | null; readonly servedAtMs: number; readonly experiments?: readonly { readonly key: string; readonly variant: string }[] }
+
+/** Who was shown which variant with which list; each list once. */
+export async function insertShownLists(db: RecsDb | RecsTrx, lists: readonly ShownList[]): Promise<void> {
+  const rows = lists.flatMap(({ rankingId, userId, servedAtMs, experiments = [] }) => (userId === null ? [] : experiments.map(({ key, variant }) => ({ experiment: key, ranking_id: rankingId, user_id: userId, variant, served_at: new Date(servedAtMs) }))));
+  if (rows.length > 0) await db.insertInto('recs.experiment_lists').values(rows).onConflict((conflict) => conflict.doNothing()).execute();
+}
+
+const isRankingId = (text: string | undefined): text is string => z.uuid().safeParse(text).success;
+
+type Row = Readonly<{ event_id: string; month: string; user_id: string; kind: 'click' | 'purchase'; ranking_id: string | null; happened_at: Date }>;
+
+function rowsOf(event: Interaction, live: Pick<LiveExperiments, 'areClicksCounted' | 'isPurchaseCounted'>): Row[] {
+  const { user_id, month, ranking_id: rankingId, meta } = event;
+  const row = { event_id: meta.id, month, user_id, happened_at: new Date(meta.timestamp) };
+  if (event.type === 'purchase' && live.isPurchaseCounted(user_id)) return [{ ...row, kind: 'purchase', ranking_id: null }];
+  return event.type === 'click' && isRankingId(rankingId) && live.areClicksCounted() ? [{ ...row, kind: 'click', ranking_id: rankingId }] : [];
+}
+
+export interface CountForExperimentsDeps { readonly erased: Pick<ErasedUsers, 'has' | 'whileKnown'>; readonly live: Pick<LiveExperiments, 'areClicksCounted' | 'isPurchaseCounted' | 'refresh'> }
+
+/**
+ * Keeps the clicks and purchases that count in an experiment, each event once, whatever is delivered again or in which order. Looks first whether an
+ * experiment was started elsewhere. While Postgres is away nothing is acknowledged.
+ */
+export const countForExperiments = ({ erased, live }: CountForExperimentsDeps): BatchHandler<Interaction> => async (events) => {
+  if (!events.some(({ type }) => type === 'purchase' || type === 'click')) return;
+  if (!(await live.refresh())) throw new SinkUnavailableError('the experiments cannot be read now');
+  const rows = events.flatMap((event) => rowsOf(event, live));
+  if (rows.length === 0) return;
+  try {
+    await erased.whileKnown(async (trx) => {
+      const kept = rows.filter(({ user_id: userId }) => !erased.has(userId));
+      if (kept.length > 0) await trx.insertInto('recs.experiment_events').values(kept).onConflict((conflict) => conflict.doNothing()).execute();
+    });
+  } catch (error) {
+    throw new SinkUnavailableError('what counts in experiments cannot be written now', { cause: error });
+  }
+};
+
+const MAX_ROWS = 20_000;
+
+/**
+ * Takes note of which lists were seen before impressions go, and forgets lists, clicks and purchases after `days`; at most 20,000 rows of each a call. How
+ * many went. To be called more often than impressions are kept.
+ */
+export async function keepExperimentLog(db: RecsDb, days: number): Promise<number> {
+  await sql`update recs.experiment_lists set seen = true where ranking_id in (
+    select l.ranking_id from recs.experiment_lists l where not l.seen and exists (select from recs.impressions i where i.ranking_id = l.ranking_id) limit ${MAX_ROWS})`.execute(db);
+  const lists = await sql`delete from recs.experiment_lists where ctid in (select ctid from recs.experiment_lists where served_at < now() - make_interval(days => ${days}) limit ${MAX_ROWS})`.execute(db);
+  const events = await sql`delete from recs.experiment_events where ctid in (select ctid from recs.experiment_events where happened_at < now() - make_interval(days => ${days}) limit ${MAX_ROWS})`.execute(db);
+  return Number(lists.numAffectedRows ?? 0) + Number(events.numAffectedRows ?? 0);
+}
+
+/** Erases what experiments know of these users: their lists, clicks and purchases. Safe to repeat; answers how many rows of each there were. Results are counted without them from then on. */
+export async function eraseExperiments(client: RecsDb | RecsTrx, userIds: readonly string[]): Promise<{ readonly lists: number; readonly events: number }> {
+  if (userIds.length === 0) return { lists: 0, events: 0 };
+  const lists = await client.deleteFrom('recs.experiment_lists').where('user_id', 'in', [...userIds]).executeTakeFirst();
+  const events = await client.deleteFrom('recs.experiment_events').where('user_id', 'in', [...userIds]).executeTakeFirst();
+  return { lists: Number(lists.numDeletedRows), events: Number(events.numDeletedRows) };
+}
