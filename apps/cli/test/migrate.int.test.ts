@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { createTestDatabase, uniqueName } from '@millrace/testing';
 import type { TestDatabase } from '@millrace/testing';
 import { Client } from 'pg';
-import { createKey, listKeys, revokeKey } from '../src/commands/keys.ts';
+import { createKey, createPageKey, listKeys, revokeKey } from '../src/commands/keys.ts';
 import { migrate } from '../src/commands/migrate.ts';
 import { loadMigrations } from '../src/load-migrations.ts';
 import { services } from '../src/services.ts';
@@ -140,9 +140,16 @@ describe('millrace keys', () => {
   it('lists keys without their secrets and revokes them once', async () => {
     const { id, key } = await createKey(database.url, 'shop', ['search:read']);
     const listed = (await listKeys(database.url)).find((one) => one.id === id);
-    expect(listed).toEqual({ id, name: 'shop', scopes: ['search:read'], state: 'active' });
+    expect(listed).toEqual({ id, name: 'shop', scopes: ['search:read'], state: 'active', origins: null, event_types: null });
     expect(JSON.stringify(await listKeys(database.url))).not.toContain(key);
     expect([await revokeKey(database.url, id), await revokeKey(database.url, id)]).toEqual([true, false]);
     expect((await listKeys(database.url)).find((one) => one.id === id)?.state).toBe('revoked');
+  });
+
+  it('keeps of a publishable key where it may be used and for what, and only its hash', async () => {
+    const { id, key } = await createPageKey(database.url, 'pages', { origins: ['https://a.example', 'https://a.example'], eventTypes: ['view'] });
+    expect((await listKeys(database.url)).find((one) => one.id === id)).toEqual({ id, name: 'pages', scopes: ['events:write'], state: 'active', origins: ['https://a.example'], event_types: ['view'] });
+    expect(key).toMatch(/^mr_pub_/);
+    expect(JSON.stringify(await listKeys(database.url))).not.toContain(key);
   });
 });

@@ -1,14 +1,13 @@
-import { logEvent, logEvents } from '@millrace/contracts';
+import { allowedEventTypes, logEvent, logEvents } from '@millrace/contracts';
 import type { LoggedEvent, LoggedEvents, NewEvent } from '@millrace/contracts';
-import { directRoute, ok, route, traceparentOf } from '@millrace/http';
+import { JSON_LIMIT_BYTES, directRoute, ok, route, traceparentOf } from '@millrace/http';
 import type { DirectInput, DirectRoute, Reply } from '@millrace/http';
 import { AppError } from '@millrace/service';
-import type { IdentityVerifier } from '@millrace/service';
+import type { Identity, IdentityVerifier } from '@millrace/service';
 import { Router } from 'express';
-import type { Request } from 'express';
 import { ERASED } from './door.ts';
 import type { Door } from './door.ts';
-import { limitType, refusalOf } from './event-types.ts';
+import { checkType, limitType } from './event-types.ts';
 import { keepRefusedItems, splitOrKeep } from './quarantine-list.ts';
 import type { Quarantine } from './quarantine.ts';
 import { readDecoded, readItem } from './read-events.ts';
@@ -19,17 +18,13 @@ const SLICE = 200;
 
 type Result = LoggedEvents['results'][number];
 
-interface Caller { readonly keyId: string; readonly scopes: readonly string[]; readonly traceparent: string | undefined }
+interface Caller { readonly identity: Identity; readonly traceparent: string | undefined }
 
-/** Large uploads that are read into memory at the same time. */
+/** Uploads of servers that are read into memory at the same time. */
 const UPLOADS = 4;
-/** What a browser sends at once, and many browsers do at the same time. */
-const SMALL_BYTES = 65_536;
-const isLarge = ({ headers }: Request): boolean => !(Number(headers['content-length']) <= SMALL_BYTES);
 
-const logOne = (door: Door) => async ({ body, identity, traceparent }: DirectInput<typeof logEvent>): Promise<Reply> => {
-  const refusal = refusalOf(identity.scopes, body.event_type);
-  if (refusal !== undefined) throw new AppError('forbidden', refusal, { details: [{ in: 'body', pointer: '/event_type', detail: 'is not for this key' }] });
+const logOne = (door: Door) => async ({ body, traceparent, identity }: DirectInput<typeof logEvent>): Promise<Reply> => {
+  checkType(identity.scopes, body.event_type);
   const [accepted] = await door.log([body], traceparent);
   if (!accepted) throw new Error('the door answered nothing');
   if (accepted.isErased) throw new AppError(ERASED.code, ERASED.detail, { details: [{ in: 'body', pointer: ERASED.pointer, detail: 'names an erased user' }] });
@@ -47,11 +42,11 @@ export function eventRoutes({ door, quarantine }: { readonly door: Door; readonl
   const log = logOne(door);
   route(router, logEvent, ({ body, req, identity }) => log({ body, identity, traceparent: traceparentOf(req) }));
 
-  const logSlice = async (items: readonly unknown[], from: number, { traceparent, keyId, scopes }: Caller): Promise<readonly Result[]> => {
-    const checked = items.map(readItem);
-    // What a key may not send is not repaired and replayed by others.
-    keepRefusedItems(quarantine, { items, read: checked, from, keyId });
-    const read = checked.map((item) => limitType(scopes, item));
+  const logSlice = async (items: readonly unknown[], from: number, { traceparent, identity: { subject: keyId, scopes } }: Caller): Promise<readonly Result[]> => {
+    const given = items.map(readItem);
+    keepRefusedItems(quarantine, { items, read: given, from, keyId });
+    // Not for the quarantine: what this key may not send would be logged by a replay.
+    const read = given.map((item) => limitType(scopes, item));
     const events = read.flatMap((item): NewEvent[] => ('event' in item ? [item.event] : []));
     const accepted = (await door.log(events, traceparent)).values();
     return read.map((item, place): Result => {
@@ -62,13 +57,15 @@ export function eventRoutes({ door, quarantine }: { readonly door: Door; readonl
       return next.value.isErased ? { index, success: false, ...ERASED } : { index, success: true, ...next.value };
     });
   };
-  route(router, logEvents, async ({ req, identity: { subject: keyId, scopes } }) => {
-    const counts = isLarge(req) ? 1 : 0;
-    if (counts > 0 && uploads >= UPLOADS) throw new AppError('unavailable', `${UPLOADS} large lists are read already: try again in a moment`, { headers: { 'Retry-After': '1' } });
+  route(router, logEvents, async ({ req, identity }) => {
+    // Of pages there are many at the same time, each with little.
+    const isPage = allowedEventTypes(identity.scopes) !== undefined;
+    if (!isPage && uploads >= UPLOADS) throw new AppError('unavailable', `${UPLOADS} lists are read already: try again in a moment`, { headers: { 'Retry-After': '1' } });
+    const counts = isPage ? 0 : 1;
     uploads += counts;
     try {
-      const caller = { keyId, scopes, traceparent: traceparentOf(req) };
-      const items = splitOrKeep(quarantine, await readDecoded(req), keyId);
+      const caller = { identity, traceparent: traceparentOf(req) };
+      const items = splitOrKeep(quarantine, await readDecoded(req, isPage ? JSON_LIMIT_BYTES : undefined), identity.subject);
       const results: Result[] = [];
       for (let start = 0; start < items.length; start += SLICE) results.push(...(await logSlice(items.slice(start, start + SLICE), start, caller)));
       const failed = results.filter(({ success }) => !success).length;

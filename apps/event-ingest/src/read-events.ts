@@ -11,14 +11,14 @@ export type ReadItem = { readonly event: NewEvent } | { readonly problem: { read
 
 const tooLarge = (what: string): AppError => new AppError('body_too_large', what, { details: [{ in: 'body', pointer: '', detail: 'is too large' }] });
 
-/** Unpacked where the data begin as gzip does, whatever the headers say. */
-export async function readDecoded(input: Readable): Promise<Buffer> {
+/** Unpacked where the data begin as gzip does, whatever the headers say; at most `maxBytes`, packed and unpacked. */
+export async function readDecoded(input: Readable, maxBytes: number = EVENT_LIMITS.decodedBytes): Promise<Buffer> {
   const packed: Buffer[] = [];
   const chunks: Buffer[] = [];
   let bytes = 0;
   const take = (chunk: Buffer, into: Buffer[]): void => {
     bytes += chunk.length;
-    if (bytes > EVENT_LIMITS.decodedBytes) throw tooLarge(`the body is larger than ${EVENT_LIMITS.decodedBytes / 1_048_576} MB, unpacked: send it in parts`);
+    if (bytes > maxBytes) throw tooLarge(`the body is larger than ${maxBytes / 1_048_576} MB, unpacked: send it in parts`);
     into.push(chunk);
   };
   for await (const chunk of input) if (Buffer.isBuffer(chunk)) take(chunk, packed);

@@ -141,6 +141,17 @@ describe('event-ingest', () => {
     await eventually(async () => (await countRows(plane.pool)) === before + 10_000, { timeoutMs: 20_000 });
   });
 
+  it('takes of a publishable key only the types that it may send, and no packed body that grows large', async () => {
+    const page = { authorization: 'Bearer events:write,events:write:view,events:write:click' };
+    const event = (type: string) => ({ user_id: 'anon:page', asin: 'a', event_type: type });
+    expect(await first.call('POST', '/api/event', event('purchase'), page)).toMatchObject({ status: 403, body: { code: 'forbidden', pointer: '/event_type', detail: expect.stringContaining('view, click, not purchase') } });
+    const list = await first.call('POST', '/api/events', [event('view'), event('add_to_cart'), event('click')], page);
+    expect(list.body).toMatchObject({ accepted: 2, failed: 1, results: [{ success: true }, { index: 1, code: 'forbidden', pointer: '/event_type' }, { success: true }] });
+    expect(await first.call('POST', '/api/events', gzipSync(Buffer.alloc(1_100_000, 32)), page)).toMatchObject({ status: 413, body: { code: 'body_too_large' } });
+    expect((await plane.pool.query(`select 1 from events.quarantine where code = 'forbidden'`)).rows).toEqual([]);
+    expect((await first.call('GET', '/api/users/anon:page/context')).body).toMatchObject({ recent_items: [{ asin: 'a' }], recent_purchases: [] });
+  });
+
   it('merges an anonymous id: its context, its rows and what comes later, however often it is asked', async () => {
     await first.call('POST', '/api/event', view('anon:5', 'A'));
     const logged = await first.call('POST', '/api/event', view('member', 'B'));

@@ -28,7 +28,7 @@ function toOpenApi(operation: Operation): ZodOpenApiOperationObject {
     summary: operation.summary,
     ...(operation.description !== undefined && { description: operation.description }),
     tags: [operation.path.split('/').find((part) => part !== '' && part !== 'api') ?? 'api'],
-    security: [{ apiKey: [] }],
+    security: [{ apiKey: [] }, ...(operation.isPublishable === true ? [{ publishableKey: [] }] : [])],
     'x-scope': operation.scope,
     requestParams: { ...(path && { path }), ...(query && { query }), ...(header && { header }) },
     ...((json ?? streamed) && { requestBody: { required: true, content: { ...json, ...streamed } } }),
@@ -46,6 +46,6 @@ export function createOpenApi(operations: readonly Operation[]): ReturnType<type
     externalDocs: { url: '/asyncapi.json', description: 'Events on the bus (AsyncAPI 3.0)' },
     servers: [{ url: '/' }],
     paths,
-    components: { securitySchemes: { apiKey: { type: 'apiKey', in: 'header', name: 'X-Api-Key' } } },
+    components: { securitySchemes: { apiKey: { type: 'apiKey', in: 'header', name: 'X-Api-Key' }, publishableKey: { type: 'apiKey', in: 'query', name: 'key', description: 'mr_pub_…, for pages of its origins; the body may be text/plain' } } },
   });
 }

@@ -179,6 +179,33 @@ export const describeTracker = (planeOf: () => Plane): void => describeWith('chr
     expect(found).toEqual([{ sku: 'a', position: 0 }, { sku: 'b', position: 1 }]);
   });
 
+  it('brings more than a page may send while it goes, once, by the next page', async () => {
+    pages.settings = { key, delayMs: 600_000 };
+    const before = await counted();
+    const sku = uniqueName('many');
+    const page = await open();
+    // 90 kB: browsers take 64 kB.
+    await page.evaluate((name) => { for (let n = 0; n < 45; n += 1) Reflect.get(globalThis, 'millrace')('view', `${name}-${n}`, { text: 'đ'.repeat(1_000) }); }, sku);
+    await page.goto(`${pages.localhost}/next`);
+    await page.waitForFunction('window.millrace && !window.millrace.q');
+    await millrace(page, 'flush');
+    await eventually(async () => (await kept(page)).length === 0);
+    await eventually(async () => (await rows(sku)).length === 45);
+    expect(await counted()).toBe(before + 45);
+  });
+
+  it('has the time of the server where the clock of the machine is an hour ahead', async () => {
+    await context.addInitScript('const now = Date.now; Date.now = () => now() + 3_600_000');
+    const sku = uniqueName('clock');
+    const page = await open();
+    for (const n of [1, 2]) {
+      await millrace(page, 'view', `${sku}-${n}`);
+      await eventually(async () => (await rows(sku)).length === n);
+    }
+    const late = await query(`select asin from events.interaction_logs where asin like $1 and abs(extract(epoch from now() - ts)) > 30`, `${sku}%`);
+    expect(late).toEqual([]);
+  });
+
   it('brings nothing in from a page of another origin, and throws nothing into it', async () => {
     const before = await counted();
     const sku = uniqueName('evil');

@@ -33,7 +33,7 @@ export interface PublishableOptions {
 /** What a browser sends in `Origin`, exactly. */
 function checkOrigin(origin: string): void {
   const url = URL.canParse(origin) ? new URL(origin) : undefined;
-  if (!url || !/^https?:$/.test(url.protocol)) throw new UsageError(`${origin} is not an origin: write scheme and host, such as https://shop.example, and one --origin for each`);
+  if (!url || !/^https?:$/.test(url.protocol) || /[*,\s]/.test(origin)) throw new UsageError(`${origin} is not an origin: write scheme and host, such as https://shop.example, and one --origin for each`);
   if (url.origin !== origin) throw new UsageError(`${origin} is not what a browser sends: write ${url.origin}`);
 }
 
