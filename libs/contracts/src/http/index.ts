@@ -15,6 +15,7 @@ import { traceOperations } from './trace.ts';
 export * from './admin.ts';
 export * from './drift.ts';
 export * from './events.ts';
+export * from './interaction-export.ts';
 export * from './internal.ts';
 export * from './merchants.ts';
 export * from './products.ts';
