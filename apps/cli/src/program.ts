@@ -13,6 +13,7 @@ import { FailedError } from './failed-error.ts';
 import { loadMigrations } from './load-migrations.ts';
 import { createProgress } from './progress.ts';
 import { addRebuild } from './rebuild-program.ts';
+import { addRecs } from './recs-program.ts';
 import { addDeadLetters, addStreams } from './streams-program.ts';
 import { addTrace, addVerify } from './verify-program.ts';
 
@@ -101,6 +102,7 @@ export function createProgram(deps: ProgramDeps): Command {
   addVerify(program, shared);
   addTrace(program, shared);
   addRebuild(program, shared);
+  addRecs(program, shared);
   addOperations(program, deps);
   for (const command of program.commands) command.exitOverride();
   return program;

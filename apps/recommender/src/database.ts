@@ -1,4 +1,5 @@
 import type { Db } from '@millrace/database';
+import type { Generated } from 'kysely';
 
 interface RankingsTable {
   readonly ranking_id: string;
@@ -14,9 +15,23 @@ interface ImpressionsTable {
   readonly position: number;
   readonly seen_at: Date;
 }
+/** Generated and defaulted columns may be left out of an insert. */
+interface RebuildsTable {
+  readonly id: Generated<string>;
+  readonly reason: string;
+  readonly started_at: Generated<Date>;
+  readonly finished_at: Date | null;
+  readonly generation: string | null;
+  readonly events: string | null;
+  readonly users: string | null;
+  /** JSON. */
+  readonly drift: unknown;
+  readonly error: string | null;
+}
 
 export interface RecsSchema {
   'recs.rankings': RankingsTable;
   'recs.impressions': ImpressionsTable;
+  'recs.rebuilds': RebuildsTable;
 }
 export type RecsDb = Db<RecsSchema>;

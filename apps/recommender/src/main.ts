@@ -9,11 +9,14 @@ import { Counter } from 'prom-client';
 import { configSchema } from './config.ts';
 import { countInteractions } from './count-interactions.ts';
 import { createCountMemory } from './count-memory.ts';
+import { createCountedPartitions } from './counted-partitions.ts';
+import { countsRoutes } from './counts.routes.ts';
 import { createItems, subscribeItems } from './items.ts';
 import { openBus } from './open-bus.ts';
+import { openCountRebuilds } from './open-count-rebuilds.ts';
 import { openDatabase } from './open-database.ts';
 import { openVectors } from './open-vectors.ts';
-import { createCountedPartitions } from './partitions.ts';
+import { listRebuilds } from './rebuild.repository.ts';
 import { createRankingLog, purgeRankings, recordImpressions } from './ranking-log.ts';
 import { createCountReader } from './read-counts.ts';
 import { recommendationRoutes } from './recommendation.routes.ts';
@@ -43,28 +46,32 @@ void runService({
     onClose(() => log.close());
 
     const items = createItems();
-    const readExport = createExportReader({ baseUrl: config.CATALOG_API_INTERNAL_URL, signer: await openIdentitySigner(config.INTERNAL_KEY_FILE), service: 'recommender' });
+    const signer = await openIdentitySigner(config.INTERNAL_KEY_FILE);
+    const readExport = createExportReader({ baseUrl: config.CATALOG_API_INTERNAL_URL, signer, service: 'recommender' });
     const filled = Promise.withResolvers<void>();
     const retry = { signal: stopping.signal, onFailure: (err: unknown) => logger.warn({ err }, 'the products could not be read, it will be tried again') };
     const readAll: typeof readExport = (options, onBatch) => untilDone(() => readExport(options, onBatch), retry);
     await subscribeItems({ bus, items, readExport: readAll, signal: stopping.signal }, filled.resolve);
 
     const partitions = createCountedPartitions(background, keys);
-    const memory = createCountMemory({ redis: background, keys, metrics });
+    const read = createCountedPartitions(requests, keys);
+    const live = () => read.live();
+    const memory = createCountMemory({ redis: background, metrics });
     const backlog = createBacklogCheck(() => bus.lag(interactions, GROUP));
     health.addCheck('backlog', backlog.check);
     const count = countInteractions({
       redis: background, keys, ttlSeconds: config.COUNT_TTL_DAYS * 86_400, addPartition: (partition) => partitions.add(partition),
-      onCounted: ({ users, skus }) => {
-        backlog.progressed();
-        memory.counted(users, skus);
-      },
+      onCounted: () => backlog.progressed(),
     });
-    await bus.subscribe(interactions, { group: GROUP, ordering: 'key' }, withTracing(LABELS)(withMetrics({ registry: metrics, ...LABELS })(count)));
+    await bus.subscribe(interactions, { group: GROUP, ordering: 'partition' }, withTracing(LABELS)(withMetrics({ registry: metrics, ...LABELS })(count)));
+
+    const building = connectRedis(config.REDIS_URL, { role: 'background', name: 'recommender:rebuild' });
+    onClose(() => closeRedis(building));
+    const rebuilds = openCountRebuilds({ config, logger, metrics, onClose, db, redis: building, keys, partitions, signer, group: GROUP });
 
     const unread = new Counter({ name: 'recs_reads_failed_total', help: 'Context, counts or similar products that could not be read for a list', labelNames: ['store'], registers: [metrics] });
     const routes = recommendationRoutes({
-      readContext: (userId) => readContext(requests, keys, userId), counts: createCountReader({ redis: requests, keys, partitions: () => partitions.list() }), items, log, now: Date.now,
+      readContext: (userId) => readContext(requests, keys, userId), counts: createCountReader({ redis: requests, live }), items, log, now: Date.now,
       similarTo: createFindSimilar({ vectors, timeoutMs: config.SIMILAR_TIMEOUT_MS, onFailure: () => unread.inc({ store: 'vectors' }) }),
       onFailure: (err) => {
         unread.inc({ store: 'redis' });
@@ -73,12 +80,12 @@ void runService({
       recordImpressions: (rankingId, seen) => recordImpressions(db, rankingId, seen),
     });
     const fromGateway = authenticate(await openIdentityVerifier(config.INTERNAL_JWKS_FILE, 'recommender'), ['gateway']);
-    const app = createHttpApp({ logger, metrics, handlers: [fromGateway, routes] });
+    const app = createHttpApp({ logger, metrics, handlers: [fromGateway, routes, countsRoutes({ rebuilds, memory, live, listRebuilds: (limit) => listRebuilds(db, limit) })] });
     await filled.promise;
     const server = await startHttpServer(app, { host: config.HOST, port: config.PORT });
     onClose(() => server.close());
     onClose(every(600_000, logger, () => purgeRankings(db, config.RANKING_KEEP_DAYS)));
-    onClose(every(60_000, logger, async () => memory.measure(await partitions.list())));
+    onClose(every(60_000, logger, async () => memory.measure(await live())));
     logger.info({ port: server.port, products: items.size }, 'consuming');
   },
 });

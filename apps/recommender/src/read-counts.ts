@@ -1,8 +1,7 @@
 import { boughtSeeds, decodeHistory, MAX_NEIGHBOURS, MAX_TOP, mergeHistories, viewedSeeds } from '@millrace/ranking';
 import type { Board, Counter, Counts, Neighbour, PairList, RecentContext, UserHistory } from '@millrace/ranking';
 import { asTexts, isCluster } from '@millrace/redis-kit';
-import type { Keys, Redis } from '@millrace/redis-kit';
-import { countKeys } from './count-keys.ts';
+import type { Redis } from '@millrace/redis-kit';
 import type { CountKeys } from './count-keys.ts';
 
 export interface CountReader {
@@ -22,10 +21,10 @@ const MAX_CATEGORIES = 5;
 type Commands = readonly (readonly [string, ...string[]])[];
 
 /** Reads the counts of all partitions and adds them up. Rejects where Redis does not answer within the connection's timeout. */
-export function createCountReader({ redis, keys, partitions }: { readonly redis: Redis; readonly keys: Keys; readonly partitions: () => Promise<readonly number[]> }): CountReader {
+export function createCountReader({ redis, live }: { readonly redis: Redis; readonly live: () => Promise<readonly CountKeys[]> }): CountReader {
   /** The same commands for each partition, one pipeline each on Cluster; answers by command, one for each partition. */
   const ask = async (commandsOf: (of: CountKeys) => Commands): Promise<readonly (readonly unknown[])[]> => {
-    const asked = (await partitions()).map((partition) => commandsOf(countKeys(keys, partition)));
+    const asked = (await live()).map(commandsOf);
     const answered = isCluster(redis) ? await Promise.all(asked.map((commands) => run(redis, commands))) : inParts(await run(redis, asked.flat()), asked.length);
     return (asked[0] ?? []).map((_command, at) => answered.map((replies) => replies[at]));
   };

@@ -5,6 +5,7 @@ import { eventOperations } from './events.ts';
 import { merchantOperations } from './merchants.ts';
 import { productOperations } from './products.ts';
 import { rebuildOperations } from './rebuilds.ts';
+import { recommendationCountOperations } from './recommendation-counts.ts';
 import { recommendationOperations } from './recommendations.ts';
 import { relevanceOperations } from './relevance.ts';
 import { searchOperations } from './search.ts';
@@ -20,6 +21,7 @@ export * from './internal.ts';
 export * from './merchants.ts';
 export * from './products.ts';
 export * from './rebuilds.ts';
+export * from './recommendation-counts.ts';
 export * from './recommendations.ts';
 export * from './relevance.ts';
 export * from './search.ts';
@@ -28,4 +30,4 @@ export * from './streams.ts';
 export * from './trace.ts';
 
 /** Every public operation of Millrace. */
-export const operations: readonly Operation[] = [...productOperations, ...merchantOperations, ...searchOperations, ...relevanceOperations, ...searchCountOperations, ...eventOperations, ...recommendationOperations, ...adminOperations, ...driftOperations, ...rebuildOperations, ...traceOperations, ...streamOperations, ...deadLetterOperations];
+export const operations: readonly Operation[] = [...productOperations, ...merchantOperations, ...searchOperations, ...relevanceOperations, ...searchCountOperations, ...eventOperations, ...recommendationOperations, ...recommendationCountOperations, ...adminOperations, ...driftOperations, ...rebuildOperations, ...traceOperations, ...streamOperations, ...deadLetterOperations];
