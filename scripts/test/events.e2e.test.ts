@@ -51,4 +51,20 @@ describe('events through the gateway', () => {
     expect((await plane.call('POST', '/api/users/member/merge', { from: 'anon:e2e' })).body).toMatchObject({ user_id: 'member', from: 'anon:e2e' });
     expect((await plane.call('GET', '/api/users/anon:e2e/context')).body).toMatchObject({ user_id: 'member', recent_items: [{ asin: 'a' }] });
   });
+
+  it('are what the counts of recommendations are rebuilt from, beside the live ones', async () => {
+    for (const asin of ['r-1', 'r-2', 'r-3']) await plane.call('POST', '/api/event', { user_id: 'rebuilt', asin, event_type: 'purchase' });
+    const rebuilds = async () => {
+      const { body } = await plane.call('GET', '/api/admin/recommendations/counts');
+      return (body['rebuilds'] ?? []) as { id: number; reason: string; generation: string | null; events: number; drift: Record<string, number> | null }[];
+    };
+    // The first one comes by itself.
+    const first = await eventually(async () => (await rebuilds()).find(({ generation }) => generation !== null), { timeoutMs: 20_000 });
+    expect(first.reason).toBe('first');
+    expect((await plane.call('POST', '/api/admin/recommendations/rebuild')).status).toBe(202);
+    const rebuilt = await eventually(async () => (await rebuilds()).find(({ id, generation }) => id > first.id && generation !== null), { timeoutMs: 20_000 });
+    expect(rebuilt.reason).toBe('manual');
+    expect(rebuilt.events).toBeGreaterThan(300);
+    expect(rebuilt.drift).toMatchObject({ baskets: 0, buyers: 0, views: 0 });
+  });
 });
