@@ -17,6 +17,8 @@ export interface CountInteractionsDeps {
   readonly ttlSeconds: number;
   /** Partitions whose counts are read; told before the first count of one is written. */
   readonly addPartition: (partition: number) => Promise<void>;
+  /** false: Redis is nearly full, and no user, item or list is begun until there is room. Default: there is. */
+  readonly hasRoom?: () => Promise<boolean>;
   readonly onCounted?: (counted: { readonly events: number; readonly users: readonly string[]; readonly skus: readonly string[] }) => void;
 }
 
@@ -70,7 +72,7 @@ async function read(redis: Redis, { of, events, guess }: Batch, users: readonly 
 
 const toCounted = ({ user_id: userId, asin, type, category, meta }: Interaction): CountedEvent => ({ userId, sku: asin, type, category, atMs: Date.parse(meta.timestamp) });
 
-async function countBatch({ redis, ttlSeconds, onCounted }: CountInteractionsDeps, batch: Batch): Promise<Tried> {
+async function countBatch({ redis, ttlSeconds, onCounted, hasRoom }: CountInteractionsDeps, batch: Batch): Promise<Tried> {
   const { of, events } = batch;
   const users = [...new Set(events.map(({ user_id: id }) => id))];
   const { state: { applied, generation, building }, texts, counted } = await read(redis, batch, users);
@@ -83,7 +85,8 @@ async function countBatch({ redis, ttlSeconds, onCounted }: CountInteractionsDep
   planEvents(sums, added.map(toCounted), { before: new Map(users.map((id, at) => [id, readHistory(texts[at] ?? null)])), ttlSecondsAt: () => ttlSeconds });
   const changes = toScriptArguments(sums.take());
   const tail = building === '' ? [] : added.map((event) => encodeTailEvent(event.meta.id, toCounted(event)));
-  const outcome = asText(await applyCounts(redis, [of.applied, of.generation, of.building, of.tail, ...changes.keys], [applied, generation, building, streamIdOf(last.meta.streamId), tail.length, ...tail, ...changes.args]));
+  const grow = hasRoom === undefined || (await hasRoom()) ? 'grow' : '';
+  const outcome = asText(await applyCounts(redis, [of.applied, of.generation, of.building, of.tail, ...changes.keys], [applied, generation, building, streamIdOf(last.meta.streamId), grow, tail.length, ...tail, ...changes.args]));
   if (outcome === 'overtaken') throw new Error('another consumer has counted meanwhile');
   if (outcome !== 'ok') return { outcome: outcome === 'hold' ? 'hold' : 'moved', generation };
   onCounted?.({ events: added.length, users: [...new Set(added.map(({ user_id: id }) => id))], skus: [...new Set(added.map(({ asin }) => asin))] });

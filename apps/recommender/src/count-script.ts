@@ -9,20 +9,27 @@ export const MAX_TAIL = 250_000;
 
 /**
  * The changes of toScriptArguments: KEYS from `first` on, ARGV from `at` on. Kinds: u text of a user, c hash of counts, p neighbours, b board of a category,
- * a board for all. A time to live is only made longer.
+ * a board for all. A time to live is only made longer. Unless `may_grow`, no user, item or list is begun.
  */
 const CHANGE = `
 local function cut(key, kept, slack)
   if redis.call('ZCARD', key) > slack then redis.call('ZREMRANGEBYRANK', key, 0, -kept - 1) end
 end
-local function change(first, at)
+local function is_new(key, kind, name)
+  if kind == 'c' then return redis.call('HEXISTS', key, name) == 0 end
+  if kind == 'a' then return not redis.call('ZSCORE', key, name) end
+  return redis.call('EXISTS', key) == 0
+end
+local function change(first, at, may_grow)
   for k = first, #KEYS do
     local key, kind, ttl, n = KEYS[k], ARGV[at], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
     at = at + 3
     for i = 1, n do
       local name, value = ARGV[at], ARGV[at + 1]
       at = at + 2
-      if kind == 'u' then redis.call('SET', key, value, 'EX', ttl)
+      if not may_grow and is_new(key, kind, name) then
+        -- Redis is nearly full: only what is known is counted on.
+      elseif kind == 'u' then redis.call('SET', key, value, 'EX', ttl)
       elseif kind == 'c' then redis.call('HINCRBY', key, name, value)
       else redis.call('ZINCRBY', key, value, name) end
       -- With each: one that was ever longer than 128 entries keeps the larger encoding.
@@ -36,8 +43,8 @@ end
 `;
 
 /**
- * KEYS applied, generation, building, tail, then the keys to change; ARGV what was read of the first three ("" = absent), the id to be applied, a number n, n events
- * for the tail, the changes. Answers "ok"; or "moved" where generation or building are others now, "hold" while a swap is near, "overtaken" where another consumer has
+ * KEYS applied, generation, building, tail, then the keys to change; ARGV what was read of the first three ("" = absent), the id to be applied, "grow" or "", a number n,
+ * n events for the tail, the changes. Answers "ok"; or "moved" where generation or building are others now, "hold" while a swap is near, "overtaken" where another consumer has
  * counted: then nothing was changed.
  */
 export const applyCounts = defineScript(`${CHANGE}
@@ -45,13 +52,13 @@ if (redis.call('GET', KEYS[1]) or '') ~= ARGV[1] then return 'overtaken' end
 local building = redis.call('GET', KEYS[3]) or ''
 if string.sub(building, -5) == ':hold' then return 'hold' end
 if (redis.call('GET', KEYS[2]) or '') ~= ARGV[2] or building ~= ARGV[3] then return 'moved' end
-local n = tonumber(ARGV[5])
-for i = 6, 5 + n do redis.call('RPUSH', KEYS[4], ARGV[i]) end
+local n = tonumber(ARGV[6])
+for i = 7, 6 + n do redis.call('RPUSH', KEYS[4], ARGV[i]) end
 if n > 0 then
   redis.call('EXPIRE', KEYS[4], 86400)
   if redis.call('LLEN', KEYS[4]) > ${MAX_TAIL} then redis.call('UNLINK', KEYS[3], KEYS[4]) end
 end
-change(5, 6 + n)
+change(5, 7 + n, ARGV[5] == 'grow')
 redis.call('SET', KEYS[1], ARGV[4])
 return 'ok'
 `);
@@ -60,7 +67,7 @@ return 'ok'
 export const addToBuilding = defineScript(`${CHANGE}
 local building = redis.call('GET', KEYS[1])
 if building ~= ARGV[1] and building ~= ARGV[1] .. ':hold' then return 'lost' end
-change(2, 2)
+change(2, 2, true)
 return 'ok'
 `);
 

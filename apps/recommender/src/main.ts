@@ -20,10 +20,13 @@ import { listRebuilds } from './rebuild.repository.ts';
 import { createRankingLog, purgeRankings, recordImpressions } from './ranking-log.ts';
 import { createCountReader } from './read-counts.ts';
 import { recommendationRoutes } from './recommendation.routes.ts';
+import { createRoomCheck } from './room-check.ts';
 import { every } from './schedule.ts';
 import { createFindSimilar } from './similar-items.ts';
 
 const GROUP = 'recommender';
+/** Of Redis' maxmemory. Above it only users and items that are known are counted: whoever makes up new ones cannot fill it. */
+const MAX_COUNTED_SHARE = 0.75;
 const LABELS = { topic: interactions.name, group: GROUP };
 
 void runService({
@@ -61,7 +64,7 @@ void runService({
     health.addCheck('backlog', backlog.check);
     const count = countInteractions({
       redis: background, keys, ttlSeconds: config.COUNT_TTL_DAYS * 86_400, addPartition: (partition) => partitions.add(partition),
-      onCounted: () => backlog.progressed(),
+      hasRoom: createRoomCheck(background, MAX_COUNTED_SHARE), onCounted: () => backlog.progressed(),
     });
     await bus.subscribe(interactions, { group: GROUP, ordering: 'partition' }, withTracing(LABELS)(withMetrics({ registry: metrics, ...LABELS })(count)));
 

@@ -1,7 +1,6 @@
 import { peekLayout } from '@millrace/bus';
 import { interactions } from '@millrace/contracts';
 import { runAsLeader } from '@millrace/projection';
-import { infoOfMasters } from '@millrace/redis-kit';
 import type { Keys, Redis } from '@millrace/redis-kit';
 import type { IdentitySigner, ServiceContext } from '@millrace/service';
 import type { Config } from './config.ts';
@@ -12,6 +11,7 @@ import type { RecsDb } from './database.ts';
 import { dropOldGenerations } from './drop-generations.ts';
 import { createInteractionExport } from './read-interactions.ts';
 import { rebuildCounts } from './rebuild-counts.ts';
+import { createRoomCheck } from './room-check.ts';
 import { every } from './schedule.ts';
 
 export interface OpenCountRebuildsDeps extends Pick<ServiceContext<Config>, 'config' | 'logger' | 'metrics' | 'onClose'> {
@@ -26,20 +26,7 @@ export interface OpenCountRebuildsDeps extends Pick<ServiceContext<Config>, 'con
 
 /** Fuller than this no second set of counts is made: from 85 % on events go to Postgres. */
 const MAX_MEMORY_SHARE = 0.8;
-const LOOK_EVERY_MS = 500;
 const TICK_MS = 5_000;
-
-function createRoomCheck(redis: Redis): () => Promise<boolean> {
-  let lookedAtMs = Number.NEGATIVE_INFINITY;
-  let hasRoom = true;
-  return async () => {
-    if (performance.now() - lookedAtMs < LOOK_EVERY_MS) return hasRoom;
-    const masters = await infoOfMasters(redis, ['used_memory', 'maxmemory']);
-    hasRoom = masters.every(([used, bound]) => Number(bound ?? 0) === 0 || Number(used ?? 0) < MAX_MEMORY_SHARE * Number(bound));
-    lookedAtMs = performance.now();
-    return hasRoom;
-  };
-}
 
 const minuteOf = (time: string): number | undefined => (time === '' ? undefined : Number(time.slice(0, 2)) * 60 + Number(time.slice(3)));
 
@@ -48,7 +35,7 @@ export function openCountRebuilds({ config, logger, metrics, onClose, db, redis,
   const stopping = new AbortController();
   const list = (): Promise<readonly number[]> => partitions.list();
   const log = createInteractionExport({ baseUrl: config.EVENT_INGEST_INTERNAL_URL, signer });
-  const hasRoom = createRoomCheck(redis);
+  const hasRoom = createRoomCheck(redis, MAX_MEMORY_SHARE);
   const rebuilds = createCountRebuilds({
     db, redis, keys, metrics, logger, signal: stopping.signal, atMinute: minuteOf(config.COUNT_REBUILD_AT),
     asLeader: (work) => runAsLeader({ directUrl: config.DATABASE_DIRECT_URL ?? config.RECOMMENDER_DATABASE_URL, lock: 'millrace:recs:rebuild' }, work),

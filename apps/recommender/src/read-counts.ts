@@ -76,7 +76,7 @@ function createCaches(generations: string): Caches {
   };
 }
 
-interface Waiting { readonly commandsOf: (of: CountKeys) => Commands; resolve(replies: readonly (readonly unknown[])[]): void; reject(error: unknown): void }
+interface Waiting { readonly commandsOf: (of: CountKeys) => Commands; readonly resolve: (replies: readonly (readonly unknown[])[]) => void; readonly reject: (error: unknown) => void }
 
 /** What is asked for at the same time goes as one. */
 function together(ask: Ask): Ask {

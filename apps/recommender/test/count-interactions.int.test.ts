@@ -86,6 +86,17 @@ describe('counting interactions', () => {
     expect(counts.neighbours('co_buy', 'a')).toEqual([{ sku: 'b', count: 3 }]);
     expect([counts.counter('baskets', 'b'), counts.counter('buyers', 'a'), counts.weight('trending', 'a')]).toEqual([3, 3, 1]);
   });
+  it('begins no user, item or list while Redis is nearly full, and counts on what is known', async () => {
+    const { keys, count, reader, everything } = open();
+    await count([did('known', 'purchase', 'a', { category: 'Audio' })], delivery());
+    const names = Object.keys(await everything()).toSorted();
+    const full = countInteractions({ redis, keys, ttlSeconds: 3_600, addPartition: async () => undefined, hasRoom: async () => false });
+    await full([did('known', 'purchase', 'made-up', { category: 'Made up' }), did('stranger', 'purchase', 'a'), did('stranger', 'view', 'made-up')], delivery());
+    expect(Object.keys(await everything()).toSorted()).toEqual(names);
+    const counts = await reader.forUser({ history: await reader.history(['known']), recent: NO_CONTEXT, category: undefined });
+    expect([counts.counter('baskets', 'a'), counts.counter('baskets', 'made-up'), counts.top('trending', null)]).toEqual([2, 0, ['a']]);
+    expect((await reader.history(['stranger'])).bought).toEqual([]);
+  });
   it('keeps bounded lists, and says what a user and an item cost', async () => {
     const { keys, count } = open();
     for (let batch = 0; batch < 10; batch += 1) await count(Array.from({ length: 40 }, (_none, at) => [did(`u${batch}-${at}`, 'purchase', 'hub'), did(`u${batch}-${at}`, 'purchase', `n${batch}-${at}`)]).flat(), delivery());
