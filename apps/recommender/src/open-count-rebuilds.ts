@@ -28,7 +28,7 @@ export interface OpenCountRebuildsDeps extends Pick<ServiceContext<Config>, 'con
 const MAX_MEMORY_SHARE = 0.8;
 const TICK_MS = 5_000;
 
-const minuteOf = (time: string): number | undefined => (time === '' ? undefined : Number(time.slice(0, 2)) * 60 + Number(time.slice(3)));
+const minuteOf = (time: string): number | undefined => (time === 'off' ? undefined : Number(time.slice(0, 2)) * 60 + Number(time.slice(3)));
 
 /** Rebuilds of the counts on their schedule, until the service ends. */
 export function openCountRebuilds({ config, logger, metrics, onClose, db, redis, keys, partitions, signer, group }: OpenCountRebuildsDeps): CountRebuilds {
