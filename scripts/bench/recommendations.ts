@@ -9,7 +9,7 @@ import { closeRedis, connectRedis, createKeys, infoField } from '@millrace/redis
 import type { Redis } from '@millrace/redis-kit';
 import { createLogger } from '@millrace/service';
 import { Registry } from 'prom-client';
-import { countKeys } from '../../apps/recommender/src/count-keys.ts';
+import { FIRST_GENERATION, partitionKeys } from '../../apps/recommender/src/count-keys.ts';
 import { createItems } from '../../apps/recommender/src/items.ts';
 import { createCountReader } from '../../apps/recommender/src/read-counts.ts';
 import { recommendationRoutes } from '../../apps/recommender/src/recommendation.routes.ts';
@@ -23,7 +23,7 @@ const CATEGORIES = 200;
 const REQUESTS = 1_500;
 const WARM_UP = 300;
 const keys = createKeys();
-const of = countKeys(keys, 0);
+const of = partitionKeys(keys, 0).of(FIRST_GENERATION);
 const random = createRandom(5);
 const int = (below: number): number => Math.floor(random() * below);
 /** A few products are in most baskets. */
@@ -95,7 +95,7 @@ function catalogue(): ReturnType<typeof createItems> {
 
 async function serve(redis: Redis): Promise<{ readonly port: number; close(): Promise<void> }> {
   const routes = recommendationRoutes({
-    readContext: (userId) => readContext(redis, keys, userId), counts: createCountReader({ redis, keys, partitions: async () => [0] }), items: catalogue(), now: Date.now,
+    readContext: (userId) => readContext(redis, keys, userId), counts: createCountReader({ redis, live: async () => [of] }), items: catalogue(), now: Date.now,
     similarTo: async () => new Map(several(50).map((item, at) => [skuOf(item), 1 / (at + 1)])),
     log: { add: () => undefined }, recordImpressions: async () => 0, onFailure: (error) => { throw error; },
   });

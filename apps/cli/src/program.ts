@@ -15,6 +15,7 @@ import { loadMigrations } from './load-migrations.ts';
 import { createProgress } from './progress.ts';
 import { addQuarantine } from './quarantine-program.ts';
 import { addRebuild } from './rebuild-program.ts';
+import { addRecs } from './recs-program.ts';
 import { addReplay } from './replay-program.ts';
 import { addDeadLetters, addStreams } from './streams-program.ts';
 import { addUsers } from './users-program.ts';
@@ -94,6 +95,7 @@ export function createProgram(deps: ProgramDeps): Command {
   addAnalytics(program, shared);
   addQuarantine(program, shared);
   addReplay(program, shared);
+  addRecs(program, shared);
   addOperations(program, deps);
   for (const command of program.commands) command.exitOverride();
   return program;

@@ -3,7 +3,7 @@ import { createRedisStreamsBus, parsePartitions, withMetrics, withTracing } from
 import { interactions, latestProductUpdates, productUpdates } from '@millrace/contracts';
 import type { ProductUpdate } from '@millrace/contracts';
 import { checkSchemaVersion, createKysely, createPool, waitForSchema } from '@millrace/database';
-import { authenticate, createHttpApp, startHttpServer } from '@millrace/http';
+import { authenticate, createHttpApp, problemDetails, startHttpServer } from '@millrace/http';
 import { createBacklogCheck, createExportReader, toProjected } from '@millrace/projection';
 import { connectRedis, keysFor } from '@millrace/redis-kit';
 import { openIdentitySigner, openIdentityVerifier, runService, untilDone } from '@millrace/service';
@@ -13,6 +13,7 @@ import type { EventsSchema } from './database.ts';
 import { openErasedUsers } from './erased-users.ts';
 import { directEvent, eventRoutes } from './event.routes.ts';
 import { startHousekeeping } from './housekeeping.ts';
+import { interactionExportRoutes } from './interaction-export.routes.ts';
 import { createItemCache } from './item-cache.ts';
 import { createInteractionStore } from './interaction.repository.ts';
 import { findItems, keepItems } from './item.repository.ts';
@@ -35,7 +36,7 @@ const toChange = (event: ProductUpdate) => (event.type === 'delete' ? { sku: eve
 void runService({
   name: 'event-ingest',
   configSchema,
-  async start({ config, logger, metrics, health, onClose }) {
+  async start({ config, logger, metrics, health, internal, onClose }) {
     const stopping = new AbortController();
     const pool = createPool({ url: config.EVENT_INGEST_DATABASE_URL, name: 'event-ingest', max: 4, logger });
     onClose(() => pool.end());
@@ -71,6 +72,10 @@ void runService({
     const users = userRoutes({ pool, redis, keys, ttlSeconds: config.CONTEXT_TTL_SECONDS, erased });
     const handlers = [authenticate(verifier, ['gateway']), analytics.routes, live.routes, eventRoutes({ door, quarantine }), users, quarantineRoutes({ pool: quarantinePool, door, erased }), erasure.routes];
     const app = createHttpApp({ logger, metrics, handlers, direct: [directEvent({ door, verifier })] });
+    const exportPool = createPool({ url: config.EVENT_INGEST_DATABASE_URL, name: 'event-ingest-export', max: 2, logger });
+    onClose(() => exportPool.end());
+    internal.use('/interactions', authenticate(verifier, ['recommender']));
+    internal.use(interactionExportRoutes({ pool: exportPool, redis, group: WRITER, logger }), problemDetails(logger));
     const server = await startHttpServer(app, { host: config.HOST, port: config.PORT });
     onClose(() => server.close());
     onClose(() => live.close());

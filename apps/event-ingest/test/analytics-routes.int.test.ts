@@ -67,7 +67,7 @@ describe('analytics', () => {
     const redis = connectRedis(plane.redis.url, { role: 'background', name: 'test' });
     const died = Promise.withResolvers<void>();
     const count = countInteractions({ redis, sources: createSources(redis, createKeys()) });
-    await dying.subscribe(interactions, { group: ANALYTICS_GROUP, ordering: 'key' }, async (events, delivery) => {
+    await dying.subscribe(interactions, { group: ANALYTICS_GROUP, ordering: 'partition' }, async (events, delivery) => {
       await count(events, delivery);
       died.resolve();
       throw new SinkUnavailableError('counted, and dies before it acknowledges');

@@ -7,22 +7,28 @@ import { openIdentitySigner, openIdentityVerifier, runService, untilDone } from 
 import { configSchema } from './config.ts';
 import { countInteractions } from './count-interactions.ts';
 import { createCountMemory } from './count-memory.ts';
-import { forgetCounts } from './forget-counts.ts';
+import { createCountedPartitions } from './counted-partitions.ts';
+import { countsRoutes } from './counts.routes.ts';
 import { internalRerankRoutes } from './internal-rerank.routes.ts';
 import { createItems, subscribeItems } from './items.ts';
 import { createErasedUsers, usersOfInteraction, withoutErased } from './erase-users.ts';
 import { openBus } from './open-bus.ts';
+import { openCountRebuilds } from './open-count-rebuilds.ts';
 import { openDatabase } from './open-database.ts';
 import { openExperiments } from './open-experiments.ts';
 import { openLists } from './open-lists.ts';
 import { followUsers } from './open-users.ts';
 import { openVectors } from './open-vectors.ts';
-import { createCountedPartitions } from './partitions.ts';
+import { listRebuilds } from './rebuild.repository.ts';
 import { createRankingLog, purgeRankings, recordImpressions } from './ranking-log.ts';
 import { recommendationRoutes } from './recommendation.routes.ts';
+import { createRoomCheck } from './room-check.ts';
 import { every } from './schedule.ts';
+import { forgetUserCounts } from './user-counts.ts';
 
 const GROUP = 'recommender';
+/** Of Redis' maxmemory. Above it only users and items that are known are counted: whoever makes up new ones cannot fill it. */
+const MAX_COUNTED_SHARE = 0.75;
 const LABELS = { topic: interactions.name, group: GROUP };
 
 void runService({
@@ -47,37 +53,45 @@ void runService({
     onClose(() => log.close());
 
     const items = createItems();
-    const readExport = createExportReader({ baseUrl: config.CATALOG_API_INTERNAL_URL, signer: await openIdentitySigner(config.INTERNAL_KEY_FILE), service: 'recommender' });
+    const signer = await openIdentitySigner(config.INTERNAL_KEY_FILE);
+    const readExport = createExportReader({ baseUrl: config.CATALOG_API_INTERNAL_URL, signer, service: 'recommender' });
     const filled = Promise.withResolvers<void>();
     const retry = { signal: stopping.signal, onFailure: (err: unknown) => logger.warn({ err }, 'the products could not be read, it will be tried again') };
     const readAll: typeof readExport = (options, onBatch) => untilDone(() => readExport(options, onBatch), retry);
     await subscribeItems({ bus, items, readExport: readAll, signal: stopping.signal }, filled.resolve);
 
     const partitions = createCountedPartitions(background, keys);
-    const memory = createCountMemory({ redis: background, keys, metrics });
+    const read = createCountedPartitions(requests, keys);
+    const live = () => read.live();
+    const memory = createCountMemory({ redis: background, metrics });
     const backlog = createBacklogCheck(() => bus.lag(interactions, GROUP));
     health.addCheck('backlog', backlog.check);
     const count = countInteractions({
       redis: background, keys, ttlSeconds: config.COUNT_TTL_DAYS * 86_400, addPartition: (partition) => partitions.add(partition),
-      onCounted: ({ users, skus }) => {
-        backlog.progressed();
-        memory.counted(users, skus);
-      },
+      hasRoom: createRoomCheck(background, MAX_COUNTED_SHARE), onCounted: () => backlog.progressed(),
     });
-    await bus.subscribe(interactions, { group: GROUP, ordering: 'key' }, withTracing(LABELS)(withMetrics({ registry: metrics, ...LABELS })(withoutErased(erased, usersOfInteraction, metrics)(count))));
+    await bus.subscribe(interactions, { group: GROUP, ordering: 'partition' }, withTracing(LABELS)(withMetrics({ registry: metrics, ...LABELS })(withoutErased(erased, usersOfInteraction, metrics)(count))));
+
+    const building = connectRedis(config.REDIS_URL, { role: 'background', name: 'recommender:rebuild' });
+    onClose(() => closeRedis(building));
+    const rebuilds = openCountRebuilds({ config, logger, metrics, onClose, db, redis: building, keys, partitions, signer, group: GROUP });
 
     const experiments = await openExperiments({ db, bus, erased, keepDays: config.EXPERIMENT_KEEP_DAYS, logger, metrics, onClose });
-    const { names, lists } = openLists({ db, redis: requests, keys, partitions, items, vectors, similarTimeoutMs: config.SIMILAR_TIMEOUT_MS, logger, metrics });
-    onClose(await followUsers({ db, forgetCounts: forgetCounts({ redis: background, keys, partitions: () => partitions.list() }), flush: () => log.flush(), bus, erased, names, logger, metrics }));
-    const routes = recommendationRoutes({ ...lists, log, assign: experiments.assign, recordImpressions: (rankingId, seen) => recordImpressions(db, rankingId, seen) });
+    const userCounts = { redis: background, keys, partitions: () => partitions.list(), ttlSeconds: config.COUNT_TTL_DAYS * 86_400 };
+    const { names, lists } = openLists({ db, redis: requests, keys, live, items, vectors, userCounts, similarTimeoutMs: config.SIMILAR_TIMEOUT_MS, logger, metrics });
+    onClose(await followUsers({ db, forgetCounts: (id) => forgetUserCounts(userCounts, id), flush: () => log.flush(), bus, erased, names, logger, metrics }));
     const verifier = await openIdentityVerifier(config.INTERNAL_JWKS_FILE, 'recommender');
     internal.use('/rerank', authenticate(verifier, ['catalog-api']), internalRerankRoutes({ ...lists, log }), problemDetails(logger));
-    const app = createHttpApp({ logger, metrics, handlers: [authenticate(verifier, ['gateway']), routes, experiments.routes] });
+    const routes = [
+      recommendationRoutes({ ...lists, log, assign: experiments.assign, recordImpressions: (rankingId, seen) => recordImpressions(db, rankingId, seen) }),
+      experiments.routes, countsRoutes({ rebuilds, memory, live, listRebuilds: (limit) => listRebuilds(db, limit) }),
+    ];
+    const app = createHttpApp({ logger, metrics, handlers: [authenticate(verifier, ['gateway']), ...routes] });
     await filled.promise;
     const server = await startHttpServer(app, { host: config.HOST, port: config.PORT });
     onClose(() => server.close());
     onClose(every(600_000, logger, () => purgeRankings(db, config.RANKING_KEEP_DAYS)));
-    onClose(every(60_000, logger, async () => memory.measure(await partitions.list())));
+    onClose(every(60_000, logger, async () => memory.measure(await live())));
     logger.info({ port: server.port, products: items.size }, 'consuming');
   },
 });

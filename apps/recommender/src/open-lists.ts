@@ -6,10 +6,12 @@ import { Counter } from 'prom-client';
 import type { Registry } from 'prom-client';
 import type { RecsDb } from './database.ts';
 import type { Items } from './items.ts';
-import type { CountedPartitions } from './partitions.ts';
+import type { CountedPartitions } from './counted-partitions.ts';
 import { createCountReader } from './read-counts.ts';
 import type { RecommendForUserDeps } from './recommend-for-user.ts';
 import { createFindSimilar } from './similar-items.ts';
+import { moveUserCounts } from './user-counts.ts';
+import type { UserCountsDeps } from './user-counts.ts';
 import { createNameBook } from './user-names.ts';
 import type { NameBook } from './user-names.ts';
 
@@ -18,7 +20,10 @@ export interface OpenListsDeps {
   /** Connection of requests. */
   readonly redis: Redis;
   readonly keys: Keys;
-  readonly partitions: Pick<CountedPartitions, 'list'>;
+  /** The counts that are in force. */
+  readonly live: CountedPartitions['live'];
+  /** Connection of what runs behind requests. */
+  readonly userCounts: UserCountsDeps;
   readonly items: Items;
   readonly vectors: VectorReader;
   readonly similarTimeoutMs: number;
@@ -27,12 +32,12 @@ export interface OpenListsDeps {
 }
 
 /** What lists are made of; what cannot be read is counted and left out. */
-export function openLists({ db, redis, keys, partitions, items, vectors, similarTimeoutMs, logger, metrics }: OpenListsDeps): { readonly names: NameBook; readonly lists: RecommendForUserDeps & { readonly items: Items } } {
+export function openLists({ db, redis, keys, live, items, vectors, userCounts, similarTimeoutMs, logger, metrics }: OpenListsDeps): { readonly names: NameBook; readonly lists: RecommendForUserDeps & { readonly items: Items } } {
   const unread = new Counter({ name: 'recs_reads_failed_total', help: 'Context, counts or similar products that could not be read for a list', labelNames: ['store'], registers: [metrics] });
-  const names = createNameBook({ db, onFailure: () => unread.inc({ store: 'names' }) });
+  const names = createNameBook({ db, moveCounts: (merge) => moveUserCounts(userCounts, merge), onFailure: () => unread.inc({ store: 'names' }) });
   const lists = {
     namesOf: (userId: string) => names.find(userId), readContext: (userId: string) => readContext(redis, keys, userId),
-    counts: createCountReader({ redis, keys, partitions: () => partitions.list() }), items, now: Date.now,
+    counts: createCountReader({ redis, live }), items, now: Date.now,
     similarTo: createFindSimilar({ vectors, timeoutMs: similarTimeoutMs, onFailure: () => unread.inc({ store: 'vectors' }) }),
     onFailure: (err: unknown) => {
       unread.inc({ store: 'redis' });

@@ -3,10 +3,10 @@ import { NO_CONTEXT } from '@millrace/ranking';
 import { closeRedis, connectRedis, createKeys } from '@millrace/redis-kit';
 import type { Keys } from '@millrace/redis-kit';
 import { testServer, uniqueName } from '@millrace/testing';
-import { countKeys } from '../src/count-keys.ts';
+import { FIRST_GENERATION, partitionKeys } from '../src/count-keys.ts';
 import { countInteractions } from '../src/count-interactions.ts';
 import { createCountMemory } from '../src/count-memory.ts';
-import { createCountedPartitions } from '../src/partitions.ts';
+import { createCountedPartitions } from '../src/counted-partitions.ts';
 import { createCountReader } from '../src/read-counts.ts';
 import { Registry } from 'prom-client';
 import { did } from './kit.ts';
@@ -22,7 +22,7 @@ function open() {
   const keys: Keys = { ...createKeys(), counts: (partition) => `${prefix}:{${partition}}`, countPartitions: `${prefix}:partitions` };
   const partitions = createCountedPartitions(redis, keys);
   const count = countInteractions({ redis, keys, ttlSeconds: 3_600, addPartition: (partition) => partitions.add(partition) });
-  const reader = createCountReader({ redis, keys, partitions: () => partitions.list() });
+  const reader = createCountReader({ redis, live: () => partitions.live() });
   const everything = async (partition = 0): Promise<Record<string, unknown>> => {
     const names = (await redis.keys(`${keys.counts(partition)}:*`)).toSorted();
     const read = async (name: string): Promise<unknown> => {
@@ -73,7 +73,7 @@ describe('counting interactions', () => {
   });
   it('calls every failure of Redis unavailable, so that no event is parked and none overtakes', async () => {
     const { keys, count } = open();
-    await redis.set(countKeys(keys, 0).counter('baskets'), 'of another kind');
+    await redis.set(partitionKeys(keys, 0).of(FIRST_GENERATION).counter('baskets'), 'of another kind');
     await expect(count(basket(), delivery())).rejects.toMatchObject({ code: 'unavailable' });
   });
   it('adds up the counts of all partitions, and the history of a user who moved', async () => {
@@ -86,14 +86,25 @@ describe('counting interactions', () => {
     expect(counts.neighbours('co_buy', 'a')).toEqual([{ sku: 'b', count: 3 }]);
     expect([counts.counter('baskets', 'b'), counts.counter('buyers', 'a'), counts.weight('trending', 'a')]).toEqual([3, 3, 1]);
   });
+  it('begins no user, item or list while Redis is nearly full, and counts on what is known', async () => {
+    const { keys, count, reader, everything } = open();
+    await count([did('known', 'purchase', 'a', { category: 'Audio' })], delivery());
+    const names = Object.keys(await everything()).toSorted();
+    const full = countInteractions({ redis, keys, ttlSeconds: 3_600, addPartition: async () => undefined, hasRoom: async () => false });
+    await full([did('known', 'purchase', 'made-up', { category: 'Made up' }), did('stranger', 'purchase', 'a'), did('stranger', 'view', 'made-up')], delivery());
+    expect(Object.keys(await everything()).toSorted()).toEqual(names);
+    const counts = await reader.forUser({ history: await reader.history(['known']), recent: NO_CONTEXT, category: undefined });
+    expect([counts.counter('baskets', 'a'), counts.counter('baskets', 'made-up'), counts.top('trending', null)]).toEqual([2, 0, ['a']]);
+    expect((await reader.history(['stranger'])).bought).toEqual([]);
+  });
   it('keeps bounded lists, and says what a user and an item cost', async () => {
     const { keys, count } = open();
     for (let batch = 0; batch < 10; batch += 1) await count(Array.from({ length: 40 }, (_none, at) => [did(`u${batch}-${at}`, 'purchase', 'hub'), did(`u${batch}-${at}`, 'purchase', `n${batch}-${at}`)]).flat(), delivery());
-    expect(await redis.zcard(countKeys(keys, 0).neighbours('co_buy', 'hub'))).toBeLessThanOrEqual(128);
-    const memory = createCountMemory({ redis, keys, metrics: new Registry() });
-    expect(await memory.measure([0])).toEqual({ bytesPerUser: null, bytesPerItem: null });
-    memory.counted(['u0-0', 'u0-1'], ['hub']);
-    const { bytesPerUser, bytesPerItem } = await memory.measure([0]);
+    expect(await redis.zcard(partitionKeys(keys, 0).of(FIRST_GENERATION).neighbours('co_buy', 'hub'))).toBeLessThanOrEqual(128);
+    const memory = createCountMemory({ redis, metrics: new Registry() });
+    expect(await memory.measure([partitionKeys(keys, 7).of(FIRST_GENERATION)])).toEqual({ bytesPerUser: null, bytesPerItem: null, users: 0, items: 0 });
+    const { bytesPerUser, bytesPerItem, users, items } = await memory.measure([partitionKeys(keys, 0).of(FIRST_GENERATION)]);
+    expect([users, items]).toEqual([200, 200]);
     expect(bytesPerUser).toBeGreaterThan(50);
     expect(bytesPerUser).toBeLessThan(1_000);
     expect(bytesPerItem).toBeLessThan(4_096);

@@ -13,7 +13,7 @@ import { countInteractions } from '../src/count-interactions.ts';
 import type { RecsSchema } from '../src/database.ts';
 import { createItems } from '../src/items.ts';
 import { migrations } from '../src/migrations/index.ts';
-import { createCountedPartitions } from '../src/partitions.ts';
+import { createCountedPartitions } from '../src/counted-partitions.ts';
 import { createRankingLog, purgeRankings, recordImpressions } from '../src/ranking-log.ts';
 import { createCountReader } from '../src/read-counts.ts';
 import { recommendationRoutes } from '../src/recommendation.routes.ts';
@@ -40,7 +40,7 @@ items.apply([
 ].map((change) => (change.product?.status === 'draft' ? { sku: change.sku, version: 1 } : change)));
 const partitions = createCountedPartitions(redis, keys);
 const count = countInteractions({ redis, keys, ttlSeconds: 3_600, addPartition: (partition) => partitions.add(partition) });
-const counts = createCountReader({ redis, keys, partitions: () => partitions.list() });
+const counts = createCountReader({ redis, live: () => partitions.live() });
 const log = createRankingLog({ db, logger, metrics: new Registry() });
 const writer = createContextWriter({ redis, keys, ttlSeconds: 900 });
 

@@ -7,15 +7,15 @@ import { createLogger } from '@millrace/service';
 import { createTestDatabase, testServer, uniqueName } from '@millrace/testing';
 import { Registry } from 'prom-client';
 import { countInteractions } from '../src/count-interactions.ts';
-import { countKeys } from '../src/count-keys.ts';
+import { FIRST_GENERATION, partitionKeys } from '../src/count-keys.ts';
+import { createCountedPartitions } from '../src/counted-partitions.ts';
 import type { RecsSchema } from '../src/database.ts';
 import { createErasedUsers, eraseUsers, usersOfInteraction, usersOfMerge, withoutErased } from '../src/erase-users.ts';
-import { forgetCounts } from '../src/forget-counts.ts';
 import { migrations } from '../src/migrations/index.ts';
-import { createCountedPartitions } from '../src/partitions.ts';
 import { createRankingLog, recordImpressions } from '../src/ranking-log.ts';
 import { createCountReader } from '../src/read-counts.ts';
 import { countForExperiments, insertShownLists } from '../src/experiment-log.ts';
+import { forgetUserCounts, moveUserCounts } from '../src/user-counts.ts';
 import { createNameBook } from '../src/user-names.ts';
 import { did } from './kit.ts';
 
@@ -28,7 +28,8 @@ const prefix = uniqueName('recs');
 const keys = { ...createKeys(), counts: (partition: number) => `${prefix}:{${partition}}`, countPartitions: `${prefix}:partitions` };
 const partitions = createCountedPartitions(redis, keys);
 const count = countInteractions({ redis, keys, ttlSeconds: 3_600, addPartition: (partition) => partitions.add(partition) });
-const reader = createCountReader({ redis, keys, partitions: () => partitions.list() });
+const reader = createCountReader({ redis, live: () => partitions.live() });
+const userCounts = { redis, keys, partitions: () => partitions.list(), ttlSeconds: 3_600 };
 const delivery = { signal: new AbortController().signal, partition: 0 };
 afterAll(async () => {
   await closeRedis(redis);
@@ -38,7 +39,7 @@ afterAll(async () => {
 
 const merged = (from: string, to: string): UserMerge => ({ type: 'merged', from, to, meta: { id: uniqueName('m'), timestamp: '', schema: 1 } });
 const failures: unknown[] = [];
-const openNames = () => createNameBook({ db, onFailure: (error) => failures.push(error), waitMs: 2_000 });
+const openNames = () => createNameBook({ db, onFailure: (error) => failures.push(error), moveCounts: (merge) => moveUserCounts(userCounts, merge), waitMs: 2_000 });
 const SECRET = 's'.repeat(32);
 
 function openEraser(...[secret]: [secret: string | undefined]) {
@@ -47,7 +48,7 @@ function openEraser(...[secret]: [secret: string | undefined]) {
   const publish: EventPublisher['publish'] = async (_topic, events) => void receipts.push(...(events as unknown as ErasureReceipt[]).map(({ stores }) => stores));
   const erased = createErasedUsers(db, secret);
   const log = createRankingLog({ db, logger: createLogger('test', 'silent'), metrics: new Registry(), erased });
-  const erase = eraseUsers({ db, forgetCounts: forgetCounts({ redis, keys, partitions: () => partitions.list() }), erased, flush: () => log.flush(), bus: { publish } });
+  const erase = eraseUsers({ db, forgetCounts: (id) => forgetUserCounts(userCounts, id), erased, flush: () => log.flush(), bus: { publish } });
   const request = (users: string[]) => erase([{ type: 'erase', job: 'j', attempt: 1, users, meta: { id: uniqueName('e'), timestamp: '', schema: 1 } }]);
   const serve = (userId: string, rankingId: string) => log.add({ rankingId, userId, kind: 'recommendations', servedAtMs: Date.now(), items: [{ sku: 'a', stage: 'popular' }] });
   return { erased, log, request, receipts, serve };
@@ -109,9 +110,9 @@ describe('erasing a user', () => {
     await request([id, alias]);
     expect(receipts).toEqual([1, 0].map((n) => [
       { store: 'recs.rankings', found: n, erased: n, due: 0 }, { store: 'recs.user_aliases', found: n, erased: n, due: 0 },
-      { store: 'recs.experiment_lists', found: n, erased: n, due: 0 }, { store: 'recs.experiment_events', found: n, erased: n, due: 0 }, { store: 'counts', found: 2 * n, erased: 2 * n, due: 0 },
+      { store: 'recs.experiment_lists', found: n, erased: n, due: 0 }, { store: 'recs.experiment_events', found: n, erased: n, due: 0 }, { store: 'counts', found: n, erased: n, due: 0 },
     ]));
-    const of = countKeys(keys, 0);
+    const of = partitionKeys(keys, 0).of(FIRST_GENERATION);
     expect([await redis.exists(of.user(id), of.user(alias)), await redis.exists(of.user(other))]).toEqual([0, 1]);
     expect((await pool.query('select 1 from recs.impressions')).rowCount).toBe(0);
     for (const table of ['rankings', 'user_aliases', 'impressions', 'erased', 'experiment_lists', 'experiment_events']) expect((await pool.query(`select 1 from recs.${table} as t where t::text like $1`, [`%${id}%`])).rowCount).toBe(0);
@@ -129,7 +130,7 @@ describe('erasing a user', () => {
     const metrics = new Registry();
     await withoutErased(there.erased, usersOfInteraction, metrics)(count)([did(id, 'view', 'x')], delivery);
     await withoutErased(there.erased, usersOfMerge, metrics)(openNames().keep)([merged(uniqueName('m'), id)]);
-    expect(await redis.exists(countKeys(keys, 0).user(id))).toBe(0);
+    expect(await redis.exists(partitionKeys(keys, 0).of(FIRST_GENERATION).user(id))).toBe(0);
     expect((await pool.query('select 1 from recs.user_aliases where user_id = $1', [id])).rowCount).toBe(0);
     expect((await metrics.getSingleMetric('recs_erased_events_total')?.get())?.values[0]?.value).toBe(2);
     const anew = createErasedUsers(db, SECRET);

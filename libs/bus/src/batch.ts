@@ -1,4 +1,5 @@
 import { backoffMs, pause } from './backoff.ts';
+import type { Ordering } from './bus.ts';
 import { decodeEntry } from './codec.ts';
 import type { RawEntry } from './codec.ts';
 import type { ConsumerState } from './consumer.ts';
@@ -58,7 +59,7 @@ async function handleAndSort(state: ConsumerState, received: readonly Received[]
 }
 
 /** With an order, what follows a failed event of its key counts as failed too: it is handled again after that one. */
-function withLaterOnes(failures: ReadonlyMap<string, unknown>, received: readonly Received[], ordering: 'none' | 'key'): ReadonlyMap<string, unknown> {
+function withLaterOnes(failures: ReadonlyMap<string, unknown>, received: readonly Received[], ordering: Ordering): ReadonlyMap<string, unknown> {
   if (ordering === 'none') return failures;
   const errors = new Map<string, unknown>();
   const all = new Map(failures);

@@ -17,6 +17,8 @@ export interface EventPublisher {
   publish<T extends Topic>(topic: T, events: readonly NewEventOf<T>[]): Promise<void>;
 }
 
+export type Ordering = 'none' | 'key' | 'partition';
+
 export interface GroupOptions {
   readonly mode?: 'group';
   /** Every group gets every event; inside a group one consumer does. A new group starts at the beginning of the stream. */
@@ -26,9 +28,10 @@ export interface GroupOptions {
   /**
    * `none`: the group's consumers share the events, a retry overtakes; for sinks that are guarded by version or event id. `key`: the events
    * of one key are handled one after the other, in the order of the topic, whatever fails, restarts or scales: one consumer a partition, and
-   * an event that fails holds back the later ones of its key. Default none.
+   * an event that fails holds back the later ones of its key. `partition`: the same for all events of a partition, whatever their keys: for a
+   * handler that keeps how far it is (a stream id) instead of what it has done. Default none.
    */
-  readonly ordering?: 'none' | 'key';
+  readonly ordering?: Ordering;
   /** Ends the subscription as `close` does. */
   readonly signal?: AbortSignal;
   readonly batchSize?: number;

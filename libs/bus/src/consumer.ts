@@ -1,6 +1,6 @@
 import { backoffMs, pause } from './backoff.ts';
 import { workBatch } from './batch.ts';
-import type { BatchHandler, Delivery } from './bus.ts';
+import type { BatchHandler, Delivery, Ordering } from './bus.ts';
 import type { AnyEvent, RawEntry } from './codec.ts';
 import { describeError, GroupMissingError, LeaseLostError, shownReason } from './errors.ts';
 import type { BootstrapNeed, GroupLog } from './group-log.ts';
@@ -17,7 +17,7 @@ export interface ConsumerOptions {
   readonly handle: BatchHandler<AnyEvent>;
   readonly onGroupCreated?: (need: BootstrapNeed) => Promise<void>;
   readonly onHeartbeat?: (timestamp: string) => void;
-  readonly ordering: 'none' | 'key';
+  readonly ordering: Ordering;
   /** This consumer is the group's only one on its stream. */
   readonly isLeased: boolean;
   readonly delivery: Delivery;
@@ -122,7 +122,7 @@ function createState(options: ConsumerOptions, stop: AbortSignal): ConsumerState
       logger.warn({ ...labels, deleted: count }, 'entries were deleted before they were acknowledged');
     },
   };
-  return { ...base, retries: options.ordering === 'key' ? createLanes(base) : createSingles(base) };
+  return { ...base, retries: options.ordering === 'none' ? createSingles(base) : createLanes(base) };
 }
 
 async function run(state: ConsumerState, progress: Progress, giveUp: () => void): Promise<void> {

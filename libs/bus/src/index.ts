@@ -14,6 +14,8 @@ export { createRedisStreamsBus } from './redis/redis-streams-bus.ts';
 export type { RedisStreamsBus, RedisStreamsBusOptions } from './redis/redis-streams-bus.ts';
 export type { TrimOptions } from './redis/trim.ts';
 export type { GroupLag, Lag } from './redis/lag.ts';
+export { hasPassed, readEnds } from './redis/ends.ts';
+export type { StreamEnds } from './redis/ends.ts';
 export { checkPartitions, keysOf, parsePartitions, partitionOf, PartitionMismatchError, peekLayout, readLayout, repartition } from './redis/layout.ts';
 export type { Layout, PartitionSet } from './redis/layout.ts';
 export { eraseDeadLetters, eraseEntries } from './redis/erase-entries.ts';

@@ -23,12 +23,14 @@ type State = Omit<ConsumerState, 'retries'>;
 
 /**
  * `ordering: 'key'`: an entry that fails holds back the later ones of its key until it is done or parked; the other keys go on. Needs a leased
- * stream: nobody else handles entries of these keys meanwhile. A restart tries the first entry of each lane at once.
+ * stream: nobody else handles entries of these keys meanwhile. A restart tries the first entry of each lane at once. `'partition'`: one lane for all,
+ * and nothing new is read before it is empty.
  */
 export function createLanes(state: State): Retries {
   const { options, stop, inHand } = state;
   const store = createHeld(state);
   const { lanes, held } = store;
+  const isOneLane = options.ordering === 'partition';
   let outages = 0;
 
   return {
@@ -75,7 +77,7 @@ export function createLanes(state: State): Retries {
     },
     isIdle: () => held.size === 0,
     // While the sink is away a lane must not fill up behind it: nothing in it has failed.
-    isFull: () => held.size >= MAX_HELD || (outages > 0 && held.size > 0),
+    isFull: () => held.size >= MAX_HELD || ((outages > 0 || isOneLane) && held.size > 0),
   };
 }
 
@@ -99,7 +101,7 @@ function createHeld(state: State) {
       lanes.set(key, Object.assign(lane, more));
       lane.ids.push(id);
       held.add(id);
-      if (lane.ids.length > MAX_LANE) await parkWhole(key, lane);
+      if (lane.ids.length > MAX_LANE && state.options.ordering === 'key') await parkWhole(key, lane);
     },
     /** The first one is done with. */
     next(key: string, lane: Lane): void {
@@ -125,8 +127,9 @@ async function workLane(state: State, lane: Lane, next: () => void): Promise<'do
   return 'done';
 }
 
-/** What is no event has no order to keep. */
+/** What is no event has no order to keep, but where everything has. */
 function keyOf({ options }: State, entry: RawEntry): string {
+  if (options.ordering === 'partition') return '';
   const decoded = decodeEntry(options.topic, entry);
   return decoded.kind === 'event' ? options.topic.options.keyOf(decoded.event) : `entry ${entry.id}`;
 }

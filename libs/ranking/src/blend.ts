@@ -1,4 +1,4 @@
-import { boughtSeeds, neighboursOf, ownRepeats, relativeToTop, viewedSeeds } from './candidates.ts';
+import { boughtSeeds, neighboursOf, ownRepeats, viewedSeeds } from './candidates.ts';
 import type { Counts, RecentContext } from './counts.ts';
 import type { UserHistory } from './user-history.ts';
 
@@ -32,36 +32,55 @@ export interface BlendInput {
 }
 
 const NOTHING: ReadonlyMap<string, number> = new Map();
+type MutableParts = { -readonly [S in Source]: number };
+
+/** The parts of each candidate, made where one is asked for. */
+function createParts() {
+  const all = new Map<string, MutableParts>();
+  const of = (sku: string): MutableParts => {
+    const known = all.get(sku);
+    if (known !== undefined) return known;
+    const fresh: MutableParts = { own: 0, co_buy: 0, co_view: 0, similar: 0, trending: 0 };
+    all.set(sku, fresh);
+    return fresh;
+  };
+  /** Values as a share of the largest. */
+  const addShares = (source: Source, values: ReadonlyMap<string, number>, worth: number): void => {
+    let top = 0;
+    for (const value of values.values()) top = Math.max(top, value);
+    if (top > 0) for (const [sku, value] of values) of(sku)[source] = (worth * value) / top;
+  };
+  return { all, of, addShares };
+}
 
 /**
  * The parts of every candidate's score, each 0 where a source does not know it. Empty where the user has left no trace: then the fallback
  * stages fill the list. What trends is a candidate beside what the traces lead to.
  */
-export function blend({ counts, history, recent, similar, weights = BLEND_WEIGHTS, without }: BlendInput): Map<string, Parts> {
+export function blend({ counts, history, recent, similar, weights = BLEND_WEIGHTS, without }: BlendInput): ReadonlyMap<string, Parts> {
   const found = (source: Source, find: () => ReadonlyMap<string, number>): ReadonlyMap<string, number> => (without?.has(source) === true ? NOTHING : find());
   const own = found('own', () => ownRepeats(counts, history));
-  const coBuy = found('co_buy', () => relativeToTop(neighboursOf(counts, 'co_buy', boughtSeeds(history))));
-  const coView = found('co_view', () => relativeToTop(neighboursOf(counts, 'co_view', viewedSeeds(history, recent))));
-  const alike = found('similar', () => relativeToTop(similar));
+  const coBuy = found('co_buy', () => neighboursOf(counts, 'co_buy', boughtSeeds(history)));
+  const coView = found('co_view', () => neighboursOf(counts, 'co_view', viewedSeeds(history, recent)));
+  const alike = found('similar', () => similar);
   if (own.size + coBuy.size + coView.size + alike.size === 0) return new Map();
   const isTrendLeftOut = without?.has('trending') === true;
   const scale = weights.discovery * weights.trendFloor ** weights.trendExponent;
-  const trending = isTrendLeftOut ? new Set<string>() : new Set(counts.top('trending', null));
-  const parts = new Map<string, Parts>();
-  for (const sku of new Set([...own.keys(), ...coBuy.keys(), ...coView.keys(), ...alike.keys(), ...trending])) {
-    const trend = own.has(sku) || trending.has(sku) ? (isTrendLeftOut ? 0 : counts.weight('trending', sku)) : 0;
-    parts.set(sku, {
-      own: (own.get(sku) ?? 0) * (trend + weights.trendFloor) ** weights.trendExponent,
-      co_buy: scale * (coBuy.get(sku) ?? 0),
-      co_view: scale * weights.coView * (coView.get(sku) ?? 0),
-      similar: scale * weights.similar * (alike.get(sku) ?? 0),
-      trending: scale * weights.trending * trend,
-    });
+  const trendOf = (sku: string): number => (isTrendLeftOut ? 0 : counts.weight('trending', sku));
+  const parts = createParts();
+  for (const [sku, value] of own) {
+    const trend = trendOf(sku);
+    Object.assign(parts.of(sku), { own: value * (trend + weights.trendFloor) ** weights.trendExponent, trending: scale * weights.trending * trend });
   }
-  return parts;
+  parts.addShares('co_buy', coBuy, scale);
+  parts.addShares('co_view', coView, scale * weights.coView);
+  parts.addShares('similar', alike, scale * weights.similar);
+  if (!isTrendLeftOut) for (const sku of counts.top('trending', null)) parts.of(sku).trending = scale * weights.trending * trendOf(sku);
+  return parts.all;
 }
 
-export const sumOf = (parts: Parts): number => sources.reduce((sum, source) => sum + parts[source], 0);
+/** Written out: it is asked for every candidate. */
+export const sumOf = ({ own, co_buy: coBuy, co_view: coView, similar, trending }: Parts): number => own + coBuy + coView + similar + trending;
 
 /** The source that gave most; the earlier one of equals. */
 export const mainSource = (parts: Parts): Source => sources.reduce((best, source) => (parts[source] > parts[best] ? source : best), 'own');

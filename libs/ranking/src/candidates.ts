@@ -48,10 +48,3 @@ export function neighboursOf(counts: Counts, list: PairList, seeds: readonly See
 /** Own repeats: how often and how lately the user bought it, times the item's repurchase factor. */
 export const ownRepeats = (counts: Counts, { bought, basket }: UserHistory): Map<string, number> =>
   new Map(bought.map((item) => [item.sku, weightNow(item, basket) * rebuyFactor(counts, item.sku)]));
-
-/** All values as a share of the largest. */
-export function relativeToTop(values: ReadonlyMap<string, number>): ReadonlyMap<string, number> {
-  let top = 0;
-  for (const value of values.values()) top = Math.max(top, value);
-  return top === 0 ? new Map() : new Map([...values].map(([sku, value]) => [sku, value / top]));
-}

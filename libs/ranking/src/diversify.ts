@@ -41,29 +41,25 @@ export function createDiversifier(limit: number, { relevance, brandShare } = VAR
   };
   return {
     take: (candidates, places) => {
-      const top = candidates.reduce((best, { score }) => Math.max(best, score), 0);
-      const value = ({ item, score }: Scored): number => (top === 0 ? 0 : (relevance * score) / top) - (1 - relevance) * likeness(item);
-      let left = candidates.toSorted((a, b) => b.score - a.score).slice(0, Math.max(MIN_CONSIDERED, places * 10));
-      const taken: (typeof candidates)[number][] = [];
-      while (taken.length < places) {
-        left = left.filter(({ item }) => !isFull(item));
-        const best = bestOf(left, value);
+      const left = candidates.toSorted((a, b) => b.score - a.score).slice(0, Math.max(MIN_CONSIDERED, places * 10));
+      const top = Math.max(0, left[0]?.score ?? 0);
+      const worth = ({ score }: Scored): number => (top === 0 ? 0 : (relevance * score) / top);
+      const taken = new Set<(typeof candidates)[number]>();
+      while (taken.size < places) {
+        let best: (typeof candidates)[number] | undefined;
+        let bestValue = Number.NEGATIVE_INFINITY;
+        for (const one of left) {
+          // Nothing behind it is worth more: likeness only takes away.
+          if (worth(one) <= bestValue) break;
+          if (taken.has(one) || isFull(one.item)) continue;
+          const value = worth(one) - (1 - relevance) * likeness(one.item);
+          if (value > bestValue) [best, bestValue] = [one, value];
+        }
         if (best === undefined) break;
-        taken.push(best);
+        taken.add(best);
         remember(best.item);
-        left = left.filter((one) => one !== best);
       }
-      return taken;
+      return [...taken];
     },
   };
-}
-
-function bestOf<T>(candidates: readonly T[], value: (candidate: T) => number): T | undefined {
-  let best: T | undefined;
-  let bestValue = Number.NEGATIVE_INFINITY;
-  for (const candidate of candidates) {
-    const worth = value(candidate);
-    if (worth > bestValue) [best, bestValue] = [candidate, worth];
-  }
-  return best;
 }

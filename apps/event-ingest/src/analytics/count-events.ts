@@ -33,7 +33,7 @@ const USERS_TTL_SECONDS = 3 * 86_400;
 
 /**
  * Counts each event once: a batch is one script, with the id of the last event in it beside the counts, so that a batch that comes again, whole or in part,
- * changes nothing. Needs `ordering: 'key'` (one consumer a partition). Fails for Redis alone, never for one event, so that no later one is counted before.
+ * changes nothing. Needs `ordering: 'partition'` (one consumer a partition). Fails for Redis alone, never for one event, so that no later one is counted before.
  */
 const countEvents =
   <E extends { readonly meta: EventMeta }>({ redis, sources, maxFields = MAX_FIELDS }: CountEventsDeps, topic: string, sum: (events: readonly E[]) => Counted): BatchHandler<E> =>

@@ -61,7 +61,7 @@ export function openAnalytics({ config, logger, metrics, onClose, keys, bus, isE
       if (error instanceof AppError) throw error;
       throw new AppError('unavailable', 'Redis or Postgres cannot be used now: the days that were done stay right, try again', { cause: error, headers: { 'Retry-After': '10' } });
     });
-  const group = { group: ANALYTICS_GROUP, ordering: 'key', batchSize: BATCH } as const;
+  const group = { group: ANALYTICS_GROUP, ordering: 'partition', batchSize: BATCH } as const;
   return {
     routes: analyticsRoutes({ pool, readFresh, retention, recount: recountAgain }),
     async start() {

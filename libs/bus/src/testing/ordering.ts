@@ -21,7 +21,7 @@ const expectOrdered = (events: readonly TestEvent[]): void => {
   for (const order of byKey(events).values()) expect(order).toEqual(order.toSorted((a, b) => a - b));
 };
 
-/** `ordering: 'key'`. */
+/** `ordering: 'key'` and `'partition'`. */
 export function describeOrdering(open: Open): void {
   it('keeps the order per key: 1,000 messages, 16 keys, 10 subscribers', async () => {
     const { bus, unacknowledged } = await open();
@@ -52,6 +52,20 @@ export function describeOrdering(open: Open): void {
     expect(byKey(done).get('k5')).toEqual([5, 21, 37]);
     expect(sorted(numbersOf(done))).toEqual(upTo(48));
     expectOrdered(done);
+  });
+
+  it('holds back every later event of a partition while one fails, where the order is of the partition', async () => {
+    const { bus, unacknowledged } = await open();
+    const topic = createTestTopic();
+    const done: TestEvent[] = [];
+    let failures = 3;
+    await publishAll(bus, topic, 48);
+    await bus.subscribe(topic, { group: 'g', ordering: 'partition', batchSize: 20 }, async (events) => {
+      if (events.some(({ n }) => n === 5) && failures-- > 0) throw new Error('not yet');
+      done.push(...events);
+    });
+    await eventually(async () => (await unacknowledged(topic, 'g')) === 0);
+    expect(numbersOf(done)).toEqual(upTo(48));
   });
 
   it('parks an event that fails for good, then goes on with its key', async () => {

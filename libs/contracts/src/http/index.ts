@@ -9,6 +9,7 @@ import { merchantOperations } from './merchants.ts';
 import { productOperations } from './products.ts';
 import { quarantineOperations } from './quarantine.ts';
 import { rebuildOperations } from './rebuilds.ts';
+import { recommendationCountOperations } from './recommendation-counts.ts';
 import { recommendationOperations } from './recommendations.ts';
 import { relevanceOperations } from './relevance.ts';
 import { searchOperations } from './search.ts';
@@ -22,11 +23,13 @@ export * from './drift.ts';
 export * from './erasures.ts';
 export * from './events.ts';
 export * from './experiments.ts';
+export * from './interaction-export.ts';
 export * from './internal.ts';
 export * from './merchants.ts';
 export * from './products.ts';
 export * from './quarantine.ts';
 export * from './rebuilds.ts';
+export * from './recommendation-counts.ts';
 export * from './recommendations.ts';
 export * from './relevance.ts';
 export * from './search.ts';
@@ -37,6 +40,6 @@ export * from './trace.ts';
 /** Every public operation of Millrace. */
 export const operations: readonly Operation[] = [
   ...productOperations, ...merchantOperations, ...searchOperations, ...relevanceOperations, ...searchCountOperations,
-  ...eventOperations, ...quarantineOperations, ...erasureOperations, ...recommendationOperations, ...experimentOperations, ...analyticsOperations,
+  ...eventOperations, ...quarantineOperations, ...erasureOperations, ...recommendationOperations, ...recommendationCountOperations, ...experimentOperations, ...analyticsOperations,
   ...adminOperations, ...driftOperations, ...rebuildOperations, ...traceOperations, ...streamOperations, ...deadLetterOperations,
 ];

@@ -1,0 +1,106 @@
+import { encodeHistory, mergeHistories } from '@millrace/ranking';
+import { asText, defineScript } from '@millrace/redis-kit';
+import type { Keys, Redis } from '@millrace/redis-kit';
+import { z } from 'zod';
+import { readHistory } from './count-changes.ts';
+import { FIRST_GENERATION, partitionKeys } from './count-keys.ts';
+import type { CountKeys, PartitionKeys } from './count-keys.ts';
+
+export interface UserCountsDeps {
+  readonly redis: Redis;
+  readonly keys: Keys;
+  /** All that have counts. */
+  readonly partitions: () => Promise<readonly number[]>;
+  readonly ttlSeconds: number;
+}
+
+const changeSchema = z.union([z.object({ forget: z.string() }), z.object({ from: z.string(), to: z.string() })]);
+type UserChange = z.output<typeof changeSchema>;
+
+/** KEYS generation, building, user changes, the user's key; ARGV generation as read, the change. Answers how many keys went, or "moved". */
+const forgetOne = defineScript(`
+if (redis.call('GET', KEYS[1]) or '') ~= ARGV[1] then return 'moved' end
+if redis.call('EXISTS', KEYS[2]) == 1 then redis.call('RPUSH', KEYS[3], ARGV[2]) end
+return tostring(redis.call('UNLINK', KEYS[4]))
+`, { whenFull: 'run' });
+
+/**
+ * KEYS from, to, and with a generation three more: generation, building, user changes; ARGV both texts as read ("" = absent), the merged one, time to live, generation as read, the change.
+ * Answers "ok", or "moved" where something is another now.
+ */
+const moveOne = defineScript(`
+if #KEYS > 2 and (redis.call('GET', KEYS[3]) or '') ~= ARGV[5] then return 'moved' end
+if (redis.call('GET', KEYS[1]) or '') ~= ARGV[1] or (redis.call('GET', KEYS[2]) or '') ~= ARGV[2] then return 'moved' end
+if #KEYS > 2 and redis.call('EXISTS', KEYS[4]) == 1 then redis.call('RPUSH', KEYS[5], ARGV[6]) end
+if ARGV[1] ~= '' then
+  redis.call('SET', KEYS[2], ARGV[3], 'EX', ARGV[4])
+  redis.call('UNLINK', KEYS[1])
+end
+return 'ok'
+`);
+
+/** Tries until nothing has changed between reading and writing. */
+async function untilStill<T>(tryOnce: () => Promise<T | 'moved'>): Promise<T> {
+  for (let tried = 0; tried < 1_000; tried += 1) {
+    const result = await tryOnce();
+    if (result !== 'moved') return result;
+  }
+  throw new Error('the counts of a user change too often');
+}
+
+/** How many partitions have a history of this user. */
+export async function findUserCounts({ redis, keys, partitions }: UserCountsDeps, userId: string): Promise<number> {
+  let found = 0;
+  for (const partition of await partitions()) {
+    const of = partitionKeys(keys, partition);
+    found += await redis.exists(of.of((await redis.get(of.generation)) ?? FIRST_GENERATION).user(userId));
+  }
+  return found;
+}
+
+/**
+ * Removes the history of a user from every partition, and from counts that are being built; how many keys went. Safe to repeat. What the user added to the counts of items stays
+ * until the next rebuild, without a name; replaced generations go within minutes. Their events must have ended before (the caller's `erased`).
+ */
+export async function forgetUserCounts({ redis, keys, partitions }: UserCountsDeps, userId: string): Promise<number> {
+  let erased = 0;
+  for (const partition of await partitions()) {
+    const of = partitionKeys(keys, partition);
+    erased += await untilStill(async () => {
+      const generation = (await redis.get(of.generation)) ?? '';
+      const reply = asText(await forgetOne(redis, [of.generation, of.building, of.userChanges, liveOf(of, generation).user(userId)], [generation, JSON.stringify({ forget: userId } satisfies UserChange)]));
+      return reply === 'moved' ? reply : Number(reply);
+    });
+  }
+  return erased;
+}
+
+/** Makes the history of `from` a part of the one of `to`, in every partition, and in counts that are being built. Safe to repeat. */
+export async function moveUserCounts({ redis, keys, partitions, ttlSeconds }: UserCountsDeps, change: { readonly from: string; readonly to: string }): Promise<void> {
+  for (const partition of await partitions()) {
+    const of = partitionKeys(keys, partition);
+    await untilStill(async () => {
+      const generation = (await redis.get(of.generation)) ?? '';
+      return await moveIn({ redis, of: liveOf(of, generation), ttlSeconds }, change, { of, generation });
+    });
+  }
+}
+
+const liveOf = (of: PartitionKeys, generation: string): CountKeys => of.of(generation === '' ? FIRST_GENERATION : generation);
+
+interface Place { readonly redis: Redis; readonly of: CountKeys; readonly ttlSeconds: number }
+
+async function moveIn({ redis, of, ttlSeconds }: Place, change: { readonly from: string; readonly to: string }, live?: { readonly of: PartitionKeys; readonly generation: string }): Promise<'ok' | 'moved'> {
+  const names = [of.user(change.from), of.user(change.to)];
+  const [from = null, to = null] = await redis.mget(...names);
+  const merged = encodeHistory(mergeHistories([readHistory(to), readHistory(from)]));
+  const more = live === undefined ? [] : [live.of.generation, live.of.building, live.of.userChanges];
+  return asText(await moveOne(redis, [...names, ...more], [from ?? '', to ?? '', merged, ttlSeconds, live?.generation ?? '', JSON.stringify(change satisfies UserChange)])) === 'ok' ? 'ok' : 'moved';
+}
+
+/** Does to a generation that is being built what was done to the live one. */
+export async function applyUserChange(place: Place, text: string): Promise<void> {
+  const change = changeSchema.parse(JSON.parse(text));
+  if ('forget' in change) await place.redis.unlink(place.of.user(change.forget));
+  else await untilStill(() => moveIn(place, change));
+}
