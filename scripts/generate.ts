@@ -1,8 +1,9 @@
 // node scripts/generate.ts: writes what is generated from the zod schemas of the apps' configurations: .env.example and the table of
-// variables in each app's README. A test checks that they are up to date.
+// variables in each app's README; and the script for browsers, libs/tracker/millrace.js. A test checks that they are up to date.
 import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { builtTracker, trackerFile } from './build-tracker.ts';
 import { root } from './local/paths.ts';
 
 export interface Variable { readonly name: string; readonly description: string; readonly fallback: string | undefined; readonly required: boolean }
@@ -63,6 +64,7 @@ export async function readmeWithTable(app: string): Promise<{ file: string; now:
 
 if (import.meta.main) {
   writeFileSync(join(root, '.env.example'), await envExample());
+  writeFileSync(trackerFile, await builtTracker());
   for (const app of configuredApps()) {
     const readme = await readmeWithTable(app);
     if (readme) writeFileSync(readme.file, readme.wanted);

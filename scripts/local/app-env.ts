@@ -15,6 +15,7 @@ export interface AppEnvironment {
   readonly addresses: StackAddresses;
   readonly keys: ServiceKeys;
   readonly developmentKeyFile: string;
+  readonly publishableKeyFile: string;
   /** What the pseudonyms of users are made with. */
   readonly userPseudonymSecret: string;
   /** What erased users are recognised by. */
@@ -58,7 +59,7 @@ export function appEnvironment(name: AppName, stack: AppEnvironment): Record<str
     ...given,
     HOST: '127.0.0.1',
     ...serviceUrls(stack.ports),
-    ...(name === 'gateway' ? { DEVELOPMENT_KEY_FILE: stack.developmentKeyFile, HOST: process.env['MILLRACE_HOST'] ?? '127.0.0.1' } : {}),
+    ...(name === 'gateway' ? { DEVELOPMENT_KEY_FILE: stack.developmentKeyFile, DEVELOPMENT_PUBLISHABLE_KEY_FILE: stack.publishableKeyFile, HOST: process.env['MILLRACE_HOST'] ?? '127.0.0.1' } : {}),
     ...(name === 'catalog-api' ? { USER_PSEUDONYM_SECRET: given['USER_PSEUDONYM_SECRET'] ?? stack.userPseudonymSecret } : {}),
     ...(name === 'event-ingest' || name === 'recommender' ? { USER_ERASURE_SECRET: given['USER_ERASURE_SECRET'] ?? stack.userErasureSecret } : {}),
     ...(http === undefined ? {} : { PORT: String(http) }),

@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { createApiKey } from '@millrace/service';
+import { createApiKey, createPublishableKey } from '@millrace/service';
 import type { AppEnvironment, StackAddresses } from './app-env.ts';
 import { appNames, existingApps, freeStackPorts, portNeeds, serverLabel } from './apps.ts';
 import type { AppName, StackPorts } from './apps.ts';
@@ -65,12 +65,16 @@ async function refuse(): Promise<never> {
 const serverOrExternal = (server: LocalServer | undefined, url: string): LocalServer => server ?? { url, pid: 0, kill: refuse, restart: refuse, stop: refuse };
 
 export const developmentKeyFileOf = (stateDir: string): string => join(stateDir, 'secrets', 'development-key');
+/** The development key for pages of this machine. */
+export const publishableKeyFileOf = (stateDir: string): string => join(stateDir, 'secrets', 'development-publishable-key');
 export const stackFileOf = (stateDir: string): string => join(stateDir, 'stack.json');
 
 async function prepare(options: StackOptions, ports: StackPorts, servers: LocalServers): Promise<AppEnvironment> {
   const { stateDir } = options;
   const developmentKeyFile = developmentKeyFileOf(stateDir);
   keptSecret(developmentKeyFile, createApiKey);
+  const publishableKeyFile = publishableKeyFileOf(stateDir);
+  keptSecret(publishableKeyFile, createPublishableKey);
   mkdirSync(join(stateDir, 'embedded'), { recursive: true, mode: 0o700 });
   const addresses = addressesOf(servers, options.external);
   return {
@@ -79,6 +83,7 @@ async function prepare(options: StackOptions, ports: StackPorts, servers: LocalS
     addresses,
     keys: ensureServiceKeys(join(stateDir, 'secrets', 'keys'), appNames),
     developmentKeyFile,
+    publishableKeyFile,
     userPseudonymSecret: keptSecret(join(stateDir, 'secrets', 'user-pseudonym-secret'), newPassword),
     userErasureSecret: keptSecret(join(stateDir, 'secrets', 'user-erasure-secret'), newPassword),
     roles: await migrate(stateDir, addresses.databaseUrl),
@@ -98,9 +103,9 @@ async function loadSampleOnce({ stateDir, sample = false, onEvent }: StackOption
 }
 
 function describeStack(environment: AppEnvironment, gatewayUrl: string, apiKey: string): Record<string, string> {
-  const { stateDir, developmentKeyFile, addresses, ports, roles } = environment;
+  const { stateDir, developmentKeyFile, publishableKeyFile, addresses, ports, roles } = environment;
   const stackFile = stackFileOf(stateDir);
-  writeSecret(stackFile, `${JSON.stringify({ gatewayUrl, developmentKeyFile, pid: process.pid, logs: join(stateDir, 'logs'), ports }, null, 2)}\n`);
+  writeSecret(stackFile, `${JSON.stringify({ gatewayUrl, developmentKeyFile, publishableKeyFile, pid: process.pid, logs: join(stateDir, 'logs'), ports }, null, 2)}\n`);
   return {
     ...roles,
     DATABASE_URL: addresses.databaseUrl,

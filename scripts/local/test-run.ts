@@ -5,6 +5,7 @@ import { basename, dirname, join } from 'node:path';
 import { startTestContainers } from './containers.ts';
 import { ownedDir, stateDir } from './paths.ts';
 import { findProcess, rememberProcess, stopOrphans } from './processes.ts';
+import { findChromium } from './chromium.ts';
 import { findRedis, plainRedisServer } from './redis-binary.ts';
 import { startRedisCluster } from './redis-cluster.ts';
 import { startServers } from './servers.ts';
@@ -66,12 +67,14 @@ export async function startTestServers(): Promise<TestServers> {
       startRedisCluster(dir, binary),
       startTestContainers(process.env, (text) => console.error(text)),
     ]);
+    const chromium = process.env['TEST_CHROMIUM_BIN'] ?? findChromium();
     const env = {
       ...containers.env,
       TEST_DATABASE_URL: servers.postgres?.url ?? '',
       TEST_REDIS_URL: servers.bus?.url ?? '',
       TEST_REDIS_CLUSTER_URL: cluster.url,
       TEST_REDIS_SERVER_BIN: plainRedisServer(stateDir(), binary),
+      ...(chromium !== undefined && { TEST_CHROMIUM_BIN: chromium }),
       MILLRACE_RUN_DIR: dir,
     };
     let stopping: Promise<void> | undefined;

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Redis } from 'ioredis';
+import { createPool } from '../../libs/database/src/index.ts';
 import { eventually, uniqueName } from '../../libs/testing/src/index.ts';
 import { root } from '../local/paths.ts';
 import type { Plane } from './support/plane.ts';
@@ -86,6 +87,30 @@ describe('millrace sync and resync', () => {
     await eventually(async () => (JSON.parse((await millrace(['sync', 'stats'])).out) as { index: string }).index !== before.index);
     await plane.agrees();
   });
+});
+
+describe('millrace replay and quarantine', () => {
+  it('replays a file, finds what was refused of it, repairs and logs that once, and writes who did it into the audit log', async () => {
+    const user = uniqueName('user');
+    const event = { user_id: user, asin: 'no-such-product', event_type: 'view' };
+    const path = await file('events.ndjson.gz', gzipSync([event, { ...event, event_type: 'hover' }, event].map((one) => JSON.stringify(one)).join('\n')));
+    expect(await millrace(['replay', path])).toMatchObject({ code: 1, out: expect.stringContaining('3 rows: 3 sent, 2 accepted (2 live), 1 failed'), err: expect.stringContaining('line 2: /event_type must be view') });
+    const found = async (): Promise<{ id: string }[]> => JSON.parse((await millrace(['quarantine', 'list', '--json', '--user', user])).out) as { id: string }[];
+    const id = await eventually(async () => (await found())[0]?.id);
+    expect(await millrace(['quarantine', 'replay', id])).toMatchObject({ code: 1, err: expect.stringContaining('1 event still invalid') });
+    expect(await millrace(['quarantine', 'repair', id, '--item', JSON.stringify({ ...event, rating: 9 })])).toMatchObject({ code: 2, err: expect.stringContaining('at most 5') });
+    expect(await millrace(['quarantine', 'repair', id, '--item', JSON.stringify({ ...event, event_type: 'purchase' })])).toMatchObject({ code: 0 });
+    expect(await millrace(['quarantine', 'replay', id])).toMatchObject({ code: 0, out: 'replayed 1 event\n' });
+    expect(await found()).toEqual([]);
+    const pool = createPool({ url: plane.stack.env['DATABASE_URL'] ?? '', name: 'e2e', max: 1 });
+    try {
+      const typesOf = async () => (await pool.query<{ event_type: string }>('select event_type from events.interaction_logs where user_id = $1 order by event_type', [user])).rows.map((row) => row.event_type);
+      await eventually(async () => (await typesOf()).join() === 'view,view,purchase');
+      expect((await pool.query(`select 1 from gateway.audit_log where operation = 'replayQuarantine' and path like '%quarantine%'`)).rowCount).toBe(2);
+    } finally {
+      await pool.end();
+    }
+  }, 60_000);
 });
 
 /** Parks an event that is no product, of a product that is there: mended, it changes nothing. */

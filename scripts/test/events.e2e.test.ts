@@ -1,10 +1,14 @@
+import { globSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { Redis } from 'ioredis';
 import { createPool } from '../../libs/database/src/index.ts';
-import { eventually, uniqueName } from '../../libs/testing/src/index.ts';
+import { eventually, findEverywhere, uniqueName } from '../../libs/testing/src/index.ts';
 import type { Plane } from './support/plane.ts';
 import { startPlane } from './support/plane.ts';
 import { describeRecommendations } from './support/recommendation-cases.ts';
+import { describeTracker } from './support/tracker-suite.ts';
 
 let plane: Plane;
 beforeAll(async () => { plane = await startPlane(); }, 120_000);
@@ -52,6 +56,77 @@ describe('events through the gateway', () => {
     expect((await plane.call('POST', '/api/users/member/merge', { from: 'anon:e2e' })).body).toMatchObject({ user_id: 'member', from: 'anon:e2e' });
     expect((await plane.call('GET', '/api/users/anon:e2e/context')).body).toMatchObject({ user_id: 'member', recent_items: [{ asin: 'a' }] });
   });
+
+  it('of an erased user, and all else of it, are gone from every table, key, stream, index file and log, although services are killed meanwhile', async () => {
+    const [id, alias, sku] = [uniqueName('person').replace('_', '-'), `anon:${uniqueName('person')}`, uniqueName('sku')];
+    await plane.call('POST', '/api/products', { sku, name: 'kettle', category: 'Kitchen' });
+    const pool = createPool({ url: plane.stack.env['DATABASE_URL'] ?? '', name: 'e2e', max: 1 });
+    const redis = new Redis(plane.stack.env['REDIS_URL'] ?? '');
+    const inFiles = (text: string): readonly string[] =>
+      globSync(['embedded/**/*', 'logs/**/*'], { cwd: plane.stack.stateDir }).filter((file) => {
+        const path = join(plane.stack.stateDir, file);
+        return statSync(path).isFile() && readFileSync(path).includes(text);
+      });
+    try {
+      for (const [user, type] of [[id, 'view'], [id, 'purchase'], [alias, 'add_to_cart']]) await plane.call('POST', '/api/event', { user_id: user, asin: sku, event_type: type });
+      await plane.call('POST', `/api/users/${id}/merge`, { from: alias });
+      await plane.call('POST', '/api/event', { user_id: alias, asin: sku, event_type: 'view' });
+      await plane.call('POST', '/api/event', { user_id: id, asin: sku, event_type: 'dance' });
+      await plane.call('GET', '/api/search?q=kettle', undefined, { 'x-user-id': id });
+      const listed = await plane.call('GET', `/api/recommendations?user_id=${id}&limit=3`);
+      await plane.call('POST', '/api/impressions', { ranking_id: listed.body['ranking_id'], items: [{ sku, position: 0 }] });
+      await plane.call('POST', '/api/rerank', { user_id: alias, items: [{ sku, score: 1 }] });
+      await eventually(async () => {
+        const stores = await findEverywhere(pool, redis, id);
+        return ['events.interaction_logs', 'events.quarantine', 'events.users', 'recs.rankings', 'recs.user_aliases', 'events.user_aliases'].every((table) => stores.includes(table)) && stores.some((key) => key.startsWith('recs:{recs:0}:user:'));
+      });
+      await plane.stack.app('recommender').kill();
+      const asked = await plane.call('DELETE', `/api/users/${id}`);
+      expect(asked.status).toBe(202);
+      const path = `/api/admin/erasures/${String(asked.body['job'])}`;
+      await eventually(async () => String((await plane.call('GET', path)).body['waiting_for']).includes('receipts of recommender'));
+      await plane.stack.app('event-ingest').kill();
+      await Promise.all([plane.stack.app('recommender').restart(), plane.stack.app('event-ingest').restart()]);
+      const done = await eventually(async () => {
+        const { body } = await plane.call('GET', path);
+        return body['state'] === 'done' && body;
+      }, { timeoutMs: 30_000 });
+      expect(done).toMatchObject({ names: 2, waiting_for: [], receipts: expect.arrayContaining([expect.objectContaining({ service: 'recommender', store: 'counts', due: 0 }), expect.objectContaining({ service: 'catalog-api', store: 'searches', due: 0 })]) });
+      expect(await plane.call('POST', '/api/event', { user_id: alias, asin: sku, event_type: 'view' })).toMatchObject({ status: 410, body: { code: 'gone' } });
+      await plane.call('GET', `/api/recommendations?user_id=${id}`);
+      for (const name of [id, alias]) expect([await findEverywhere(pool, redis, name), inFiles(name)]).toEqual([[], []]);
+      expect((await plane.call('DELETE', `/api/users/${alias}`)).body).toMatchObject({ job: done['job'], state: 'done' });
+    } finally {
+      redis.disconnect();
+      await pool.end();
+    }
+  });
+
+  it('are in the analytics at once and shown live, to keys that may see them', async () => {
+    const gone = new AbortController();
+    const feed = await fetch(`${plane.stack.gatewayUrl}/api/live?types=purchase`, { headers: { 'x-api-key': plane.stack.apiKey }, signal: gone.signal });
+    expect([feed.status, feed.headers.get('content-type')]).toEqual([200, 'text/event-stream; charset=utf-8']);
+    let shown = '';
+    const reading = (async () => {
+      for await (const chunk of feed.body ?? []) shown += Buffer.from(chunk).toString();
+    })().catch(() => undefined);
+    const sku = uniqueName('sold');
+    await eventually(async () => {
+      await plane.call('POST', '/api/event', { user_id: 5, asin: sku, event_type: 'purchase' });
+      return shown.includes(sku);
+    }, { everyMs: 100 });
+    expect(shown).toMatch(/^event: interaction\ndata: \{"type":"purchase",/m);
+    gone.abort();
+    await reading;
+    await eventually(async () => {
+      const { body } = await plane.call('GET', '/api/analytics/products/top?by=purchases&limit=1000');
+      return JSON.stringify(body['data']).includes(sku);
+    });
+    expect((await plane.call('GET', '/api/analytics/summary')).body).toMatchObject({ granularity: 'day', degraded: false });
+    expect((await plane.call('GET', '/api/analytics/queries/top')).body).toMatchObject({ days: 7 });
+    expect((await plane.call('POST', '/api/admin/analytics/recount', { from: '2011-03-04', to: '2011-03-05' })).body).toMatchObject({ removed: 0 });
+  });
 });
 
 describeRecommendations(() => plane);
+describeTracker(() => plane);

@@ -1,4 +1,4 @@
-import { popularSearches, searchesWithoutHits } from '@millrace/contracts';
+import { popularSearches, queriesWithoutHits, searchesWithoutHits, topQueries } from '@millrace/contracts';
 import { ok, route } from '@millrace/http';
 import { Router } from 'express';
 import type { CatalogDb } from './database.ts';
@@ -6,7 +6,7 @@ import { readSearchCounts } from './search-count.repository.ts';
 
 export function searchCountRoutes({ db }: { readonly db: CatalogDb }): Router {
   const router = Router();
-  route(router, popularSearches, async ({ query }) => ok(await readSearchCounts(db, { ...query, withoutHits: false })));
-  route(router, searchesWithoutHits, async ({ query }) => ok(await readSearchCounts(db, { ...query, withoutHits: true })));
+  for (const operation of [popularSearches, topQueries]) route(router, operation, async ({ query }) => ok(await readSearchCounts(db, { ...query, withoutHits: false })));
+  for (const operation of [searchesWithoutHits, queriesWithoutHits]) route(router, operation, async ({ query }) => ok(await readSearchCounts(db, { ...query, withoutHits: true })));
   return router;
 }

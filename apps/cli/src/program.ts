@@ -1,19 +1,21 @@
-import { scopes } from '@millrace/contracts';
 import { Command, CommanderError, Option } from 'commander';
 import { describeReport, importFile } from './commands/import.ts';
 import type { ImportOptions } from './commands/import.ts';
 import { writeInternalKeys } from './commands/internal-keys.ts';
-import { createKey, listKeys, revokeKey } from './commands/keys.ts';
 import { migrate } from './commands/migrate.ts';
+import { addAnalytics } from './analytics-program.ts';
 import { writeSample } from './commands/sample.ts';
 import { resync, syncClear, syncStats } from './commands/sync.ts';
 import type { Config } from './config.ts';
 import { connect } from './connection.ts';
 import { addExperiments } from './experiments-program.ts';
 import { FailedError } from './failed-error.ts';
+import { addKeys } from './keys-program.ts';
 import { loadMigrations } from './load-migrations.ts';
 import { createProgress } from './progress.ts';
+import { addQuarantine } from './quarantine-program.ts';
 import { addRebuild } from './rebuild-program.ts';
+import { addReplay } from './replay-program.ts';
 import { addDeadLetters, addStreams } from './streams-program.ts';
 import { addUsers } from './users-program.ts';
 import { addTrace, addVerify } from './verify-program.ts';
@@ -72,23 +74,7 @@ function addOperations(program: Command, { config, env, print }: ProgramDeps): v
     .description('make the Ed25519 keys of the services and their JWKS')
     .requiredOption('--out <directory>', 'where to write them')
     .action(async (options: { out: string }) => print(`wrote keys of ${(await writeInternalKeys(options.out)).join(', ')} to ${options.out}`));
-  const keys = program.command('keys').description('API keys');
-  keys
-    .command('create')
-    .description('make an API key (as the owner of the database, DATABASE_URL); it is shown once')
-    .requiredOption('--name <name>', 'what it is for')
-    .requiredOption('--scopes <list>', `separated by commas: ${scopes.join(', ')}`)
-    .action(async (options: { name: string; scopes: string }) => {
-      const { id, key } = await createKey(config.DATABASE_URL, options.name, options.scopes.split(','));
-      print(`${id}\n${key}`);
-    });
-  keys.command('list').description('keys without their secrets: id, name, scopes, state').action(async () => {
-    for (const { id, name, scopes: allowed, state } of await listKeys(config.DATABASE_URL)) print(`${id}  ${state}  ${allowed.join(',')}  ${name}`);
-  });
-  keys.command('revoke <id>').description('refuse a key from now on; gateways notice within 30 s').action(async (id: string) => {
-    if (!(await revokeKey(config.DATABASE_URL, id))) throw new FailedError(`no key ${id} that is not revoked already`);
-    print(`revoked ${id}`);
-  });
+  addKeys(program, config, print);
 }
 
 /** The command line. Throws UsageError and CommanderError for wrong usage, FailedError (and others) for failed work. */
@@ -105,6 +91,9 @@ export function createProgram(deps: ProgramDeps): Command {
   addRebuild(program, shared);
   addExperiments(program, shared);
   addUsers(program, shared);
+  addAnalytics(program, shared);
+  addQuarantine(program, shared);
+  addReplay(program, shared);
   addOperations(program, deps);
   for (const command of program.commands) command.exitOverride();
   return program;

@@ -6,10 +6,12 @@ import { configSchema } from '../src/config.ts';
 export interface Asked {
   /** Method and path with its query, as sent. */
   readonly path: string;
+  /** Parsed where it was sent as JSON, else text. */
   readonly body: unknown;
 }
 export interface Said {
   readonly status?: number;
+  readonly headers?: Readonly<Record<string, string>>;
   readonly body: unknown;
 }
 
@@ -28,10 +30,10 @@ export async function startFakeGateway(answer: (asked: Asked) => Said): Promise<
     let text = '';
     req.on('data', (chunk: Buffer) => { text += chunk.toString(); });
     req.on('end', () => {
-      const one: Asked = { path: `${req.method ?? ''} ${req.url ?? ''}`, body: text === '' ? undefined : JSON.parse(text) };
+      const one: Asked = { path: `${req.method ?? ''} ${req.url ?? ''}`, body: text === '' ? undefined : req.headers['content-type'] === 'application/json' ? JSON.parse(text) : text };
       asked.push(one);
-      const { status = 200, body } = answer(one);
-      res.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
+      const { status = 200, headers = {}, body } = answer(one);
+      res.writeHead(status, { 'content-type': 'application/json', ...headers }).end(JSON.stringify(body));
     });
   }).listen(0, '127.0.0.1');
   await once(server, 'listening');

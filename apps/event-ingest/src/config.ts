@@ -20,5 +20,12 @@ export const configSchema = z.object({
   ERASURE_PATIENCE_SECONDS: z.coerce.number().int().min(0).max(2_592_000).default(21_600).describe('Events of an erased user that a consumer has not acknowledged by then are removed all the same, seconds'),
   ERASURE_REPEAT_MS: z.coerce.number().int().min(100).max(600_000).default(10_000).describe('Services that have not answered an erasure are asked again so often, milliseconds'),
   EVENT_MAX_RETRIES: z.coerce.number().int().min(0).max(20).default(3).describe('Times that an event which Postgres refuses is tried again before it goes to the dead letters'),
+  ANALYTICS_ROLLUP_MS: z.coerce.number().int().min(50).max(60_000).default(2_000).describe('How often counts are rolled up from Redis into Postgres, milliseconds; each 6 s after it was sealed'),
+  ANALYTICS_MINUTES_KEEP_HOURS: z.coerce.number().int().min(1).max(720).default(48).describe('How long counts by minute, and products by hour, are kept at least (whole days), hours'),
+  ANALYTICS_HOURS_KEEP_DAYS: z.coerce.number().int().min(2).max(3_650).default(90).describe('How long counts by hour are kept, days'),
+  ANALYTICS_DAYS_KEEP: z.coerce.number().int().min(0).max(36_500).default(0).describe('How long counts by day are kept, days; 0 = for ever'),
+  LIVE_MAX_CLIENTS: z.coerce.number().int().min(0).max(10_000).default(100).describe('Clients of the live feed of this instance; more are refused'),
+  QUARANTINE_MAX_ROWS: z.coerce.number().int().min(0).max(10_000_000).default(50_000).describe('Refused events that are kept at most, of at most 8 kB each; one key has at most half of them. 0 = none'),
+  QUARANTINE_ROWS_PER_MINUTE: z.coerce.number().int().min(1).max(100_000).default(2_000).describe('Refused events of one API key that one instance keeps in a minute'),
 });
 export type Config = z.output<typeof configSchema>;

@@ -1,5 +1,6 @@
 import { userMerges } from '@millrace/contracts';
 import type { PoolClient } from 'pg';
+import { eraseQuarantine } from './quarantine.repository.ts';
 
 /** Removes at most so many rows of these users; returns how many. */
 export type EraseRows = (client: PoolClient, users: readonly string[]) => Promise<number>;
@@ -23,6 +24,7 @@ export const rowStores: readonly RowStore[] = [
       delete from events.interaction_logs as log using theirs where log.month = theirs.month and log.event_id = theirs.event_id`),
   },
   { store: 'events.deferred_events', erase: by(`delete from events.deferred_events where seq = any(array(select seq from events.deferred_events where event::jsonb ->> 'user_id' = any($1::text[]) limit ${MOST}))`) },
+  { store: 'events.quarantine', erase: eraseQuarantine },
   { store: 'events.outbox', erase: by(`delete from events.outbox where ${NAMES_MERGE}`) },
   { store: 'events.outbox', erase: by(`delete from events.outbox_published where ${NAMES_MERGE}`) },
   { store: 'events.user_aliases', erase: by('delete from events.user_aliases where alias = any($1::text[]) or user_id = any($1::text[])') },

@@ -5,19 +5,31 @@ import type { DirectInput, DirectRoute, Reply } from '@millrace/http';
 import { AppError } from '@millrace/service';
 import type { IdentityVerifier } from '@millrace/service';
 import { Router } from 'express';
+import type { Request } from 'express';
 import { ERASED } from './door.ts';
 import type { Door } from './door.ts';
-import { readDecoded, readItem, splitItems } from './read-events.ts';
+import { limitType, refusalOf } from './event-types.ts';
+import { keepRefusedItems, splitOrKeep } from './quarantine-list.ts';
+import type { Quarantine } from './quarantine.ts';
+import { readDecoded, readItem } from './read-events.ts';
+import { keepRefusedBody } from './refused-body.ts';
 
 /** Items that are checked and written before others have their turn. */
 const SLICE = 200;
 
 type Result = LoggedEvents['results'][number];
 
-/** Uploads that are read into memory at the same time. */
-const UPLOADS = 4;
+interface Caller { readonly keyId: string; readonly scopes: readonly string[]; readonly traceparent: string | undefined }
 
-const logOne = (door: Door) => async ({ body, traceparent }: DirectInput<typeof logEvent>): Promise<Reply> => {
+/** Large uploads that are read into memory at the same time. */
+const UPLOADS = 4;
+/** What a browser sends at once, and many browsers do at the same time. */
+const SMALL_BYTES = 65_536;
+const isLarge = ({ headers }: Request): boolean => !(Number(headers['content-length']) <= SMALL_BYTES);
+
+const logOne = (door: Door) => async ({ body, identity, traceparent }: DirectInput<typeof logEvent>): Promise<Reply> => {
+  const refusal = refusalOf(identity.scopes, body.event_type);
+  if (refusal !== undefined) throw new AppError('forbidden', refusal, { details: [{ in: 'body', pointer: '/event_type', detail: 'is not for this key' }] });
   const [accepted] = await door.log([body], traceparent);
   if (!accepted) throw new Error('the door answered nothing');
   if (accepted.isErased) throw new AppError(ERASED.code, ERASED.detail, { details: [{ in: 'body', pointer: ERASED.pointer, detail: 'names an erased user' }] });
@@ -29,14 +41,17 @@ export const directEvent = ({ door, verifier }: { readonly door: Door; readonly 
   directRoute({ operation: logEvent, verifier, issuers: ['gateway'], handle: logOne(door) });
 
 /** `POST /api/event`, `POST /api/events`. */
-export function eventRoutes({ door }: { readonly door: Door }): Router {
+export function eventRoutes({ door, quarantine }: { readonly door: Door; readonly quarantine: Quarantine }): Router {
   const router = Router();
   let uploads = 0;
   const log = logOne(door);
-  route(router, logEvent, ({ body, req }) => log({ body, traceparent: traceparentOf(req) }));
+  route(router, logEvent, ({ body, req, identity }) => log({ body, identity, traceparent: traceparentOf(req) }));
 
-  const logSlice = async (items: readonly unknown[], from: number, traceparent: string | undefined): Promise<readonly Result[]> => {
-    const read = items.map(readItem);
+  const logSlice = async (items: readonly unknown[], from: number, { traceparent, keyId, scopes }: Caller): Promise<readonly Result[]> => {
+    const checked = items.map(readItem);
+    // What a key may not send is not repaired and replayed by others.
+    keepRefusedItems(quarantine, { items, read: checked, from, keyId });
+    const read = checked.map((item) => limitType(scopes, item));
     const events = read.flatMap((item): NewEvent[] => ('event' in item ? [item.event] : []));
     const accepted = (await door.log(events, traceparent)).values();
     return read.map((item, place): Result => {
@@ -47,18 +62,21 @@ export function eventRoutes({ door }: { readonly door: Door }): Router {
       return next.value.isErased ? { index, success: false, ...ERASED } : { index, success: true, ...next.value };
     });
   };
-  route(router, logEvents, async ({ req }) => {
-    if (uploads >= UPLOADS) throw new AppError('unavailable', `${UPLOADS} lists are read already: try again in a moment`, { headers: { 'Retry-After': '1' } });
-    uploads += 1;
+  route(router, logEvents, async ({ req, identity: { subject: keyId, scopes } }) => {
+    const counts = isLarge(req) ? 1 : 0;
+    if (counts > 0 && uploads >= UPLOADS) throw new AppError('unavailable', `${UPLOADS} large lists are read already: try again in a moment`, { headers: { 'Retry-After': '1' } });
+    uploads += counts;
     try {
-      const items = splitItems(await readDecoded(req));
+      const caller = { keyId, scopes, traceparent: traceparentOf(req) };
+      const items = splitOrKeep(quarantine, await readDecoded(req), keyId);
       const results: Result[] = [];
-      for (let start = 0; start < items.length; start += SLICE) results.push(...(await logSlice(items.slice(start, start + SLICE), start, traceparentOf(req))));
+      for (let start = 0; start < items.length; start += SLICE) results.push(...(await logSlice(items.slice(start, start + SLICE), start, caller)));
       const failed = results.filter(({ success }) => !success).length;
       return ok({ accepted: results.length - failed, failed, results } satisfies LoggedEvents);
     } finally {
-      uploads -= 1;
+      uploads -= counts;
     }
   });
+  router.use(keepRefusedBody(quarantine));
   return router;
 }

@@ -7,6 +7,7 @@ import { authenticate, createHttpApp, startHttpServer } from '@millrace/http';
 import { createBacklogCheck, createExportReader, toProjected } from '@millrace/projection';
 import { connectRedis, keysFor } from '@millrace/redis-kit';
 import { openIdentitySigner, openIdentityVerifier, runService, untilDone } from '@millrace/service';
+import { openAnalytics } from './analytics/open-analytics.ts';
 import { configSchema } from './config.ts';
 import type { EventsSchema } from './database.ts';
 import { openErasedUsers } from './erased-users.ts';
@@ -15,10 +16,13 @@ import { startHousekeeping } from './housekeeping.ts';
 import { createItemCache } from './item-cache.ts';
 import { createInteractionStore } from './interaction.repository.ts';
 import { findItems, keepItems } from './item.repository.ts';
+import { openLive } from './live/open-live.ts';
 import { migrations } from './migrations/index.ts';
 import { createMonthPartitions } from './month-partitions.ts';
 import { openErasure } from './open-erasure.ts';
 import { openIngest } from './open-ingest.ts';
+import { openQuarantine } from './open-quarantine.ts';
+import { quarantineRoutes } from './quarantine.routes.ts';
 import { userRoutes } from './user.routes.ts';
 import { WRITER_STATEMENTS, writeInteractions } from './write-interactions.ts';
 
@@ -58,12 +62,17 @@ void runService({
     onClose(() => writerBus.close());
     onClose(() => stopping.abort());
 
+    const { quarantine, pool: quarantinePool } = openQuarantine({ config, logger, metrics, onClose, erased });
     const verifier = await openIdentityVerifier(config.INTERNAL_JWKS_FILE, 'event-ingest');
     const erasure = openErasure({ config, logger, metrics, onClose, pool, bus, erased });
-    const routes = [eventRoutes({ door }), userRoutes({ pool, redis, keys, ttlSeconds: config.CONTEXT_TTL_SECONDS, erased }), erasure.routes];
-    const app = createHttpApp({ logger, metrics, handlers: [authenticate(verifier, ['gateway']), ...routes], direct: [directEvent({ door, verifier })] });
+    const analytics = openAnalytics({ config, logger, metrics, onClose, keys, bus, writerGroup: WRITER });
+    const live = openLive({ bus, maxClients: config.LIVE_MAX_CLIENTS, metrics, logger });
+    const users = userRoutes({ pool, redis, keys, ttlSeconds: config.CONTEXT_TTL_SECONDS, erased });
+    const handlers = [authenticate(verifier, ['gateway']), analytics.routes, live.routes, eventRoutes({ door, quarantine }), users, quarantineRoutes({ pool: quarantinePool, door }), erasure.routes];
+    const app = createHttpApp({ logger, metrics, handlers, direct: [directEvent({ door, verifier })] });
     const server = await startHttpServer(app, { host: config.HOST, port: config.PORT });
     onClose(() => server.close());
+    onClose(() => live.close());
 
     const backlog = createBacklogCheck(() => writerBus.lag(interactions, WRITER));
     const labels = (topic: string, group: string) => ({ topic, group });
@@ -73,6 +82,7 @@ void runService({
     health.addCheck('backlog', async () => (redis.status === 'ready' ? backlog.check() : undefined));
 
     await erasure.follow();
+    await analytics.start();
     await bus.subscribe(productUpdates, { mode: 'broadcast', onGap: async () => items.clear() }, items.follow);
     const readExport = createExportReader({ baseUrl: config.CATALOG_API_INTERNAL_URL, signer: await openIdentitySigner(config.INTERNAL_KEY_FILE), service: 'event-ingest' });
     const retry = { signal: stopping.signal, onFailure: (err: unknown) => logger.warn({ err }, 'the first fill failed, it will be tried again') };

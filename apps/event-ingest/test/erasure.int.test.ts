@@ -1,43 +1,23 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { createRedisStreamsBus } from '@millrace/bus';
 import { erasureReceipts, erasureSchema, interactions, loggedEventsSchema, userErasures, userMerges } from '@millrace/contracts';
 import type { ErasureBody } from '@millrace/contracts';
-import { closeRedis, connectRedis } from '@millrace/redis-kit';
+import { createPool } from '@millrace/database';
+import { closeRedis, connectRedis, createKeys } from '@millrace/redis-kit';
 import type { Redis } from '@millrace/redis-kit';
-import { eventually, uniqueName } from '@millrace/testing';
+import { createLogger, createMetrics } from '@millrace/service';
+import { eventually, findEverywhere, uniqueName } from '@millrace/testing';
+import { openErasedUsers } from '../src/erased-users.ts';
+import { advanceErasure } from '../src/erasure-job.ts';
+import { startErasureLoop } from '../src/erasure-loop.ts';
+import { findErasureJob, recordErasure } from '../src/erasure.repository.ts';
+import { inTransaction } from '../src/in-transaction.ts';
+import { createMonthPartitions } from '../src/month-partitions.ts';
 import { startPlane, WRITER } from './ingest-kit.ts';
 import type { Instance, Plane } from './ingest-kit.ts';
 
 const SECRET = { USER_ERASURE_SECRET: 's'.repeat(32), ERASURE_REPEAT_MS: '300' };
 const view = (userId: string, asin = 'P-1') => ({ user_id: userId, asin, event_type: 'view', metadata: { note: 'x' } });
-
-async function readKey(redis: Redis, key: string): Promise<unknown> {
-  switch (await redis.type(key)) {
-    case 'hash':
-      return redis.hgetall(key);
-    case 'set':
-      return redis.smembers(key);
-    case 'zset':
-      return redis.zrange(key, '0', '-1');
-    case 'stream':
-      return redis.call('XRANGE', [key, '-', '+']);
-    default:
-      return redis.get(key);
-  }
-}
-
-/** Every text and every row that holds the id, in every table of every schema and every key and value of Redis. */
-async function findEverywhere(plane: Plane, redis: Redis, id: string): Promise<readonly string[]> {
-  const { rows } = await plane.pool.query<{ name: string }>(
-    `select format('%I.%I', schemaname, tablename) as name from pg_tables where schemaname not in ('pg_catalog', 'information_schema')`,
-  );
-  const found: string[] = [];
-  for (const { name } of rows) if ((await plane.pool.query(`select 1 from ${name} as t where t::text like $1 limit 1`, [`%${id}%`])).rowCount === 1) found.push(name);
-  for (const key of await redis.keys('*')) {
-    const value = await readKey(redis, key);
-    if (`${key} ${JSON.stringify(value)}`.includes(id)) found.push(key);
-  }
-  return found;
-}
 
 describe('erasing a user', () => {
   let plane: Plane;
@@ -73,13 +53,13 @@ describe('erasing a user', () => {
     await first.call('POST', `/api/users/${id}/merge`, { from: alias });
     await eventually(async () => (await redis.xlen(userMerges.name)) > 0);
     await redis.xadd(`${interactions.name}:dlq:${WRITER}`, '*', 'reason', 'r', 'source_id', '1-1', 'group', WRITER, 'consumer', 'c', 'attempts', '4', 'first_seen', 't', 'last_seen', 't', 'event_type', 'view', 'user_id', alias);
-    expect((await findEverywhere(plane, redis, id)).length).toBeGreaterThan(5);
+    expect((await findEverywhere(plane.pool, redis, id)).length).toBeGreaterThan(5);
     const job = await erase(alias);
     expect(job).toMatchObject({ phase: 'done', names: 2, waiting_for: [] });
     expect(job.finished_at).not.toBeNull();
     expect(erasedOf(job)).toMatchObject({ 'events.interaction_logs': 2, 'events.users': 2, 'events.user_aliases': 1, 'events.outbox': 1, [userMerges.name]: 1, 'dead letters': 1 });
     expect(job.receipts.every(({ found, erased, due }) => found === erased && due === 0)).toBe(true);
-    for (const name of [id, alias]) expect(await findEverywhere(plane, redis, name)).toEqual([]);
+    for (const name of [id, alias]) expect(await findEverywhere(plane.pool, redis, name)).toEqual([]);
   });
 
   it('answers later events of every name 410, alone in a list, on every instance, and never writes them', async () => {
@@ -93,7 +73,7 @@ describe('erasing a user', () => {
     }
     expect(await first.call('POST', `/api/users/${id}/merge`, { from: 'other' })).toMatchObject({ status: 410, body: { code: 'gone' } });
     expect(await first.call('POST', '/api/users/other/merge', { from: alias })).toMatchObject({ status: 410 });
-    expect(await findEverywhere(plane, redis, alias)).toEqual([]);
+    expect(await findEverywhere(plane.pool, redis, alias)).toEqual([]);
   });
 
   it('shows the same job when it is asked again, by any name, and has one with zeros for a user that never was', async () => {
@@ -136,6 +116,49 @@ describe('erasing a user', () => {
 });
 
 describe('erasing a user while something is away', () => {
+  it('goes on where it was killed, at every step, and counts no row twice', async () => {
+    const plane = await startPlane();
+    const bus = createRedisStreamsBus({ connect: (role) => connectRedis(plane.redis.url, { role, name: 'test' }) });
+    const pool = createPool({ url: plane.databaseUrl, name: 'test', max: 3 });
+    const redis = connectRedis(plane.redis.url, { role: 'background', name: 'test' });
+    const secret = 'k'.repeat(32);
+    const erased = await openErasedUsers(pool, secret, createMetrics('test'));
+    const deps = { redis, keys: createKeys(), bus, erased, services: [], patienceMs: 60_000, repeatMs: 100 };
+    const failed: string[] = [];
+    // Each phase does all that it does, and is killed before its transaction commits.
+    const loop = startErasureLoop({
+      pool, pollMs: 20, metrics: createMetrics('test'), logger: createLogger('test', 'silent'),
+      advance: async (client, job) => {
+        const progress = await advanceErasure(deps, client, job);
+        if (failed.includes(job.phase)) return progress;
+        failed.push(job.phase);
+        throw new Error('killed');
+      },
+    });
+    try {
+      const id = uniqueName('long');
+      await createMonthPartitions(pool).ensure(new Set(['2026-11-01']));
+      await pool.query(`with new_user as (insert into events.users (user_id) values ($1)) insert into events.items (sku) values ('A')`, [id]);
+      await pool.query(`insert into events.interaction_logs (event_id, user_id, asin, event_type, ts, metadata, month) select 'e' || n, $1, 'A', 'view', now(), '{}', '2026-11-01' from generate_series(1, 25001) as n`, [id]);
+      const { hmac } = erased;
+      const job = hmac && (await inTransaction(pool, (client) => recordErasure(client, hmac, id)));
+      loop.wake();
+      const done = await eventually(async () => {
+        const now = await findErasureJob(pool, job ?? '');
+        return now?.state === 'done' && now;
+      }, { timeoutMs: 30_000 });
+      expect(failed).toEqual(['marking', 'erasing', 'draining', 'again', 'checking']);
+      expect(done.receipts.find(({ store }) => store === 'events.interaction_logs')).toMatchObject({ erased: 25_001, due: 0 });
+      expect(await findEverywhere(plane.pool, redis, id)).toEqual([]);
+    } finally {
+      await loop.close();
+      await bus.close();
+      await closeRedis(redis);
+      await pool.end();
+      await plane.close();
+    }
+  });
+
   it('says that it waits for Redis, goes on when it is back, and drops events that came meanwhile by Postgres', async () => {
     const plane = await startPlane();
     try {
@@ -190,7 +213,7 @@ describe('erasing a user while something is away', () => {
       expect(attempts.length).toBeGreaterThan(2);
       expect(done.receipts.find(({ service }) => service === 'recommender')).toEqual({ service: 'recommender', store: 'counts', found: attempts.length - 1, erased: attempts.length - 1, due: 0 });
       const redis = connectRedis(plane.redis.url, { role: 'background', name: 'test' });
-      expect(await findEverywhere(plane, redis, id)).toEqual([]);
+      expect(await findEverywhere(plane.pool, redis, id)).toEqual([]);
       await closeRedis(redis);
     } finally {
       await plane.close();

@@ -21,6 +21,9 @@ import { createMonthPartitions } from '../src/month-partitions.ts';
 import { openErasure } from '../src/open-erasure.ts';
 import { openIngest } from '../src/open-ingest.ts';
 import type { Ingest } from '../src/open-ingest.ts';
+import { openQuarantine } from '../src/open-quarantine.ts';
+import { quarantineRoutes } from '../src/quarantine.routes.ts';
+import type { Quarantine } from '../src/quarantine.ts';
 import { userRoutes } from '../src/user.routes.ts';
 import { WRITER_STATEMENTS, writeInteractions } from '../src/write-interactions.ts';
 
@@ -33,6 +36,7 @@ export interface Answer {
 
 export interface Instance extends Ingest {
   readonly bus: RedisStreamsBus;
+  readonly quarantine: Quarantine;
   readonly metric: (name: string) => Promise<number>;
   /** `body` as JSON unless it is bytes or text. */
   call(method: string, path: string, body?: unknown, headers?: Readonly<Record<string, string>>): Promise<Answer>;
@@ -77,6 +81,7 @@ export async function startPlane({ redisArguments = ['--appendonly', 'yes', '--a
     const instanceDb = createKysely<EventsSchema>(instancePool);
     const items = createItemCache({ load: (skus) => findItems(instanceDb, skus) });
     const ingest = await openIngest({ config, logger, metrics, onClose, store, items, erased });
+    const { quarantine, pool: quarantinePool } = openQuarantine({ config, logger, metrics, onClose, erased });
     const openBus = (maxDeliveries: number): RedisStreamsBus => {
       const bus = createRedisStreamsBus({ connect: (role) => connectRedis(config.REDIS_URL, { role, name: 'test' }), logger, blockMs: 50, retryBaseMs: 5, claimIdleMs: 300, maxDeliveries });
       onClose(() => bus.close());
@@ -84,14 +89,17 @@ export async function startPlane({ redisArguments = ['--appendonly', 'yes', '--a
     };
     const bus = openBus(5);
     const erasure = openErasure({ config, logger, metrics, onClose, pool: instancePool, bus, erased, services: erasingServices });
-    const verifier = { verify: async () => ({ issuer: 'gateway', subject: 'key_1', scopes: ['events:write', 'events:read', 'users:erase'] }) };
-    const handlers = [authenticate(verifier, ['gateway']), eventRoutes({ door: ingest.door }), userRoutes({ pool: instancePool, redis: ingest.redis, keys: keysFor(config.REDIS_URL), ttlSeconds: config.CONTEXT_TTL_SECONDS, erased }), erasure.routes];
+    // The token's text is its scopes; `t` has what a shop's key has.
+    const verifier = { verify: async (token: string) => ({ issuer: 'gateway', subject: 'key_1', scopes: token === 't' ? ['events:write', 'events:read', 'users:erase'] : token.split(',') }) };
+    const users = userRoutes({ pool: instancePool, redis: ingest.redis, keys: keysFor(config.REDIS_URL), ttlSeconds: config.CONTEXT_TTL_SECONDS, erased });
+    const handlers = [authenticate(verifier, ['gateway']), eventRoutes({ door: ingest.door, quarantine }), users, quarantineRoutes({ pool: quarantinePool, door: ingest.door }), erasure.routes];
     const server = await startHttpServer(createHttpApp({ logger, metrics, handlers, direct: [directEvent({ door: ingest.door, verifier })] }), { host: '127.0.0.1', port: 0 });
     onClose(() => server.close(0));
     if (erasingServices.length > 0) await erasure.follow();
     return {
       ...ingest,
       bus,
+      quarantine,
       metric: async (name) => (await metrics.getSingleMetric(name)?.get())?.values.reduce((sum, { value }) => sum + value, 0) ?? 0,
       async call(method, path, body, headers = {}) {
         const isRaw = typeof body === 'string' || body instanceof Uint8Array;

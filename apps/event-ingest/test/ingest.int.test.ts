@@ -54,6 +54,14 @@ describe('event-ingest', () => {
     expect((await first.call('GET', '/api/users/old/context')).body).toMatchObject({ recent_items: [], last_active: null });
   });
 
+  it('puts an event that comes late behind what is newer: the context never moves back', async () => {
+    await first.call('POST', '/api/event', view('late', 'NEW'));
+    const before = (await first.call('GET', '/api/users/late/context')).body;
+    expect((await second.call('POST', '/api/event', view('late', 'OLD', { timestamp: fromNow(-600_000) }))).body).toMatchObject({ context: 'live' });
+    const after = (await first.call('GET', '/api/users/late/context')).body;
+    expect(after).toMatchObject({ recent_items: [{ asin: 'NEW' }, { asin: 'OLD' }], last_active: before['last_active'] });
+  });
+
   it('makes a partition for any month that arrives', async () => {
     const { body } = await first.call('POST', '/api/event', view('history', 'A', { timestamp: '2010-12-01T08:26:00Z' }));
     expect(await rowOf(body['event_id'])).toMatchObject({ month_text: '2010-12-01', asin: 'A' });

@@ -107,7 +107,8 @@ function operationsOf(contract: TopicContract): (readonly [string, Json])[] {
     `${toId(service)}Sends${toTitle(id)}`, { action: 'send', summary: `${service} writes ${name}`, tags: [{ name: service }], ...common },
   ] as const);
   const receives = contract.consumers.map(({ service, group }) => [
-    `${toId(service)}Receives${toTitle(id)}`,
+    // A service may have several groups, and read by broadcast besides.
+    `${toId(service)}Receives${toTitle(id)}${contract.consumers.filter((other) => other.service === service).length > 1 ? `As${toTitle(toId(group ?? 'broadcast'))}` : ''}`,
     {
       action: 'receive', summary: `${service} reads ${name}`, tags: [{ name: service }], ...common,
       description: group === undefined ? 'Every instance, by broadcast.' : `Consumer group \`${group}\`; its dead letters are in \`${keys.topic(name).deadLetters(group)}\`.`,

@@ -1,6 +1,8 @@
 import { publicHttpVariables, redisVariables, serviceVariables } from '@millrace/service';
 import { z } from 'zod';
 
+const REFUSED = 'must not be set under NODE_ENV=production';
+
 export const configSchema = z
   .object({
     ...serviceVariables,
@@ -20,6 +22,8 @@ export const configSchema = z
       .transform((text) => text.split(',').map((origin) => origin.trim()).filter(Boolean))
       .describe('Origins that browsers may call from, separated by commas; none by default'),
     DEVELOPMENT_KEY_FILE: z.string().optional().describe("File with this installation's development key (npm start makes it); refused under NODE_ENV=production"),
+    DEVELOPMENT_PUBLISHABLE_KEY_FILE: z.string().optional().describe('The same of the key for pages of this machine (localhost)'),
   })
-  .refine((env) => env.NODE_ENV !== 'production' || env.DEVELOPMENT_KEY_FILE === undefined, { path: ['DEVELOPMENT_KEY_FILE'], message: 'must not be set under NODE_ENV=production' });
+  .refine((env) => env.NODE_ENV !== 'production' || env.DEVELOPMENT_KEY_FILE === undefined, { path: ['DEVELOPMENT_KEY_FILE'], message: REFUSED })
+  .refine((env) => env.NODE_ENV !== 'production' || env.DEVELOPMENT_PUBLISHABLE_KEY_FILE === undefined, { path: ['DEVELOPMENT_PUBLISHABLE_KEY_FILE'], message: REFUSED });
 export type Config = z.output<typeof configSchema>;

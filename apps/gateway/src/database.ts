@@ -10,6 +10,9 @@ interface ApiKeysTable {
   readonly created_at: Generated<string>;
   readonly expires_at: string | null;
   readonly revoked_at: string | null;
+  /** Only of publishable keys, like event_types. */
+  readonly origins: string[] | null;
+  readonly event_types: string[] | null;
 }
 
 interface AuditLogTable {

@@ -10,11 +10,12 @@ import { createServiceClient } from './ask-service.ts';
 import { appendAudit } from './audit.repository.ts';
 import { createAuthenticateKey } from './authenticate-key.ts';
 import { createBusAccess, pingRedis } from './bus-access.ts';
+import { browserCors, createKnownOrigins, publishablePaths } from './browser-cors.ts';
 import { configSchema } from './config.ts';
 import type { GatewaySchema } from './database.ts';
 import { driftRoutes } from './drift.routes.ts';
 import { docsRoutes } from './docs.routes.ts';
-import { findKeyOwner, registerDevelopmentKey } from './key.repository.ts';
+import { findKeyOwner, findOrigins, registerDevelopmentKey, registerDevelopmentPublishableKey } from './key.repository.ts';
 import { migrations } from './migrations/index.ts';
 import { createOpenApi } from './openapi.ts';
 import { createUpstream } from './proxy.ts';
@@ -24,6 +25,7 @@ import { routeTable } from './route-table.ts';
 import { security } from './security.ts';
 import { deadLetterRoutes, streamRoutes } from './streams.routes.ts';
 import { traceRoutes } from './trace.routes.ts';
+import { trackerRoute } from './tracker.routes.ts';
 
 void runService({
   name: 'gateway',
@@ -35,6 +37,7 @@ void runService({
     await waitForSchema(db, migrations, logger);
     health.addCheck('database', () => checkSchemaVersion(db, migrations));
     if (config.DEVELOPMENT_KEY_FILE !== undefined) await registerDevelopmentKey(db, (await readFile(config.DEVELOPMENT_KEY_FILE, 'utf8')).trim(), scopes);
+    if (config.DEVELOPMENT_PUBLISHABLE_KEY_FILE !== undefined) await registerDevelopmentPublishableKey(db, (await readFile(config.DEVELOPMENT_PUBLISHABLE_KEY_FILE, 'utf8')).trim());
 
     // Not a readiness check: only the operations on streams need Redis.
     const redis = connectRedis(config.REDIS_URL, { role: 'background', name: 'gateway' });
@@ -52,16 +55,19 @@ void runService({
       signer,
       addresses: { 'catalog-api': config.CATALOG_API_INTERNAL_URL, 'es-sync-worker': config.ES_SYNC_WORKER_INTERNAL_URL, 'embedding-worker': config.EMBEDDING_WORKER_INTERNAL_URL },
     });
+    const isProduction = config.NODE_ENV === 'production';
     const routes = routeTable({
       operations, upstreams, logger, signer,
       local: { ...streamRoutes(bus, parsePartitions(config.BUS_PARTITIONS)), ...deadLetterRoutes(bus), ...driftRoutes(services), ...rebuildRoutes(services), ...traceRoutes(services, bus) },
-      authenticate: createAuthenticateKey({ findKeyOwner: (hash) => findKeyOwner(db, hash), isProduction: config.NODE_ENV === 'production' }),
+      authenticate: createAuthenticateKey({ findKeyOwner: (hash) => findKeyOwner(db, hash), isProduction }),
       audit: (entry) => appendAudit(db, entry),
     });
     const docs = docsRoutes({ openapi: createOpenApi(operations), asyncapi: createAsyncApi(topics) });
-    const app = createHttpApp({ logger, metrics, handlers: [...security(config.CORS_ORIGINS), readyRoute(health), docs, routes] });
+    const pages = browserCors(publishablePaths(operations), createKnownOrigins(() => findOrigins(db, { isProduction }), logger));
+    const app = createHttpApp({ logger, metrics, handlers: [pages, ...security(config.CORS_ORIGINS), readyRoute(health), docs, trackerRoute(), routes] });
     const server = await startHttpServer(app, { host: config.HOST, port: config.PORT, requestTimeoutMs: 3_600_000 });
     onClose(() => server.close());
+    onClose(() => Object.values(upstreams).forEach((upstream) => upstream.endFeeds()));
     logger.info({ port: server.port, routes: operations.length }, 'listening');
   },
 });

@@ -7,23 +7,32 @@ import { Pool, errors } from 'undici';
 export interface Upstream {
   /** Sends the request on and the answer back, both streamed. Throws upstream_unavailable or upstream_timeout before anything was answered. */
   forward(req: Request, res: Response, options: ForwardOptions): Promise<void>;
+  /** Ends the answers that do not end by themselves. */
+  endFeeds(): void;
   close(): Promise<void>;
 }
 
 export interface ForwardOptions {
+  /** With its query. */
+  readonly path: string;
   readonly headers: Readonly<Record<string, string>>;
   /** Longest wait for the head of the answer; for streams also between its parts. */
   readonly timeoutMs: number;
   /** The body is of any length and sent on while it comes. Else it is read whole first, so that a slow caller holds no connection to the service. */
   readonly isStream: boolean;
+  /** The answer does not end by itself: it has as long as it sends something at least every `FEED_SILENCE_MS`. */
+  readonly isFeed?: boolean;
 }
 
 const CONNECTIONS = 128;
 /** Uploads last minutes: a pool of their own, so that they take no connection from the others. */
 const STREAMS = 16;
+/** Of a feed's clients: each holds a connection for as long as it stays. */
+const FEEDS = 512;
+const FEED_SILENCE_MS = 60_000;
 
 /** Headers of the caller that services may see; everything else, above all its key, stays here. */
-const PASSED_ON = ['accept', 'content-type', 'content-encoding', 'if-match', 'if-none-match', 'idempotency-key', 'x-user-id'];
+const PASSED_ON = ['accept', 'content-type', 'content-encoding', 'if-match', 'if-none-match', 'idempotency-key', 'x-user-id', 'last-event-id'];
 const PASSED_BACK = ['content-type', 'content-length', 'etag', 'location', 'retry-after', 'idempotent-replayed', 'cache-control', 'x-accel-buffering'];
 
 const pick = (names: readonly string[], headers: Readonly<Record<string, string | string[] | undefined>>): Record<string, string> => {
@@ -78,26 +87,36 @@ export function createUpstream(service: string, origin: string, { bodyTimeoutMs 
   const options = { pipelining: 1, keepAliveTimeout: 60_000, connect: { timeout: 2_000 } };
   const pool = new Pool(origin, { ...options, connections: CONNECTIONS });
   const streams = new Pool(origin, { ...options, connections: STREAMS });
+  const feeds = new Pool(origin, { ...options, connections: FEEDS });
+  let ending = new AbortController();
   return {
-    forward: async (req, res, { headers, timeoutMs, isStream }) => {
+    forward: async (req, res, { path, headers, timeoutMs, isStream, isFeed = false }) => {
       if (isStream && streams.stats.running >= STREAMS) throw new AppError('unavailable', `${STREAMS} uploads are running already: try again later`, { headers: { 'Retry-After': '10' } });
+      if (isFeed && feeds.stats.running >= FEEDS) throw new AppError('unavailable', `${FEEDS} clients follow a feed of ${service} already: try again later`, { headers: { 'Retry-After': '10' } });
       const body = isStream || !hasBody(req) ? undefined : await readBody(req, res, bodyTimeoutMs);
       const gone = new AbortController();
       res.once('close', () => gone.abort());
       // Waiting for a free connection counts, too: nobody waits for ever behind a service that hangs.
-      const signals = isStream ? [gone.signal] : [gone.signal, AbortSignal.timeout(timeoutMs)];
+      const signals = isFeed ? [gone.signal, ending.signal] : isStream ? [gone.signal] : [gone.signal, AbortSignal.timeout(timeoutMs)];
+      const bodyTimeout = isFeed ? FEED_SILENCE_MS : timeoutMs;
       try {
-        const answer = await (isStream ? streams : pool).request({
-          method: req.method, path: req.originalUrl, headers: { ...pick(PASSED_ON, req.headers), ...headers }, body: isStream && hasBody(req) ? req : (body ?? null),
-          headersTimeout: timeoutMs, bodyTimeout: timeoutMs, signal: AbortSignal.any(signals),
+        const answer = await (isFeed ? feeds : isStream ? streams : pool).request({
+          method: req.method, path, headers: { ...pick(PASSED_ON, req.headers), ...headers }, body: isStream && hasBody(req) ? req : (body ?? null),
+          headersTimeout: timeoutMs, bodyTimeout, signal: AbortSignal.any(signals),
         });
         res.status(answer.statusCode).set(pick(PASSED_BACK, answer.headers));
         await pipeline(answer.body, res);
       } catch (error) {
         if (gone.signal.aborted) return;
-        throw toAppError(error, service);
+        // A feed that has begun ends with whichever side ends: its client comes again.
+        if (isFeed && res.headersSent) res.destroy();
+        else throw toAppError(error, service);
       }
     },
-    close: async () => void (await Promise.all([pool.close(), streams.close()])),
+    endFeeds() {
+      ending.abort();
+      ending = new AbortController();
+    },
+    close: async () => void (await Promise.all([pool.close(), streams.close(), feeds.destroy()])),
   };
 }

@@ -10,6 +10,7 @@ import type { AuthenticateKey } from './authenticate-key.ts';
 import type { KeyOwner } from './key.repository.ts';
 import type { LocalRoutes } from './local-route.ts';
 import type { Upstream } from './proxy.ts';
+import { checkPublishable, forService, identifyCaller } from './publishable.ts';
 
 export interface RouteTableDeps {
   readonly operations: readonly Operation[];
@@ -38,11 +39,15 @@ type Answerer = (call: Admitted) => Promise<void>;
 
 const SELF = 'gateway';
 
+/** Bodies of pages are small: they are read whole first, so that no slow browser holds one of the few connections for streams. */
+const isStream = (operation: Operation, owner: KeyOwner): boolean => operation.streams !== undefined && owner.origins === undefined;
+
 /** The service, under a signed identity instead of the key. */
 const passOn = (operation: Operation, upstream: Upstream, signer: IdentitySigner): Answerer => async ({ req, res, owner, requestId }) => {
   const token = await signer.sign(operation.service, { subject: owner.id, scopes: owner.scopes });
-  const headers = { authorization: `Bearer ${token}`, 'x-request-id': requestId, traceparent: traceparentOf(req) ?? '' };
-  await upstream.forward(req, res, { headers, timeoutMs: operation.timeoutMs ?? DEFAULT_TIMEOUT_MS, isStream: operation.streams !== undefined });
+  const { path, headers: own } = forService(req, operation);
+  const headers = { ...own, authorization: `Bearer ${token}`, 'x-request-id': requestId, traceparent: traceparentOf(req) ?? '' };
+  await upstream.forward(req, res, { path, headers, timeoutMs: operation.timeoutMs ?? DEFAULT_TIMEOUT_MS, isStream: isStream(operation, owner), isFeed: operation.isFeed === true });
 };
 
 /** This process, under the identity that a service would get. */
@@ -66,8 +71,8 @@ function checkScope(owner: KeyOwner, operation: Operation): void {
   if (!owner.scopes.includes(operation.scope)) throw new AppError('forbidden', `this key lacks the scope ${operation.scope}`);
 }
 
-function checkBodySize(operation: Operation, length: string | undefined): void {
-  if (operation.streams === undefined && Number(length ?? 0) > JSON_LIMIT_BYTES)
+function checkBodySize(operation: Operation, owner: KeyOwner, length: string | undefined): void {
+  if (!isStream(operation, owner) && Number(length ?? 0) > JSON_LIMIT_BYTES)
     throw new AppError('body_too_large', `the body is larger than ${JSON_LIMIT_BYTES} bytes`, { details: [{ in: 'body', pointer: '', detail: 'is too large' }] });
 }
 
@@ -76,15 +81,16 @@ export function routeTable(deps: RouteTableDeps): Router {
   const { operations, authenticate, audit, logger } = deps;
   const router = Router({ caseSensitive: true, strict: false });
   const handle = (operation: Operation, answer: Answerer): RequestHandler => async (req, res, next) => {
-    const owner = await authenticate(req.get('x-api-key'));
+    const owner = await identifyCaller(req, operation, authenticate);
     const requestId = requestIdOf(req) ?? '';
     if (operation.audited === true)
       res.once('close', () => {
         const entry = { keyId: owner.id, operation: operation.operationId, method: req.method, path: operation.isPersonal === true ? operation.path : req.path, status: res.headersSent ? res.statusCode : CLIENT_CLOSED, requestId };
         audit(entry).catch((error: unknown) => logger.error({ err: error, operation: operation.operationId, requestId }, 'audit entry lost'));
       });
+    checkPublishable(owner, operation, req.get('origin'));
     checkScope(owner, operation);
-    checkBodySize(operation, req.get('content-length'));
+    checkBodySize(operation, owner, req.get('content-length'));
     await answer({ req, res, next, owner, requestId });
   };
   for (const operation of operations) router[operation.method](toExpressPath(operation.path), handle(operation, answererOf(operation, deps)));

@@ -1,6 +1,7 @@
 import cors from 'cors';
 import type { RequestHandler } from 'express';
 import helmet from 'helmet';
+import { EXPOSED_HEADERS } from './browser-cors.ts';
 
 /** Security headers, and CORS for the listed origins only. Swagger UI sets inline styles and shows data: images. */
 export function security(origins: readonly string[]): readonly RequestHandler[] {
@@ -9,8 +10,8 @@ export function security(origins: readonly string[]): readonly RequestHandler[] 
     cors({
       origin: [...origins],
       methods: ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'],
-      allowedHeaders: ['Content-Type', 'X-Api-Key', 'If-Match', 'If-None-Match', 'Idempotency-Key', 'X-Request-Id', 'X-User-Id', 'traceparent'],
-      exposedHeaders: ['Idempotent-Replayed', 'ETag', 'Location', 'Retry-After', 'X-Request-Id'],
+      allowedHeaders: ['Content-Type', 'X-Api-Key', 'If-Match', 'If-None-Match', 'Idempotency-Key', 'X-Request-Id', 'X-User-Id', 'Last-Event-ID', 'traceparent'],
+      exposedHeaders: [...EXPOSED_HEADERS],
       maxAge: 600,
     }),
   ];

@@ -18,6 +18,7 @@ const operation = (over: Partial<Operation>): Operation => ({ operationId: 'op',
 const operations = [
   operation({}),
   operation({ operationId: 'write', method: 'post', path: '/api/things', scope: 'products:write', audited: true }),
+  operation({ operationId: 'forget', method: 'delete', path: '/api/people/{id}', scope: 'products:write', audited: true, isPersonal: true }),
   operation({ operationId: 'slow', path: '/api/slow', timeoutMs: 50 }),
   operation({ operationId: 'upload', method: 'post', path: '/api/upload', scope: 'products:write', streams: ['application/x-ndjson'] }),
   operation({ operationId: 'down', path: '/api/down', service: 'down' }),
@@ -106,6 +107,12 @@ describe('the route table', () => {
     const answer = await call('/api/things', { key: keys.writer, method: 'POST', body: '{"a":1}', headers: { 'content-type': 'application/json' } });
     expect(seen.at(-1)?.body).toBe('{"a":1}');
     await eventually(() => audited.some((entry) => entry.requestId === answer.headers.get('x-request-id') && entry.status === 200 && entry.operation === 'write'));
+  });
+  it('audits a call about a shopper without naming the shopper', async () => {
+    const answer = await call('/api/people/somebody%40home', { key: keys.writer, method: 'DELETE' });
+    expect(seen.at(-1)?.url).toBe('/api/people/somebody%40home');
+    await eventually(() => audited.some(({ requestId, path }) => requestId === answer.headers.get('x-request-id') && path === '/api/people/{id}'));
+    expect(JSON.stringify(audited)).not.toContain('somebody');
   });
   it('refuses a body that grows too large while it comes, and lets no service wait for it', async () => {
     const before = seen.length;

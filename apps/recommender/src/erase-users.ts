@@ -84,15 +84,17 @@ const SERVICE = 'recommender';
 const by = (store: string, erased: number): StoreReceipt => ({ store, found: erased, erased, due: 0 });
 
 /** Another store of users' data is one line more, here and in `userStores` of libs/contracts. */
-const stores: readonly ((deps: EraseUsersDeps, users: readonly string[]) => Promise<StoreReceipt>)[] = [
+const stores: readonly ((deps: EraseUsersDeps, users: readonly string[]) => Promise<StoreReceipt | readonly StoreReceipt[]>)[] = [
   async ({ db }, users) => {
     const { rows } = await sql<{ ranking_id: string }>`delete from recs.rankings where user_id = any(${users}::text[]) returning ranking_id`.execute(db);
     await sql`delete from recs.impressions where ranking_id = any(${rows.map(({ ranking_id: id }) => id)}::uuid[])`.execute(db);
     return by('recs.rankings', rows.length);
   },
   async ({ db }, users) => by('recs.user_aliases', Number((await sql`delete from recs.user_aliases where alias = any(${users}::text[]) or user_id = any(${users}::text[])`.execute(db)).numAffectedRows ?? 0)),
-  async ({ db }, users) => by('recs.experiment_lists', await eraseExperiments(db, 'recs.experiment_lists', users)),
-  async ({ db }, users) => by('recs.experiment_events', await eraseExperiments(db, 'recs.experiment_events', users)),
+  async ({ db }, users) => {
+    const { lists, events } = await eraseExperiments(db, users);
+    return [by('recs.experiment_lists', lists), by('recs.experiment_events', events)];
+  },
   async ({ redis, keys, partitions }, users) => {
     let erased = 0;
     for (const partition of await partitions()) {
@@ -115,7 +117,7 @@ export const eraseUsers =
         await deps.flush();
         await deps.erased.add(users);
         const receipts: StoreReceipt[] = [];
-        for (const erase of stores) receipts.push(await erase(deps, users));
+        for (const erase of stores) receipts.push(...[await erase(deps, users)].flat());
         await deps.bus.publish(erasureReceipts, [{ type: 'erased', job, attempt, service: SERVICE, stores: receipts }]);
       } catch (error) {
         throw new SinkUnavailableError('a user cannot be erased now', { cause: error });

@@ -27,32 +27,29 @@ function rowsOf({ type, user_id, month, ranking_id: rankingId, meta }: Interacti
 }
 
 export interface CountForExperimentsDeps {
-  readonly db: RecsDb;
-  readonly live: Pick<LiveExperiments, 'isCounting' | 'refresh'>;
   /** Nothing of them is kept. */
-  readonly erased?: ErasedUsers;
+  readonly erased: Pick<ErasedUsers, 'has' | 'whileKnown'>;
+  readonly live: Pick<LiveExperiments, 'isCounting' | 'refresh'>;
 }
 
 /**
  * Keeps the clicks and purchases that count in an experiment, each event once, whatever is delivered again or in which order. Looks first whether an
  * experiment was started elsewhere. While Postgres is away nothing is acknowledged.
  */
-export const countForExperiments = ({ db, live, erased }: CountForExperimentsDeps): BatchHandler<Interaction> => async (events) => {
+export const countForExperiments = ({ erased, live }: CountForExperimentsDeps): BatchHandler<Interaction> => async (events) => {
   const rows = events.flatMap(rowsOf);
   if (rows.length === 0) return;
   if (!(await live.refresh())) throw new SinkUnavailableError('the experiments cannot be read now');
   if (!live.isCounting()) return;
   try {
-    if (erased) await erased.whileKnown((trx) => insertEvents(trx, rows.filter(({ user_id: id }) => !erased.has(id))));
-    else await insertEvents(db, rows);
+    await erased.whileKnown(async (trx) => {
+      const kept = rows.filter(({ user_id: userId }) => !erased.has(userId));
+      if (kept.length > 0) await trx.insertInto('recs.experiment_events').values(kept).onConflict((conflict) => conflict.doNothing()).execute();
+    });
   } catch (error) {
     throw new SinkUnavailableError('what counts in experiments cannot be written now', { cause: error });
   }
 };
-
-async function insertEvents(db: RecsDb | RecsTrx, rows: readonly Row[]): Promise<void> {
-  if (rows.length > 0) await db.insertInto('recs.experiment_events').values([...rows]).onConflict((conflict) => conflict.doNothing()).execute();
-}
 
 const MAX_ROWS = 20_000;
 
@@ -68,8 +65,10 @@ export async function keepExperimentLog(db: RecsDb, days: number): Promise<numbe
   return Number(lists.numAffectedRows ?? 0) + Number(events.numAffectedRows ?? 0);
 }
 
-/** Erases the lists, or the clicks and purchases, that experiments have of these users. Safe to repeat; answers how many rows there were. Results are counted without them from then on. */
-export async function eraseExperiments(client: RecsDb | RecsTrx, store: 'recs.experiment_lists' | 'recs.experiment_events', userIds: readonly string[]): Promise<number> {
-  const { numAffectedRows } = await sql`delete from ${sql.table(store)} where user_id = any(${userIds}::text[])`.execute(client);
-  return Number(numAffectedRows ?? 0);
+/** Erases what experiments know of these users: their lists, clicks and purchases. Safe to repeat; answers how many rows of each there were. Results are counted without them from then on. */
+export async function eraseExperiments(client: RecsDb | RecsTrx, userIds: readonly string[]): Promise<{ readonly lists: number; readonly events: number }> {
+  if (userIds.length === 0) return { lists: 0, events: 0 };
+  const lists = await client.deleteFrom('recs.experiment_lists').where('user_id', 'in', [...userIds]).executeTakeFirst();
+  const events = await client.deleteFrom('recs.experiment_events').where('user_id', 'in', [...userIds]).executeTakeFirst();
+  return { lists: Number(lists.numDeletedRows), events: Number(events.numDeletedRows) };
 }

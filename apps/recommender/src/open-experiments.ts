@@ -5,7 +5,6 @@ import type { Logger } from '@millrace/service';
 import type { Router } from 'express';
 import type { Registry } from 'prom-client';
 import type { RecsDb } from './database.ts';
-import { usersOfInteraction, withoutErased } from './erase-users.ts';
 import type { ErasedUsers } from './erase-users.ts';
 import { countForExperiments, keepExperimentLog } from './experiment-log.ts';
 import { listExperiments, readExperimentRevision } from './experiment.repository.ts';
@@ -17,7 +16,7 @@ import { every } from './schedule.ts';
 export interface OpenExperimentsDeps {
   readonly db: RecsDb;
   readonly bus: EventSubscriber;
-  readonly erased: ErasedUsers;
+  readonly erased: Pick<ErasedUsers, 'has' | 'whileKnown'>;
   /** How long lists, clicks and purchases are kept, days. */
   readonly keepDays: number;
   readonly logger: Logger;
@@ -32,7 +31,7 @@ export async function openExperiments({ db, bus, erased, keepDays, logger, metri
   const live = await openLiveExperiments({ readRevision: () => readExperimentRevision(db), readAll: () => listExperiments(db), now: Date.now, logger });
   onClose(() => live.close());
   const stop = every(600_000, logger, () => keepExperimentLog(db, keepDays));
-  await bus.subscribe(interactions, { group: LABELS.group, batchSize: 500 }, withTracing(LABELS)(withMetrics({ registry: metrics, ...LABELS })(withoutErased(erased, usersOfInteraction, metrics)(countForExperiments({ db, live, erased })))));
+  await bus.subscribe(interactions, { group: LABELS.group, batchSize: 500 }, withTracing(LABELS)(withMetrics({ registry: metrics, ...LABELS })(countForExperiments({ erased, live }))));
   onClose(async () => stop());
   return { assign: (userId) => live.assign(userId), routes: experimentRoutes({ db, live, now: Date.now }) };
 }

@@ -46,8 +46,8 @@ export function createRankingLog({ db, logger, metrics, erased }: RankingLogDeps
       const batch = waiting.slice(0, MAX_BATCH);
       waiting = waiting.slice(MAX_BATCH);
       try {
-        if (erased) await erased.whileKnown((trx) => insertLists(trx, batch.map((one) => (one.userId !== null && erased.has(one.userId) ? { ...one, userId: null } : one))));
-        else await insertLists(db, batch);
+        if (erased) await erased.whileKnown((trx) => insertAll(trx, batch.map((one) => (one.userId !== null && erased.has(one.userId) ? { ...one, userId: null } : one))));
+        else await insertAll(db, batch);
       } catch (error) {
         dropped.inc(batch.length);
         logger.warn({ err: error, lists: batch.length }, 'served lists could not be written');
@@ -72,9 +72,9 @@ export function createRankingLog({ db, logger, metrics, erased }: RankingLogDeps
   };
 }
 
-async function insertLists(db: RecsDb | RecsTrx, lists: readonly ServedRanking[]): Promise<void> {
-  await insertRankings(db, lists);
-  await insertShownLists(db, lists);
+async function insertAll(db: RecsDb | RecsTrx, rankings: readonly ServedRanking[]): Promise<void> {
+  await insertRankings(db, rankings);
+  await insertShownLists(db, rankings);
 }
 
 async function insertRankings(db: RecsDb | RecsTrx, rankings: readonly ServedRanking[]): Promise<void> {

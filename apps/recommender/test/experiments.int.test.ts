@@ -9,6 +9,7 @@ import { sql } from 'kysely';
 import { Registry } from 'prom-client';
 import { variantOf } from '../src/bucket.ts';
 import type { RecsSchema } from '../src/database.ts';
+import { createErasedUsers } from '../src/erase-users.ts';
 import { countForExperiments, eraseExperiments, insertShownLists, keepExperimentLog } from '../src/experiment-log.ts';
 import { listExperiments, readExperimentRevision } from '../src/experiment.repository.ts';
 import { experimentRoutes } from '../src/experiment.routes.ts';
@@ -26,7 +27,8 @@ const logger = createLogger('test', 'silent');
 const openLive = (over: Partial<Parameters<typeof openLiveExperiments>[0]> = {}): Promise<LiveExperiments> =>
   openLiveExperiments({ readRevision: () => readExperimentRevision(db), readAll: () => listExperiments(db), now: Date.now, logger, pollMs: 60_000, ...over });
 const live = await openLive();
-const count = countForExperiments({ db, live });
+const erased = createErasedUsers(db, 'x'.repeat(32));
+const count = countForExperiments({ erased, live });
 let server: HttpServer;
 
 beforeAll(async () => {
@@ -207,13 +209,13 @@ describe('results', () => {
     await count([did('u1', 'purchase', 'a')], { signal, partition: 0 });
     const other = await openLive();
     await running('fresh');
-    await countForExperiments({ db, live: other })([did('u1', 'purchase', 'b')], { signal, partition: 0 });
+    await countForExperiments({ erased, live: other })([did('u1', 'purchase', 'b')], { signal, partition: 0 });
     expect((await db.selectFrom('recs.experiment_events').selectAll().execute()).length).toBe(1);
     await other.close();
   });
   it('are not acknowledged while Postgres is away', async () => {
     const away = { ...live, refresh: async () => false };
-    await expect(countForExperiments({ db, live: away })([did('u1', 'purchase', 'b')], { signal, partition: 0 })).rejects.toThrow('cannot be read now');
+    await expect(countForExperiments({ erased, live: away })([did('u1', 'purchase', 'b')], { signal, partition: 0 })).rejects.toThrow('cannot be read now');
   });
 });
 
@@ -235,8 +237,12 @@ describe('the log of experiments', () => {
   });
   it('holds nothing of erased users, and erasing again finds nothing', async () => {
     await fill();
-    const erase = async (users: readonly string[]): Promise<number> => (await eraseExperiments(db, 'recs.experiment_lists', users)) + (await eraseExperiments(db, 'recs.experiment_events', users));
-    expect([await erase(['x', 'nobody']), await erase(['x']), await erase([])]).toEqual([2, 0, 0]);
+    expect([await eraseExperiments(db, ['x', 'nobody']), await eraseExperiments(db, ['x']), await eraseExperiments(db, [])]).toEqual([{ lists: 1, events: 1 }, { lists: 0, events: 0 }, { lists: 0, events: 0 }]);
     expect((await results('kept')).variants.reduce((sum, { users }) => sum + users, 0)).toBe(1);
+  });
+  it('takes nothing of erased users any more', async () => {
+    await erased.add(['x']);
+    await fill();
+    expect(await eraseExperiments(db, ['x'])).toMatchObject({ events: 0 });
   });
 });

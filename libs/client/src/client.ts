@@ -14,9 +14,12 @@ export interface ClientOptions {
 export class ProblemError extends Error {
   override readonly name = 'ProblemError';
   readonly problem: Problem;
-  constructor(problem: Problem) {
+  /** What `Retry-After` says, milliseconds; undefined where it says nothing. */
+  readonly retryAfterMs: number | undefined;
+  constructor(problem: Problem, retryAfterMs?: number) {
     super(problem.detail);
     this.problem = problem;
+    this.retryAfterMs = retryAfterMs;
   }
 }
 
@@ -39,9 +42,17 @@ type SuccessOf<O extends Operation> = { [S in keyof O['responses']]: O['response
 
 export interface CallResult<B> { readonly status: number; readonly headers: Headers; readonly body: B }
 
+export interface UploadInput {
+  readonly body: string | Uint8Array;
+  readonly contentType: string;
+  readonly signal?: AbortSignal;
+}
+
 export interface Client {
   /** Calls one operation of the contract. Throws ProblemError for a problem, TransportError where there is no answer. */
   call<O extends Operation>(operation: O, input?: CallInput<O>): Promise<CallResult<SuccessOf<O>>>;
+  /** Sends a whole body to an operation that streams it (`logEvents`), and parses the answer. Throws as `call` does. */
+  upload<O extends Operation>(operation: O, input: UploadInput): Promise<CallResult<SuccessOf<O>>>;
   /** Uploads a stream of NDJSON or CSV (gzip too); yields the answer's lines while they come. */
   importProducts(file: ReadableStream<Uint8Array>, options: { readonly contentType: string; readonly query?: Scalars }): AsyncGenerator<ImportLine>;
 }
@@ -56,10 +67,17 @@ function urlOf(baseUrl: string, operation: Operation, params: Readonly<Record<st
   return url;
 }
 
+/** Seconds or a date (RFC 9110, 10.2.3). */
+function retryAfterOf(header: string | null): number | undefined {
+  if (header === null) return undefined;
+  const ms = /^\d{1,9}$/.test(header.trim()) ? Number(header) * 1_000 : Date.parse(header) - Date.now();
+  return Number.isNaN(ms) ? undefined : Math.max(0, ms);
+}
+
 async function toProblem(answer: Response): Promise<Error> {
   const text = await answer.text();
   try {
-    return new ProblemError(problemSchema.parse(JSON.parse(text)));
+    return new ProblemError(problemSchema.parse(JSON.parse(text)), retryAfterOf(answer.headers.get('retry-after')));
   } catch {
     return new TransportError(`the gateway answered ${answer.status}`);
   }
@@ -100,6 +118,15 @@ export function createClient({ baseUrl, apiKey, timeoutMs = 30_000 }: ClientOpti
     if (answer.status >= 400) throw await toProblem(answer);
     return answer;
   };
+  const parseAnswer = async <O extends Operation>(operation: O, answer: Response): Promise<CallResult<SuccessOf<O>>> => {
+    const schema = operation.responses[answer.status]?.schema;
+    const parsed: unknown = await readAnswer(async () => {
+      const text = await answer.text();
+      return schema ? schema.parse(JSON.parse(text)) : undefined;
+    });
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- parsed by the schema that the type is made of
+    return { status: answer.status, headers: answer.headers, body: parsed as SuccessOf<O> };
+  };
   return {
     call: async (operation, input = {}) => {
       const { params = {}, query = {}, headers = {}, body } = input;
@@ -107,13 +134,12 @@ export function createClient({ baseUrl, apiKey, timeoutMs = 30_000 }: ClientOpti
         method: operation.method.toUpperCase(), signal: AbortSignal.timeout(timeoutMs), headers: { ...headers, ...(body !== undefined && { 'content-type': 'application/json' }) },
         ...(body !== undefined && { body: JSON.stringify(body) }),
       });
-      const schema = operation.responses[answer.status]?.schema;
-      const parsed: unknown = await readAnswer(async () => {
-        const text = await answer.text();
-        return schema ? schema.parse(JSON.parse(text)) : undefined;
-      });
-      // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- parsed by the schema that the type is made of
-      return { status: answer.status, headers: answer.headers, body: parsed as SuccessOf<typeof operation> };
+      return parseAnswer(operation, answer);
+    },
+    upload: async (operation, { body, contentType, signal }) => {
+      const signals = [AbortSignal.timeout(timeoutMs), ...(signal ? [signal] : [])];
+      const answer = await send(urlOf(baseUrl, operation, {}, {}), { method: operation.method.toUpperCase(), headers: { 'content-type': contentType }, body: typeof body === 'string' ? body : new Uint8Array(body), signal: AbortSignal.any(signals) });
+      return parseAnswer(operation, answer);
     },
     importProducts: async function* (file, { contentType, query = {} }) {
       const answer = await send(urlOf(baseUrl, importProducts, {}, query), { method: 'POST', body: file, duplex: 'half', headers: { 'content-type': contentType } });

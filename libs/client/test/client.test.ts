@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { Server, ServerResponse } from 'node:http';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { getProduct } from '@millrace/contracts';
+import { getProduct, logEvents } from '@millrace/contracts';
 import type { ImportLine } from '@millrace/contracts';
 import { ProblemError, TransportError, createClient } from '../src/index.ts';
 import type { Client } from '../src/index.ts';
@@ -13,6 +13,7 @@ const answers: Readonly<Record<string, (res: ServerResponse) => void>> = {
   '/api/products/other': (res) => void res.end('{"hello":"world"}'),
   '/api/products/cut': (res) => void res.writeHead(200, { 'content-length': '100' }).write('{"sku"', () => res.destroy()),
   '/api/products/html': (res) => void res.writeHead(502).end('<html>'),
+  '/api/events': (res) => void res.writeHead(503, { 'content-type': 'application/problem+json', 'retry-after': '2' }).end(JSON.stringify({ type: 'x', title: 'Unavailable', status: 503, code: 'unavailable', detail: 'later' })),
   '/api/products/silent': () => undefined,
   '/api/products/import': (res) => void res.end(`${JSON.stringify({ type: 'progress', rows: 1, created: 1, updated: 0, unchanged: 0, failed: 0, bytes: 1 })}\n${JSON.stringify({ type: 'progress', rows: 2, created: 2, updated: 0, unchanged: 0, failed: 0, bytes: 2 })}`),
 };
@@ -27,7 +28,7 @@ beforeAll(async () => {
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const address = server.address();
-  client = createClient({ baseUrl: `http://127.0.0.1:${typeof address === 'object' && address ? address.port : 0}`, apiKey: 'mr_x', timeoutMs: 200 });
+  client = createClient({ baseUrl: `http://127.0.0.1:${typeof address === 'object' && address ? address.port : 0}`, apiKey: 'mr_x', timeoutMs: 1_000 });
 });
 afterAll(() => {
   server.closeAllConnections();
@@ -39,6 +40,10 @@ describe('the client', () => {
     const failed = client.call(getProduct, { params: { sku: 'problem' } });
     await expect(failed).rejects.toThrow(ProblemError);
     await expect(failed).rejects.toMatchObject({ message: 'there is no such product', problem: { code: 'not_found' } });
+  });
+  it('tells how long to wait before the same is sent again', async () => {
+    await expect(client.upload(logEvents, { body: '{}', contentType: 'application/x-ndjson' })).rejects.toMatchObject({ problem: { status: 503 }, retryAfterMs: 2_000 });
+    await expect(client.call(getProduct, { params: { sku: 'problem' } })).rejects.toMatchObject({ retryAfterMs: undefined });
   });
   it.each(['broken', 'other', 'cut', 'html', 'silent'])('throws a TransportError for an answer that is %s', async (sku) => {
     await expect(client.call(getProduct, { params: { sku } })).rejects.toThrow(TransportError);

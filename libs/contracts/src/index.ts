@@ -11,5 +11,6 @@ export * from './topic-contract.ts';
 export * from './topics.ts';
 export * from './operation.ts';
 export * from './problem.ts';
+export * from './publishable.ts';
 export * from './http/index.ts';
 export * from './stored-version.ts';

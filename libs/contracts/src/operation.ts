@@ -1,7 +1,7 @@
 import type { z } from 'zod';
 
 /** What a key must be allowed to do. Only the gateway's own pages need no key. */
-export const scopes = ['products:read', 'products:write', 'search:read', 'events:write', 'events:read', 'users:erase', 'admin', 'ops'] as const;
+export const scopes = ['products:read', 'products:write', 'search:read', 'events:write', 'events:read', 'analytics:read', 'users:erase', 'admin', 'ops'] as const;
 export type Scope = (typeof scopes)[number];
 
 export type Method = 'get' | 'post' | 'put' | 'patch' | 'delete';
@@ -28,6 +28,10 @@ export interface Operation {
   readonly audited?: boolean;
   /** The path names a shopper: the audit log gets the template instead, because it is kept for ever. */
   readonly isPersonal?: boolean;
+  /** The answer never ends by itself: it is passed on part by part, for as long as both sides are there. */
+  readonly isFeed?: boolean;
+  /** Browsers may call it, with a publishable key; text/plain counts as JSON then, because that needs no preflight. */
+  readonly isPublishable?: boolean;
   /** Longest time the gateway waits for an answer's head; default 10 s. */
   readonly timeoutMs?: number;
 }

@@ -52,7 +52,7 @@ const searchesContract: TopicContract<typeof searches> = {
   description: 'The search log. Published behind the answer and never in its way, so some may be missing; query and user are free of what names a person as far as a program can tell.',
   key: 'pseudonym of the user, else the id of the event',
   producers: ['catalog-api'],
-  consumers: [{ service: 'catalog-api', group: 'search-counts' }],
+  consumers: [{ service: 'catalog-api', group: 'search-counts' }, { service: 'event-ingest', group: 'analytics' }, { service: 'event-ingest' }],
   hasHeartbeats: false,
   events: {
     executed: {
@@ -70,7 +70,7 @@ const interactionsContract: TopicContract<typeof interactions> = {
   description: 'What shoppers do, once for each event id within an hour. `timestamp` is when it happened, as the caller says: a replay of old events is in the past.',
   key: 'user_id, as text',
   producers: ['event-ingest'],
-  consumers: [{ service: 'event-ingest', group: 'interactions-writer' }, { service: 'recommender', group: 'recommender' }, { service: 'recommender', group: 'recommender-experiments' }],
+  consumers: [{ service: 'event-ingest', group: 'interactions-writer' }, { service: 'event-ingest', group: 'analytics' }, { service: 'event-ingest' }, { service: 'recommender', group: 'recommender' }, { service: 'recommender', group: 'recommender-experiments' }],
   hasHeartbeats: false,
   events: {
     view: { summary: 'A product was looked at', data: interactionDataSchema, example: interaction({ page: 'detail' }) },

@@ -12,7 +12,7 @@ export interface UserStores {
 export const userStores: Readonly<Record<string, UserStores>> = {
   'event-ingest': {
     erasedBy: 'job',
-    stores: ['events.interaction_logs', 'events.users', 'events.user_aliases', 'events.deferred_events', 'events.outbox', 'context', 'interactions', 'users:merges', 'dead letters'],
+    stores: ['events.interaction_logs', 'events.users', 'events.user_aliases', 'events.deferred_events', 'events.quarantine', 'events.outbox', 'context', 'interactions', 'users:merges', 'dead letters'],
   },
   recommender: { erasedBy: 'topic', stores: ['recs.rankings', 'recs.user_aliases', 'recs.experiment_lists', 'recs.experiment_events', 'counts'] },
   'catalog-api': { erasedBy: 'topic', stores: ['searches'] },

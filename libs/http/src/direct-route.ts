@@ -1,5 +1,5 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
-import type { IdentityVerifier } from '@millrace/service';
+import type { Identity, IdentityVerifier } from '@millrace/service';
 import type { z } from 'zod';
 import { identityFrom } from './authenticate.ts';
 import { isPlain, parseText, readOnce } from './json-body.ts';
@@ -9,6 +9,7 @@ import type { Reply, RouteOperation } from './route.ts';
 /** What the handler of a direct route gets: the same values as behind `route`. */
 export interface DirectInput<O extends RouteOperation> {
   readonly body: O extends { readonly body: infer S extends z.ZodType } ? z.output<S> : undefined;
+  readonly identity: Identity;
   readonly traceparent: string | undefined;
 }
 
@@ -21,14 +22,16 @@ export interface DirectRoute {
 }
 
 export interface DirectAnswer {
-  readonly reply: Reply;
-  readonly requestId: string;
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string | number>>;
+  readonly text: string;
 }
 
 export interface DirectRouteOptions<O extends RouteOperation> {
   readonly operation: O & { readonly body: z.ZodType };
   readonly verifier: IdentityVerifier;
   readonly issuers: readonly string[];
+  /** Its reply has a body. */
   readonly handle: (input: DirectInput<O>) => Promise<Reply>;
 }
 
@@ -53,7 +56,7 @@ export function directRoute<const O extends RouteOperation>({ operation, verifie
       const traceparent = traceparentFrom(req);
       try {
         // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the body was parsed by the very schema that DirectInput is made of
-        return { requestId, reply: await handle({ body: parsed.data, traceparent } as DirectInput<O>) };
+        return toAnswer(await handle({ body: parsed.data, identity, traceparent } as DirectInput<O>), requestId);
       } catch (error) {
         setRequestIds(req, { requestId, traceparent });
         keepFailure(req, error);
@@ -71,11 +74,10 @@ function safely<T>(work: () => T): T | undefined {
   }
 }
 
-/** As `send` writes it, in one piece: node joins a text with the head. */
-function write(res: ServerResponse, { reply, requestId }: DirectAnswer): void {
-  const text = reply.body === undefined ? '' : JSON.stringify(reply.body);
-  res.writeHead(reply.status, { 'X-Request-Id': requestId, ...reply.headers, 'Content-Type': 'application/json; charset=utf-8', 'Content-Length': Buffer.byteLength(text) });
-  res.end(text);
+/** As `send` writes it. */
+function toAnswer({ status, body, headers }: Reply, requestId: string): DirectAnswer {
+  const text = JSON.stringify(body);
+  return { status, text, headers: { 'X-Request-Id': requestId, 'Content-Type': 'application/json; charset=utf-8', ...headers, 'Content-Length': Buffer.byteLength(text) } };
 }
 
 /** `observe` is told of each answer that was given here: route, status, seconds. */
@@ -85,8 +87,9 @@ export function withDirectRoutes(app: RequestListener, routes: readonly DirectRo
     const startMs = performance.now();
     const answer = await route.answer(req);
     if (answer === undefined) return app(req, res);
-    write(res, answer);
-    observe({ method: route.method, route: route.path, status: answer.reply.status }, (performance.now() - startMs) / 1_000);
+    // In one piece: node joins a text with the head.
+    res.writeHead(answer.status, answer.headers).end(answer.text);
+    observe({ method: route.method, route: route.path, status: answer.status }, (performance.now() - startMs) / 1_000);
   };
   return (req, res) => {
     const found = routes.find(({ method, path }) => req.url === path && req.method === method);

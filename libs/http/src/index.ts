@@ -6,7 +6,7 @@ export * from './error-statuses.ts';
 export * from './etag.ts';
 export * from './http-app.ts';
 export * from './idempotency.ts';
-export { JSON_LIMIT_BYTES } from './json-body.ts';
+export { JSON_LIMIT_BYTES, brokenBodyOf } from './json-body.ts';
 export * from './problem-details.ts';
 export { identityOf, requestContext, requestIdOf, setIdentity, traceparentOf } from './request-context.ts';
 export * from './route.ts';

@@ -11,6 +11,13 @@ const parseAny = express.json({ limit: JSON_LIMIT_BYTES, strict: false });
 export const isPlain = ({ headers }: IncomingMessage): boolean =>
   PLAIN.has(headers['content-type'] ?? '') && headers['content-encoding'] === undefined && headers['transfer-encoding'] === undefined && Number(headers['content-length'] ?? Number.NaN) <= JSON_LIMIT_BYTES;
 
+const brokenTexts = new WeakMap<IncomingMessage, string>();
+/** The text of a JSON body that is not valid JSON, for who keeps what was refused; undefined for any other request. */
+export const brokenBodyOf = (req: IncomingMessage): string | undefined => brokenTexts.get(req);
+
+/** Express' parser tells what it could not parse. */
+const textOfFailure = (error: unknown): string | undefined => (typeof error === 'object' && error !== null && 'body' in error && typeof error.body === 'string' ? error.body : undefined);
+
 /** Node's own parser cuts the body at the length that was announced. */
 function readText(req: IncomingMessage): Promise<string> {
   return new Promise((resolve, reject) => {
@@ -51,10 +58,20 @@ export function parseText(text: string): unknown {
 /** `req.body` of a JSON request of at most 1 MiB. Refuses other media types; what is not plain goes through express' own parser, which costs more than most answers. */
 export const parseJsonBody: RequestHandler = async (req, res, next) => {
   if (isPlain(req)) {
-    req.body = parseText(await readOnce(req));
+    const text = await readOnce(req);
+    try {
+      req.body = parseText(text);
+    } catch (error) {
+      brokenTexts.set(req, text);
+      throw error;
+    }
     next();
     return;
   }
   if (!req.is('json')) throw new AppError('unsupported_media_type', 'the body must be sent as application/json', { details: [{ in: 'headers', pointer: '/content-type', detail: 'must be application/json' }] });
-  parseAny(req, res, next);
+  parseAny(req, res, (error?: unknown) => {
+    const text = textOfFailure(error);
+    if (text !== undefined) brokenTexts.set(req, text);
+    next(error);
+  });
 };

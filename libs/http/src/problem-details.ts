@@ -28,8 +28,8 @@ interface BodyParserError { readonly type: string; readonly status: number; read
 const isBodyParserError = (error: unknown): error is BodyParserError =>
   typeof error === 'object' && error !== null && 'type' in error && typeof error.type === 'string' && 'status' in error && typeof error.status === 'number';
 
-/** Failures of express' own parsers as AppErrors; anything else is a bug and stays what it is. */
-function toAppError(error: unknown): AppError | undefined {
+/** Failures of express' own parsers as AppErrors; undefined: anything else, a bug. */
+export function toAppError(error: unknown): AppError | undefined {
   if (error instanceof AppError) return error;
   if (error instanceof URIError) return new AppError('invalid_request', 'the path has a malformed percent-encoding');
   if (isRefusedValue(error)) return new AppError('invalid_request', 'a value holds a character or a date that cannot be stored', { cause: error });

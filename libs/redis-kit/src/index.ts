@@ -7,7 +7,7 @@ export type { Unblocker } from './unblock.ts';
 export { isCluster, masterNodes } from './redis.ts';
 export type { Redis, SingleRedis } from './redis.ts';
 export { createKeys, keysFor } from './keys.ts';
-export type { KeyOptions, Keys, TopicKeys, UserKeys } from './keys.ts';
+export type { AnalyticsKeys, KeyOptions, Keys, TopicKeys, UserKeys } from './keys.ts';
 export { defineScript } from './script.ts';
 export type { RedisScript, ScriptOptions } from './script.ts';
 export { infoField, infoFields, infoOfMasters } from './info.ts';

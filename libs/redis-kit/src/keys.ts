@@ -49,6 +49,17 @@ export interface UserKeys {
   readonly mergedInto: string;
 }
 
+export interface AnalyticsKeys {
+  /** Stream id of the last event that is counted. */
+  readonly applied: string;
+  /** What is being counted now: hash of counts, and `id`. */
+  readonly pending: string;
+  /** What is on its way to Postgres: the same, and `sealed_at`. Nothing is added to it. */
+  readonly sealed: string;
+  /** HyperLogLog of the users of a UTC day (YYYY-MM-DD). */
+  users(day: string): string;
+}
+
 export interface Keys {
   /**
    * Keys of one partition. The bare name is only for the one partition of a topic on a single instance: where there are more,
@@ -66,6 +77,10 @@ export interface Keys {
   counts(partition: number): string;
   /** Set of the partitions that have counts; read by itself. */
   readonly countPartitions: string;
+  /** Counts by time of what one partition of a topic brought, since the last roll-up. One hash tag for all of a partition's keys, everywhere. */
+  analytics(topic: string, partition: number): AnalyticsKeys;
+  /** Set of `<topic>:<partition>` that have such counts; read by itself. */
+  readonly analyticsSources: string;
   /** BullMQ's `prefix` option. */
   readonly jobsPrefix: string;
 }
@@ -105,6 +120,11 @@ export function createKeys({ cluster = false }: KeyOptions = {}): Keys {
     freshness: (store) => `freshness:${store}`,
     counts: (partition) => `recs:{recs:${partition}}`,
     countPartitions: 'recs:partitions',
+    analytics(topic, partition) {
+      const prefix = `analytics:{analytics:${topic}:${partition}}`;
+      return { applied: `${prefix}:applied`, pending: `${prefix}:pending`, sealed: `${prefix}:sealed`, users: (day) => `${prefix}:users:${day}` };
+    },
+    analyticsSources: 'analytics:sources',
     jobsPrefix: cluster ? '{bull}' : 'bull',
   };
 }

@@ -11,5 +11,6 @@ export type { RedisCluster, RedisClusterOptions } from './redis-cluster.ts';
 export { startRedisSentinel } from './redis-sentinel.ts';
 export { startTunnel } from './tunnel.ts';
 export type { Tunnel } from './tunnel.ts';
+export { findEverywhere } from './find-everywhere.ts';
 export { createTestDatabase } from './test-database.ts';
 export type { TestDatabase } from './test-database.ts';

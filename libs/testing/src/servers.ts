@@ -8,6 +8,7 @@ export const serverVariables = {
   'redis-stack': 'TEST_REDIS_STACK_URL',
   elasticsearch: 'TEST_ELASTICSEARCH_URL',
   qdrant: 'TEST_QDRANT_URL',
+  chromium: 'TEST_CHROMIUM_BIN',
   shared: 'MILLRACE_SHARED',
 } as const;
 export type TestServer = keyof typeof serverVariables;

@@ -11,7 +11,8 @@ export interface Load {
 export interface LoadOptions {
   readonly port: number;
   readonly path: string;
-  readonly token: string;
+  /** Asked for each request: tokens live a minute. */
+  readonly token: () => string;
   readonly connections: number;
   /** Of the n-th request, counted over all runs. */
   readonly bodyOf: (n: number) => string;
@@ -45,7 +46,7 @@ function answersOf(socket: Socket, onAnswer: (status: string) => void): void {
  * what is left. The same for every server of a comparison.
  */
 export async function openLoad({ port, path, token, connections, bodyOf }: LoadOptions): Promise<Load> {
-  const head = `POST ${path} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nContent-Type: application/json\r\nAuthorization: Bearer ${token}\r\nContent-Length: `;
+  const head = `POST ${path} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nContent-Type: application/json\r\nAuthorization: Bearer `;
   const sockets = await Promise.all(Array.from({ length: connections }, async () => {
     const socket = connect({ port, host: '127.0.0.1', noDelay: true });
     await once(socket, 'connect');
@@ -71,7 +72,7 @@ export async function openLoad({ port, path, token, connections, bodyOf }: LoadO
         left -= 1;
         const body = bodyOf((sent += 1));
         since.set(socket, performance.now());
-        socket.write(`${head}${Buffer.byteLength(body)}${HEAD_END}${body}`);
+        socket.write(`${head}${token()}\r\nContent-Length: ${Buffer.byteLength(body)}${HEAD_END}${body}`);
       };
       if (broken) return reject(broken);
       failed = reject;

@@ -20,6 +20,7 @@ import { createItemCache } from '../../../apps/event-ingest/src/item-cache.ts';
 import { findItems } from '../../../apps/event-ingest/src/item.repository.ts';
 import { createMonthPartitions } from '../../../apps/event-ingest/src/month-partitions.ts';
 import { openIngest } from '../../../apps/event-ingest/src/open-ingest.ts';
+import { openQuarantine } from '../../../apps/event-ingest/src/open-quarantine.ts';
 import { userRoutes } from '../../../apps/event-ingest/src/user.routes.ts';
 
 export const kinds = ['ours', 'pipeline', 'answers'] as const;
@@ -46,13 +47,15 @@ async function serveOurs({ BENCH_REDIS_URL, BENCH_DATABASE_URL }: z.output<typeo
   const db = createKysely<EventsSchema>(pool);
   const items = createItemCache({ load: (skus) => findItems(db, skus) });
   const { door, redis } = await openIngest({ config, logger, metrics, onClose: () => undefined, store: createInteractionStore(pool, createMonthPartitions(pool)), items, erased: NOBODY_ERASED });
+  const { quarantine } = openQuarantine({ config, logger, metrics, onClose: () => undefined, erased: NOBODY_ERASED });
   const verifier = await openIdentityVerifier(jwks, 'event-ingest');
-  const handlers = [authenticate(verifier, ['gateway']), eventRoutes({ door }), userRoutes({ pool, redis, keys: keysFor(BENCH_REDIS_URL), ttlSeconds: 900, erased: NOBODY_ERASED })];
+  const handlers = [authenticate(verifier, ['gateway']), eventRoutes({ door, quarantine }), userRoutes({ pool, redis, keys: keysFor(BENCH_REDIS_URL), ttlSeconds: 900, erased: NOBODY_ERASED })];
   const { port } = await startHttpServer(createHttpApp({ logger, metrics, handlers, direct: [directEvent({ door, verifier })] }), { host: '127.0.0.1', port: 0 });
   const signer = await openIdentitySigner(key);
-  const token = await signer.sign('event-ingest', { subject: 'bench', scopes: ['events:write'] });
+  const sign = (): Promise<string> => signer.sign('event-ingest', { subject: 'bench', scopes: ['events:write'] });
+  setInterval(() => void sign().then((token) => process.send?.({ port, token })), 5_000).unref();
   await rm(directory, { recursive: true });
-  return { port, token };
+  return { port, token: await sign() };
 }
 
 async function listen(app: express.Express): Promise<{ readonly port: number; readonly token: string }> {

@@ -103,7 +103,7 @@ const loggedExample = { success: true, message: 'Event logged: view', event_id: 
 export const logEvent = defineOperation({
   operationId: 'logEvent', method: 'post', path: '/api/event', service, scope: 'events:write', summary: 'Log what a shopper did',
   description: 'The answer comes once the event is in the stream and in the live context, by one script. The same event_id within an hour is logged once.',
-  body: newEventSchema, bodyExample: eventExample,
+  body: newEventSchema, bodyExample: eventExample, isPublishable: true,
   responses: { 200: { description: 'Logged', schema: loggedEventSchema, example: loggedExample } },
 });
 
@@ -118,7 +118,7 @@ export const loggedEventsSchema = z
 export type LoggedEvents = z.output<typeof loggedEventsSchema>;
 
 export const logEvents = defineOperation({
-  operationId: 'logEvents', method: 'post', path: '/api/events', service, scope: 'events:write', summary: 'Log many events', timeoutMs: 60_000,
+  operationId: 'logEvents', method: 'post', path: '/api/events', service, scope: 'events:write', summary: 'Log many events', timeoutMs: 60_000, isPublishable: true,
   description: 'A JSON array, or NDJSON; gzip too. Up to 10,000 items, 32 MB decoded, 64 kB a line. One bad item fails alone.',
   streams: ['application/json', 'application/x-ndjson'],
   responses: {

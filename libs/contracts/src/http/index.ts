@@ -1,11 +1,13 @@
 import type { Operation } from '../operation.ts';
 import { adminOperations } from './admin.ts';
+import { analyticsOperations } from './analytics.ts';
 import { driftOperations } from './drift.ts';
 import { erasureOperations } from './erasures.ts';
 import { eventOperations } from './events.ts';
 import { experimentOperations } from './experiments.ts';
 import { merchantOperations } from './merchants.ts';
 import { productOperations } from './products.ts';
+import { quarantineOperations } from './quarantine.ts';
 import { rebuildOperations } from './rebuilds.ts';
 import { recommendationOperations } from './recommendations.ts';
 import { relevanceOperations } from './relevance.ts';
@@ -15,6 +17,7 @@ import { deadLetterOperations, streamOperations } from './streams.ts';
 import { traceOperations } from './trace.ts';
 
 export * from './admin.ts';
+export * from './analytics.ts';
 export * from './drift.ts';
 export * from './erasures.ts';
 export * from './events.ts';
@@ -22,6 +25,7 @@ export * from './experiments.ts';
 export * from './internal.ts';
 export * from './merchants.ts';
 export * from './products.ts';
+export * from './quarantine.ts';
 export * from './rebuilds.ts';
 export * from './recommendations.ts';
 export * from './relevance.ts';
@@ -31,4 +35,8 @@ export * from './streams.ts';
 export * from './trace.ts';
 
 /** Every public operation of Millrace. */
-export const operations: readonly Operation[] = [...productOperations, ...merchantOperations, ...searchOperations, ...relevanceOperations, ...searchCountOperations, ...eventOperations, ...erasureOperations, ...recommendationOperations, ...experimentOperations, ...adminOperations, ...driftOperations, ...rebuildOperations, ...traceOperations, ...streamOperations, ...deadLetterOperations];
+export const operations: readonly Operation[] = [
+  ...productOperations, ...merchantOperations, ...searchOperations, ...relevanceOperations, ...searchCountOperations,
+  ...eventOperations, ...quarantineOperations, ...erasureOperations, ...recommendationOperations, ...experimentOperations, ...analyticsOperations,
+  ...adminOperations, ...driftOperations, ...rebuildOperations, ...traceOperations, ...streamOperations, ...deadLetterOperations,
+];

@@ -93,7 +93,7 @@ export const impressionsSchema = z.strictObject({
 export const postImpressions = defineOperation({
   operationId: 'postImpressions', method: 'post', path: '/api/impressions', service, scope: 'events:write', summary: 'These products of a list came into view',
   description: 'The same product of the same list counts once, however often it is sent.',
-  body: impressionsSchema, bodyExample: { ranking_id: rankingExample, items: [{ sku: 'MR-0002', position: 0 }] },
+  body: impressionsSchema, bodyExample: { ranking_id: rankingExample, items: [{ sku: 'MR-0002', position: 0 }] }, isPublishable: true,
   responses: { 200: { description: 'How many were new', schema: z.object({ new: z.int() }), example: { new: 1 } } },
 });
 

@@ -1,0 +1,82 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { Server, ServerResponse } from 'node:http';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import type { Operation } from '@millrace/contracts';
+import { createHttpApp, startHttpServer } from '@millrace/http';
+import type { HttpServer } from '@millrace/http';
+import { createApiKey, createLogger, createMetrics } from '@millrace/service';
+import { eventually } from '@millrace/testing';
+import { createUpstream } from '../src/proxy.ts';
+import type { Upstream } from '../src/proxy.ts';
+import { routeTable } from '../src/route-table.ts';
+
+const feed: Operation = { operationId: 'feed', method: 'get', path: '/api/feed', service: 'svc', scope: 'analytics:read', summary: '', isFeed: true, timeoutMs: 100, responses: {} };
+const key = createApiKey();
+const open: ServerResponse[] = [];
+const lastEventIds: (string | undefined)[] = [];
+let service: Server;
+let upstream: Upstream;
+let gateway: HttpServer;
+
+beforeAll(async () => {
+  service = createServer((req, res) => {
+    lastEventIds.push(req.headers['last-event-id']?.toString());
+    res.writeHead(200, { 'content-type': 'text/event-stream' });
+    res.write(': here\n\n');
+    open.push(res);
+    res.once('close', () => open.splice(open.indexOf(res), 1));
+  }).listen(0, '127.0.0.1');
+  await once(service, 'listening');
+  const address = service.address();
+  upstream = createUpstream('svc', `http://127.0.0.1:${typeof address === 'object' && address ? address.port : 0}`);
+  const logger = createLogger('test', 'silent');
+  const routes = routeTable({
+    operations: [feed], upstreams: { svc: upstream }, local: {}, logger, signer: { sign: async () => 't' }, audit: async () => undefined,
+    authenticate: async () => ({ id: 'key_1', scopes: ['analytics:read'], isDevelopment: false }),
+  });
+  gateway = await startHttpServer(createHttpApp({ logger, metrics: createMetrics('test'), handlers: [routes] }), { host: '127.0.0.1', port: 0 });
+});
+afterAll(async () => {
+  await gateway.close(0);
+  service.closeAllConnections();
+  service.close();
+});
+
+async function follow(headers: Readonly<Record<string, string>> = {}) {
+  const gone = new AbortController();
+  const answer = await fetch(`http://127.0.0.1:${gateway.port}/api/feed`, { headers: { 'x-api-key': key, ...headers }, signal: gone.signal });
+  let text = '';
+  const read = async (): Promise<void> => {
+    for await (const chunk of answer.body ?? []) text += Buffer.from(chunk).toString();
+  };
+  return { answer, text: () => text, over: read().then(() => 'ended', () => 'cut'), leave: () => gone.abort() };
+}
+
+describe('a feed through the gateway', () => {
+  it('is passed on part by part, longer than any timeout, with Last-Event-ID', async () => {
+    const startMs = performance.now();
+    const client = await follow({ 'last-event-id': 'abc-7' });
+    expect([client.answer.status, client.answer.headers.get('content-type'), lastEventIds.at(-1)]).toEqual([200, 'text/event-stream; charset=utf-8', 'abc-7']);
+    await eventually(() => client.text() === ': here\n\n');
+    await eventually(() => performance.now() - startMs > 300);
+    open[0]?.write('data: 1\n\n');
+    await eventually(() => client.text() === ': here\n\ndata: 1\n\n');
+    client.leave();
+    await eventually(() => open.length === 0);
+  });
+  it('ends when the service ends it, and when the gateway stops', async () => {
+    const client = await follow();
+    await eventually(() => open.length === 1);
+    open[0]?.end();
+    expect(await client.over).toBe('ended');
+    const other = await follow();
+    await eventually(() => open.length === 1);
+    upstream.endFeeds();
+    expect(['ended', 'cut']).toContain(await other.over);
+    await eventually(() => open.length === 0);
+    expect((await follow()).answer.status).toBe(200);
+    await upstream.close();
+    await eventually(() => open.length === 0);
+  });
+});

@@ -1,0 +1,1 @@
+export type { Persist, Settings } from './settings.ts';
