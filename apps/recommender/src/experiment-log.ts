@@ -27,10 +27,9 @@ function rowsOf({ type, user_id, month, ranking_id: rankingId, meta }: Interacti
 }
 
 export interface CountForExperimentsDeps {
-  readonly db: RecsDb;
-  readonly live: Pick<LiveExperiments, 'isCounting' | 'refresh'>;
   /** Nothing of them is kept. */
-  readonly erased?: ErasedUsers;
+  readonly erased: Pick<ErasedUsers, 'has' | 'whileKnown'>;
+  readonly live: Pick<LiveExperiments, 'isCounting' | 'refresh'>;
 }
 
 /**
@@ -49,10 +48,6 @@ export const countForExperiments = ({ db, live, erased }: CountForExperimentsDep
     throw new SinkUnavailableError('what counts in experiments cannot be written now', { cause: error });
   }
 };
-
-async function insertEvents(db: RecsDb | RecsTrx, rows: readonly Row[]): Promise<void> {
-  if (rows.length > 0) await db.insertInto('recs.experiment_events').values([...rows]).onConflict((conflict) => conflict.doNothing()).execute();
-}
 
 const MAX_ROWS = 20_000;
 

@@ -86,9 +86,13 @@ describe('merged users', () => {
   });
   it('are only their own id where Postgres does not answer in time, and nobody waits for it again at once', async () => {
     const seen: unknown[] = [];
-    const slow = createNameBook({ db, onFailure: (error) => seen.push(error), waitMs: 0 });
+    const slow = createNameBook({ db, onFailure: (error) => seen.push(error), waitMs: 5 });
+    const holder = await pool.connect();
+    await holder.query('begin; lock table recs.user_aliases in access exclusive mode');
     expect(await slow.find('slow')).toEqual({ userId: 'slow', all: ['slow'] });
     expect(await slow.find('slow')).toEqual({ userId: 'slow', all: ['slow'] });
+    await holder.query('rollback');
+    holder.release();
     expect(seen).toHaveLength(1);
   });
 });
@@ -105,7 +109,7 @@ describe('erasing a user', () => {
     serve(id, rankingId);
     await recordImpressions(db, rankingId, [{ sku: 'a', position: 0 }]);
     await insertShownLists(db, [{ rankingId, userId: id, servedAtMs: Date.now(), experiments: [{ key: 'e', variant: 'v' }] }]);
-    await countForExperiments({ db, live: counting })([did(alias, 'purchase', 'x')], delivery);
+    await countForExperiments({ erased: createErasedUsers(db, SECRET), live: counting })([did(alias, 'purchase', 'x')], delivery);
     await request([id, alias]);
     await request([id, alias]);
     expect(receipts).toEqual([1, 0].map((n) => [
@@ -125,7 +129,7 @@ describe('erasing a user', () => {
     there.serve(id, '9b0c5a50-1d0c-4d55-9b3e-0d5c3f6c8a11');
     await there.log.flush();
     expect((await pool.query('select user_id from recs.rankings where ranking_id = $1', ['9b0c5a50-1d0c-4d55-9b3e-0d5c3f6c8a11'])).rows).toEqual([{ user_id: null }]);
-    await countForExperiments({ db, live: counting, erased: there.erased })([did(id, 'purchase', 'x')], delivery);
+    await countForExperiments({ erased: there.erased, live: counting })([did(id, 'purchase', 'x')], delivery);
     expect((await pool.query('select 1 from recs.experiment_events where user_id = $1', [id])).rowCount).toBe(0);
     const metrics = new Registry();
     await withoutErased(there.erased, usersOfInteraction, metrics)(count)([did(id, 'view', 'x')], delivery);
