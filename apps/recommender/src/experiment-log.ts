@@ -27,9 +27,10 @@ function rowsOf({ type, user_id, month, ranking_id: rankingId, meta }: Interacti
 }
 
 export interface CountForExperimentsDeps {
-  /** Nothing of them is kept. */
-  readonly erased: Pick<ErasedUsers, 'has' | 'whileKnown'>;
+  readonly db: RecsDb;
   readonly live: Pick<LiveExperiments, 'isCounting' | 'refresh'>;
+  /** Nothing of them is kept. */
+  readonly erased?: ErasedUsers;
 }
 
 /**
@@ -48,6 +49,10 @@ export const countForExperiments = ({ db, live, erased }: CountForExperimentsDep
     throw new SinkUnavailableError('what counts in experiments cannot be written now', { cause: error });
   }
 };
+
+async function insertEvents(db: RecsDb | RecsTrx, rows: readonly Row[]): Promise<void> {
+  if (rows.length > 0) await db.insertInto('recs.experiment_events').values([...rows]).onConflict((conflict) => conflict.doNothing()).execute();
+}
 
 const MAX_ROWS = 20_000;
 

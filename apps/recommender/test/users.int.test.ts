@@ -109,7 +109,7 @@ describe('erasing a user', () => {
     serve(id, rankingId);
     await recordImpressions(db, rankingId, [{ sku: 'a', position: 0 }]);
     await insertShownLists(db, [{ rankingId, userId: id, servedAtMs: Date.now(), experiments: [{ key: 'e', variant: 'v' }] }]);
-    await countForExperiments({ erased: createErasedUsers(db, SECRET), live: counting })([did(alias, 'purchase', 'x')], delivery);
+    await countForExperiments({ db, erased: createErasedUsers(db, SECRET), live: counting })([did(alias, 'purchase', 'x')], delivery);
     await request([id, alias]);
     await request([id, alias]);
     expect(receipts).toEqual([1, 0].map((n) => [
@@ -129,7 +129,7 @@ describe('erasing a user', () => {
     there.serve(id, '9b0c5a50-1d0c-4d55-9b3e-0d5c3f6c8a11');
     await there.log.flush();
     expect((await pool.query('select user_id from recs.rankings where ranking_id = $1', ['9b0c5a50-1d0c-4d55-9b3e-0d5c3f6c8a11'])).rows).toEqual([{ user_id: null }]);
-    await countForExperiments({ erased: there.erased, live: counting })([did(id, 'purchase', 'x')], delivery);
+    await countForExperiments({ db, erased: there.erased, live: counting })([did(id, 'purchase', 'x')], delivery);
     expect((await pool.query('select 1 from recs.experiment_events where user_id = $1', [id])).rowCount).toBe(0);
     const metrics = new Registry();
     await withoutErased(there.erased, usersOfInteraction, metrics)(count)([did(id, 'view', 'x')], delivery);
