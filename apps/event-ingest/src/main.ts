@@ -1,22 +1,22 @@
 import { hostname } from 'node:os';
 import { createRedisStreamsBus, parsePartitions, withMetrics, withTracing } from '@millrace/bus';
-import { interactions, latestProductUpdates, productUpdates } from '@millrace/contracts';
-import type { ProductUpdate } from '@millrace/contracts';
+import { interactions } from '@millrace/contracts';
 import { checkSchemaVersion, createKysely, createPool, waitForSchema } from '@millrace/database';
 import { authenticate, createHttpApp, problemDetails, startHttpServer } from '@millrace/http';
-import { createBacklogCheck, createExportReader, toProjected } from '@millrace/projection';
+import { createBacklogCheck } from '@millrace/projection';
 import { connectRedis, keysFor } from '@millrace/redis-kit';
-import { openIdentitySigner, openIdentityVerifier, runService, untilDone } from '@millrace/service';
+import { openIdentityVerifier, runService } from '@millrace/service';
 import { openAnalytics } from './analytics/open-analytics.ts';
 import { configSchema } from './config.ts';
 import type { EventsSchema } from './database.ts';
 import { openErasedUsers } from './erased-users.ts';
 import { directEvent, eventRoutes } from './event.routes.ts';
+import { followItems } from './follow-items.ts';
 import { startHousekeeping } from './housekeeping.ts';
 import { interactionExportRoutes } from './interaction-export.routes.ts';
 import { createItemCache } from './item-cache.ts';
 import { createInteractionStore } from './interaction.repository.ts';
-import { findItems, keepItems } from './item.repository.ts';
+import { findItems } from './item.repository.ts';
 import { openLive } from './live/open-live.ts';
 import { migrations } from './migrations/index.ts';
 import { createMonthPartitions } from './month-partitions.ts';
@@ -28,10 +28,6 @@ import { userRoutes } from './user.routes.ts';
 import { WRITER_STATEMENTS, writeInteractions } from './write-interactions.ts';
 
 const WRITER = 'interactions-writer';
-const ITEMS = 'event-ingest';
-
-/** Drafts, archived and deleted products are marked. */
-const toChange = (event: ProductUpdate) => (event.type === 'delete' ? { sku: event.sku, version: event.version } : toProjected(event.product));
 
 void runService({
   name: 'event-ingest',
@@ -81,21 +77,14 @@ void runService({
     onClose(() => live.close());
 
     const backlog = createBacklogCheck(() => writerBus.lag(interactions, WRITER));
-    const labels = (topic: string, group: string) => ({ topic, group });
-    const writing = labels(interactions.name, WRITER);
+    const writing = { topic: interactions.name, group: WRITER };
     await writerBus.subscribe(interactions, { group: WRITER, batchSize: WRITER_STATEMENTS * config.EVENT_WRITER_BATCH_SIZE },
       withTracing(writing)(withMetrics({ registry: metrics, ...writing })(writeInteractions({ store: createInteractionStore(writerPool, partitions, erased), onWritten: backlog.progressed }))));
     health.addCheck('backlog', async () => (redis.status === 'ready' ? backlog.check() : undefined));
 
     await erasure.follow();
     await analytics.start();
-    await bus.subscribe(productUpdates, { mode: 'broadcast', onGap: async () => items.clear() }, items.follow);
-    const readExport = createExportReader({ baseUrl: config.CATALOG_API_INTERNAL_URL, signer: await openIdentitySigner(config.INTERNAL_KEY_FILE), service: 'event-ingest' });
-    const retry = { signal: stopping.signal, onFailure: (err: unknown) => logger.warn({ err }, 'the first fill failed, it will be tried again') };
-    const bootstrap = () => untilDone(() => readExport({ batchSize: 500, signal: stopping.signal }, (changes) => keepItems(db, changes)), retry);
-    const following = labels(productUpdates.name, ITEMS);
-    await bus.subscribe(productUpdates, { group: ITEMS, onGroupCreated: async () => void (await bootstrap()) },
-      withTracing(following)(withMetrics({ registry: metrics, ...following })((events) => keepItems(db, latestProductUpdates(events).map(toChange)))));
+    await followItems({ config, logger, metrics, bus, db, items, signal: stopping.signal });
     onClose(startHousekeeping({ bus: writerBus, context, partitions, logger }));
     logger.info({ port: server.port }, 'listening');
   },
