@@ -78,7 +78,7 @@ describe('events through the gateway', () => {
       await plane.call('POST', '/api/rerank', { user_id: alias, items: [{ sku, score: 1 }] });
       await eventually(async () => {
         const stores = await findEverywhere(pool, redis, id);
-        return ['events.interaction_logs', 'events.quarantine', 'events.users', 'recs.rankings', 'recs.user_aliases', 'events.user_aliases'].every((table) => stores.includes(table)) && stores.some((key) => key.startsWith('recs:{recs:0}:user:'));
+        return ['events.interaction_logs', 'events.quarantine', 'events.users', 'recs.rankings', 'recs.user_aliases', 'events.user_aliases'].every((table) => stores.includes(table)) && stores.some((key) => key.startsWith('recs:{recs:0}:') && key.includes(':user:'));
       });
       await plane.stack.app('recommender').kill();
       const asked = await plane.call('DELETE', `/api/users/${id}`);
