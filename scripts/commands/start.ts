@@ -31,6 +31,8 @@ Try it:
   ${curl} '${gatewayUrl}/api/search?q=headphones&limit=3'
   ${curl} '${gatewayUrl}/api/products/MR-00001/similar?limit=3'
   ${curl} -X POST ${gatewayUrl}/api/products -H 'Content-Type: application/json' -d '${product}'
+  ${curl} -X POST ${gatewayUrl}/api/event -H 'Content-Type: application/json' -d '{"user_id":123,"asin":"MR-00017","event_type":"click"}'
+  ${curl} '${gatewayUrl}/api/recommendations?user_id=123&limit=3'
 `;
 }
 

@@ -39,11 +39,11 @@ function npmStart(env: Record<string, string>): Started {
 const ready = (started: Started): Promise<string> =>
   eventually(() => {
     if (started.child.exitCode !== null) throw new Error(started.out());
-    return started.out().includes('Try it:') && started.out().includes('-X POST') && started.out();
+    return started.out().includes('Try it:') && started.out().includes('/api/recommendations') && started.out();
   }, { timeoutMs: 90_000, everyMs: 50 });
 
 describe('npm start', () => {
-  it('loads the sample, prints three calls that work, keeps the data for the next start, and says who has a taken port', async () => {
+  it('loads the sample, prints five calls that work, keeps the data for the next start, and says who has a taken port', async () => {
     const env = await installation();
     const first = npmStart(env);
     const table = await ready(first);
@@ -51,7 +51,7 @@ describe('npm start', () => {
     const calls = table.split('\n').filter((line) => line.trim().startsWith('curl '));
     const answers: unknown[] = [];
     for (const line of calls) answers.push(JSON.parse((await promisify(execFile)('sh', ['-c', line])).stdout));
-    expect(answers).toMatchObject([{ data: [{}, {}, {}] }, { data: [{}, {}, {}] }, { name: 'Bamboo desk lamp', version: expect.any(Number) }]);
+    expect(answers).toMatchObject([{ data: [{}, {}, {}] }, { data: [{}, {}, {}] }, { name: 'Bamboo desk lamp', version: expect.any(Number) }, { context: 'live' }, { data: [{}, {}, {}], context: 'live' }]);
 
     const second = npmStart({ ...env, MILLRACE_STATE_DIR: newStateDir('other') });
     expect(await second.exit()).toBe(1);

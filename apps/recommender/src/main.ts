@@ -22,6 +22,7 @@ import { openVectors } from './open-vectors.ts';
 import { listRebuilds } from './rebuild.repository.ts';
 import { createRankingLog, purgeRankings, recordImpressions } from './ranking-log.ts';
 import { recommendationRoutes } from './recommendation.routes.ts';
+import { warmUp } from './recommend-for-user.ts';
 import { createRoomCheck } from './room-check.ts';
 import { every } from './schedule.ts';
 import { forgetUserCounts } from './user-counts.ts';
@@ -87,7 +88,7 @@ void runService({
       experiments.routes, countsRoutes({ rebuilds, memory, live, listRebuilds: (limit) => listRebuilds(db, limit) }),
     ];
     const app = createHttpApp({ logger, metrics, handlers: [authenticate(verifier, ['gateway']), ...routes] });
-    await filled.promise;
+    await filled.promise.then(() => warmUp(lists));
     const server = await startHttpServer(app, { host: config.HOST, port: config.PORT });
     onClose(() => server.close());
     onClose(every(600_000, logger, () => purgeRankings(db, config.RANKING_KEEP_DAYS)));

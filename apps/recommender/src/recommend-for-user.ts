@@ -79,6 +79,15 @@ export async function recommendForUser(deps: RecommendForUserDeps, { userId, cat
   return { list, context, isDegraded: context === 'unavailable' || counts === undefined || similar === undefined };
 }
 
+/** The first list of a process takes longest, some of it more than similar products are waited for: made before anybody asks. */
+export async function warmUp(deps: RecommendForUserDeps): Promise<void> {
+  const [sku] = deps.items.newest(undefined);
+  for (let round = 0; round < 3; round += 1) {
+    if (sku !== undefined) await deps.similarTo(sku);
+    await recommendForUser(deps, { userId: undefined, excludeSeen: false, limit: 10 });
+  }
+}
+
 export interface RerankRequest { readonly userId: string; readonly items: readonly { readonly sku: string; readonly score: number }[]; readonly limit: number }
 
 export async function rerankForUser(deps: RecommendForUserDeps, { userId, items, limit }: RerankRequest): Promise<Served<Reranked>> {
