@@ -30,7 +30,7 @@ export async function dropOldGenerations({ redis, keys, partitions, current, gra
     const isOver = live != null && building == null && !inUse.has(partition) && (await redis.zcard(of.generations)) <= 1;
     if (isOver) {
       dropped += await dropAll(redis, of.of(live).prefix);
-      await redis.unlink(of.applied, of.generation, of.generations);
+      await redis.unlink(of.applied, of.generation, of.generations, of.userMoves);
       await redis.srem(keys.countPartitions, partition);
     }
   }
