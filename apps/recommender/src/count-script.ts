@@ -101,6 +101,12 @@ redis.call('UNLINK', KEYS[2], KEYS[3], KEYS[4])
 return 'ok'
 `, { whenFull: 'run' });
 
+/** KEYS building, tail, user changes. Where nothing is being built nobody needs the other two: they name users. Answers how many there were. */
+export const dropUnused = defineScript(`
+if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
+return redis.call('UNLINK', KEYS[2], KEYS[3])
+`, { whenFull: 'run' });
+
 /** KEYS building; ARGV generation. The build is over; what it wrote is removed by whoever drops old generations. */
 export const giveUpBuilding = defineScript(`
 local building = redis.call('GET', KEYS[1])
