@@ -1,6 +1,6 @@
 import type { ErasureBody, ErasureReceipt, StoreReceipt } from '@millrace/contracts';
 import type { Pool, PoolClient } from 'pg';
-import { findErasure, findTarget, LOCK_NAMES } from './user-names.ts';
+import { findErasure, findTarget, LOCK_NAMES, LOCK_WRITERS } from './user-names.ts';
 
 /** Each phase is left only when all of it is done; what a crash cut short is done again. */
 export type ErasurePhase = 'marking' | 'erasing' | 'draining' | 'again' | 'checking' | 'done';
@@ -19,8 +19,6 @@ export interface ErasureJob {
   readonly askedMs: number;
 }
 
-const LOCK_ERASED = `select pg_advisory_xact_lock(hashtextextended('millrace:events:erased', 0))`;
-
 /**
  * Records that a user is erased, with all its names, and the job that does it: the same job for one that was recorded before. From the commit on
  * nobody writes a row of the user (`events.require_erasures`), and nobody merges it.
@@ -32,7 +30,7 @@ export async function recordErasure(client: PoolClient, hmac: (userId: string) =
   const userId = (await findTarget(client, id)) ?? id;
   const { rows } = await client.query<{ alias: string }>('select alias from events.user_aliases where user_id = $1', [userId]);
   const users = [...new Set([id, userId, ...rows.map(({ alias }) => alias)])];
-  await client.query(LOCK_ERASED);
+  await client.query(LOCK_WRITERS);
   const made = await client.query<{ job: string }>('insert into events.erasures (users, names) values ($1, $2) returning job', [users, users.length]);
   const job = made.rows[0]?.job;
   if (job === undefined) throw new Error('the job was not recorded');

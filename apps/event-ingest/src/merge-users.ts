@@ -6,7 +6,7 @@ import { AppError } from '@millrace/service';
 import type { Pool, PoolClient } from 'pg';
 import type { ErasedUsers } from './erased-users.ts';
 import { inTransaction } from './in-transaction.ts';
-import { findErasure, findTarget, LOCK_NAMES } from './user-names.ts';
+import { findErasure, findTarget, LOCK_NAMES, LOCK_WRITERS } from './user-names.ts';
 
 export interface MergeUsersDeps {
   readonly pool: Pool;
@@ -40,7 +40,7 @@ async function record(client: PoolClient, { hmac }: ErasedUsers, from: string, t
   return { userId, names: rows.map(({ alias }) => alias) };
 }
 
-/** Waits for writers that still know nothing of the merge, then moves the rows of every name. */
+/** Moves the rows of every name. */
 async function moveRows(client: PoolClient, { userId, names }: { readonly userId: string; readonly names: readonly string[] }): Promise<number> {
   await client.query('select 1 from events.users where user_id = any($1::text[]) order by user_id for update', [names]);
   return (await client.query('update events.interaction_logs set user_id = $2 where user_id = any($1::text[])', [names, userId])).rowCount ?? 0;
@@ -53,6 +53,8 @@ async function moveRows(client: PoolClient, { userId, names }: { readonly userId
 export async function mergeUsers({ pool, redis, keys, ttlSeconds, erased }: MergeUsersDeps, from: string, to: string): Promise<Merged> {
   if (from === to) throw new AppError('invalid_request', 'a user cannot be merged into itself', { details: [{ in: 'body', pointer: '/from', detail: 'must be another id' }] });
   const merged = await inTransaction(pool, (client) => record(client, erased, from, to));
+  // Writers that know nothing of the merge end first: a row of theirs locks its user only when it is written.
+  await inTransaction(pool, (client) => client.query(LOCK_WRITERS));
   const moved = await inTransaction(pool, (client) => moveRows(client, merged)).catch((error: unknown) => {
     throw isViolation(error, FOREIGN_KEY_VIOLATION) ? goneUser(error) : error;
   });

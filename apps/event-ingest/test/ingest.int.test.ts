@@ -166,4 +166,22 @@ describe('event-ingest', () => {
     expect(await first.call('POST', '/api/users/other/merge', { from: 'anon:5' })).toMatchObject({ status: 409 });
     expect(await first.call('POST', '/api/users/member/merge', { from: 'member' })).toMatchObject({ status: 400 });
   });
+
+  it('merges the events, too, that a writer who knows nothing of the merge is writing', async () => {
+    const { body: { event_id: before } } = await first.call('POST', '/api/event', view('anon:6', 'A'));
+    await rowOf(before);
+    const blocker = await plane.pool.connect();
+    await blocker.query('begin');
+    await blocker.query(`insert into events.interaction_logs (event_id, user_id, asin, event_type, ts, metadata, month) select 'held', 'member', asin, event_type, ts, metadata, month from events.interaction_logs where event_id = $1`, [before]);
+    await first.call('POST', '/api/event', { ...view('anon:6', 'B'), event_id: 'held' });
+    const waiting = (event: string) => plane.pool.query(`select 1 from pg_stat_activity where datname = current_database() and wait_event = $1`, [event]);
+    await eventually(async () => ((await waiting('transactionid')).rowCount ?? 0) > 0);
+    let isMerged = false;
+    const merging = first.call('POST', '/api/users/member/merge', { from: 'anon:6' }).finally(() => void (isMerged = true));
+    await eventually(async () => isMerged || ((await waiting('advisory')).rowCount ?? 0) > 0);
+    await blocker.query('rollback');
+    blocker.release();
+    expect(await merging).toMatchObject({ status: 200, body: { moved: 2 } });
+    expect(await rowOf('held')).toMatchObject({ user_id: 'member' });
+  });
 });

@@ -53,7 +53,7 @@ const MAX_ATTEMPTS = 500;
 const HELD_MS = 10;
 
 /** As it is in Redis; "" = absent. */
-interface State { readonly applied: string; readonly generation: string; readonly building: string }
+interface State { readonly applied: string; readonly generation: string; readonly building: string; readonly userMoves: string }
 /** `guess`: the live generation. */
 interface Batch { readonly of: PartitionKeys; readonly events: readonly Interaction[]; readonly guess: string }
 interface Tried { readonly outcome: 'done' | 'hold' | 'moved'; readonly generation: string }
@@ -64,10 +64,10 @@ const liveOf = (of: PartitionKeys, generation: string): CountKeys => of.of(gener
 async function read(redis: Redis, { of, events, guess }: Batch, users: readonly string[]): Promise<{ readonly state: State; readonly texts: readonly (string | null)[]; readonly counted: ReadonlySet<string> }> {
   const live = liveOf(of, guess);
   const ids = events.map(({ meta }) => meta.id);
-  const [[applied = null, generation = null, building = null, ...texts], flags] = await Promise.all([
-    redis.mget(of.applied, of.generation, of.building, ...users.map((id) => live.user(id))), redis.smismember(live.counted, ...ids),
+  const [[applied = null, generation = null, building = null, userMoves = null, ...texts], flags] = await Promise.all([
+    redis.mget(of.applied, of.generation, of.building, of.userMoves, ...users.map((id) => live.user(id))), redis.smismember(live.counted, ...ids),
   ]);
-  return { state: { applied: applied ?? '', generation: generation ?? '', building: building ?? '' }, texts, counted: new Set(ids.filter((_id, at) => flags[at] === 1)) };
+  return { state: { applied: applied ?? '', generation: generation ?? '', building: building ?? '', userMoves: userMoves ?? '' }, texts, counted: new Set(ids.filter((_id, at) => flags[at] === 1)) };
 }
 
 const toCounted = ({ user_id: userId, asin, type, category, meta }: Interaction): CountedEvent => ({ userId, sku: asin, type, category, atMs: Date.parse(meta.timestamp) });
@@ -75,7 +75,7 @@ const toCounted = ({ user_id: userId, asin, type, category, meta }: Interaction)
 async function countBatch({ redis, ttlSeconds, onCounted, hasRoom }: CountInteractionsDeps, batch: Batch): Promise<Tried> {
   const { of, events } = batch;
   const users = [...new Set(events.map(({ user_id: id }) => id))];
-  const { state: { applied, generation, building }, texts, counted } = await read(redis, batch, users);
+  const { state: { applied, generation, building, userMoves }, texts, counted } = await read(redis, batch, users);
   if (generation !== batch.guess) return { outcome: 'moved', generation };
   const fresh = events.filter(({ meta }) => applied === '' || compareStreamIds(streamIdOf(meta.streamId), applied) > 0);
   const last = fresh.at(-1);
@@ -86,7 +86,7 @@ async function countBatch({ redis, ttlSeconds, onCounted, hasRoom }: CountIntera
   const changes = toScriptArguments(sums.take());
   const tail = building === '' ? [] : added.map((event) => encodeTailEvent(event.meta.id, toCounted(event)));
   const grow = hasRoom === undefined || (await hasRoom()) ? 'grow' : '';
-  const outcome = asText(await applyCounts(redis, [of.applied, of.generation, of.building, of.tail, ...changes.keys], [applied, generation, building, streamIdOf(last.meta.streamId), grow, tail.length, ...tail, ...changes.args]));
+  const outcome = asText(await applyCounts(redis, [of.applied, of.generation, of.building, of.userMoves, of.tail, ...changes.keys], [applied, generation, building, userMoves, streamIdOf(last.meta.streamId), grow, tail.length, ...tail, ...changes.args]));
   if (outcome === 'overtaken') throw new Error('another consumer has counted meanwhile');
   if (outcome !== 'ok') return { outcome: outcome === 'hold' ? 'hold' : 'moved', generation };
   onCounted?.({ events: added.length, users: [...new Set(added.map(({ user_id: id }) => id))], skus: [...new Set(added.map(({ asin }) => asin))] });

@@ -29,6 +29,8 @@ export interface PartitionKeys {
   readonly tail: string;
   /** List of users that were forgotten or moved since then. */
   readonly userChanges: string;
+  /** How often users were forgotten or moved: whoever has read histories before writes none of them. */
+  readonly userMoves: string;
   /** Sorted set of the generations that have keys: name -> when it was begun or retired, milliseconds. */
   readonly generations: string;
   of(generation: string): CountKeys;
@@ -47,6 +49,7 @@ export function partitionKeys(keys: Keys, partition: number): PartitionKeys {
     building: `${root}:building`,
     tail: `${root}:tail`,
     userChanges: `${root}:user-changes`,
+    userMoves: `${root}:user-moves`,
     generations: `${root}:generations`,
     of: (generation) => {
       const prefix = `${root}:g${generation}`;

@@ -43,23 +43,23 @@ end
 `;
 
 /**
- * KEYS applied, generation, building, tail, then the keys to change; ARGV what was read of the first three ("" = absent), the id to be applied, "grow" or "", a number n,
- * n events for the tail, the changes. Answers "ok"; or "moved" where generation or building are others now, "hold" while a swap is near, "overtaken" where another consumer has
+ * KEYS applied, generation, building, user moves, tail, then the keys to change; ARGV what was read of the first four ("" = absent), the id to be applied, "grow" or "", a number n,
+ * n events for the tail, the changes. Answers "ok"; or "moved" where generation, building or user moves are others now, "hold" while a swap is near, "overtaken" where another consumer has
  * counted: then nothing was changed.
  */
 export const applyCounts = defineScript(`${CHANGE}
 if (redis.call('GET', KEYS[1]) or '') ~= ARGV[1] then return 'overtaken' end
 local building = redis.call('GET', KEYS[3]) or ''
 if string.sub(building, -5) == ':hold' then return 'hold' end
-if (redis.call('GET', KEYS[2]) or '') ~= ARGV[2] or building ~= ARGV[3] then return 'moved' end
-local n = tonumber(ARGV[6])
-for i = 7, 6 + n do redis.call('RPUSH', KEYS[4], ARGV[i]) end
+if (redis.call('GET', KEYS[2]) or '') ~= ARGV[2] or building ~= ARGV[3] or (redis.call('GET', KEYS[4]) or '') ~= ARGV[4] then return 'moved' end
+local n = tonumber(ARGV[7])
+for i = 8, 7 + n do redis.call('RPUSH', KEYS[5], ARGV[i]) end
 if n > 0 then
-  redis.call('EXPIRE', KEYS[4], 86400)
-  if redis.call('LLEN', KEYS[4]) > ${MAX_TAIL} then redis.call('UNLINK', KEYS[3], KEYS[4]) end
+  redis.call('EXPIRE', KEYS[5], 86400)
+  if redis.call('LLEN', KEYS[5]) > ${MAX_TAIL} then redis.call('UNLINK', KEYS[3], KEYS[5]) end
 end
-change(5, 7 + n, ARGV[5] == 'grow')
-redis.call('SET', KEYS[1], ARGV[4])
+change(6, 8 + n, ARGV[6] == 'grow')
+redis.call('SET', KEYS[1], ARGV[5])
 return 'ok'
 `);
 
@@ -99,6 +99,12 @@ redis.call('SET', KEYS[1], ARGV[1])
 redis.call('ZADD', KEYS[5], ARGV[3], ARGV[2])
 redis.call('UNLINK', KEYS[2], KEYS[3], KEYS[4])
 return 'ok'
+`, { whenFull: 'run' });
+
+/** KEYS building, tail, user changes. Where nothing is being built nobody needs the other two: they name users. Answers how many there were. */
+export const dropUnused = defineScript(`
+if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
+return redis.call('UNLINK', KEYS[2], KEYS[3])
 `, { whenFull: 'run' });
 
 /** KEYS building; ARGV generation. The build is over; what it wrote is removed by whoever drops old generations. */

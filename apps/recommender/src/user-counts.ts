@@ -17,21 +17,23 @@ export interface UserCountsDeps {
 const changeSchema = z.union([z.object({ forget: z.string() }), z.object({ from: z.string(), to: z.string() })]);
 type UserChange = z.output<typeof changeSchema>;
 
-/** KEYS generation, building, user changes, the user's key; ARGV generation as read, the change. Answers how many keys went, or "moved". */
+/** KEYS generation, building, user changes, user moves, the user's key; ARGV generation as read, the change. Answers how many keys went, or "moved". */
 const forgetOne = defineScript(`
 if (redis.call('GET', KEYS[1]) or '') ~= ARGV[1] then return 'moved' end
 if redis.call('EXISTS', KEYS[2]) == 1 then redis.call('RPUSH', KEYS[3], ARGV[2]) end
-return tostring(redis.call('UNLINK', KEYS[4]))
+redis.call('INCR', KEYS[4])
+return tostring(redis.call('UNLINK', KEYS[5]))
 `, { whenFull: 'run' });
 
 /**
- * KEYS from, to, and with a generation three more: generation, building, user changes; ARGV both texts as read ("" = absent), the merged one, time to live, generation as read, the change.
+ * KEYS from, to, and with a generation four more: generation, building, user changes, user moves; ARGV both texts as read ("" = absent), the merged one, time to live, generation as read, the change.
  * Answers "ok", or "moved" where something is another now.
  */
 const moveOne = defineScript(`
 if #KEYS > 2 and (redis.call('GET', KEYS[3]) or '') ~= ARGV[5] then return 'moved' end
 if (redis.call('GET', KEYS[1]) or '') ~= ARGV[1] or (redis.call('GET', KEYS[2]) or '') ~= ARGV[2] then return 'moved' end
 if #KEYS > 2 and redis.call('EXISTS', KEYS[4]) == 1 then redis.call('RPUSH', KEYS[5], ARGV[6]) end
+if #KEYS > 2 then redis.call('INCR', KEYS[6]) end
 if ARGV[1] ~= '' then
   redis.call('SET', KEYS[2], ARGV[3], 'EX', ARGV[4])
   redis.call('UNLINK', KEYS[1])
@@ -68,7 +70,7 @@ export async function forgetUserCounts({ redis, keys, partitions }: UserCountsDe
     const of = partitionKeys(keys, partition);
     erased += await untilStill(async () => {
       const generation = (await redis.get(of.generation)) ?? '';
-      const reply = asText(await forgetOne(redis, [of.generation, of.building, of.userChanges, liveOf(of, generation).user(userId)], [generation, JSON.stringify({ forget: userId } satisfies UserChange)]));
+      const reply = asText(await forgetOne(redis, [of.generation, of.building, of.userChanges, of.userMoves, liveOf(of, generation).user(userId)], [generation, JSON.stringify({ forget: userId } satisfies UserChange)]));
       return reply === 'moved' ? reply : Number(reply);
     });
   }
@@ -94,7 +96,7 @@ async function moveIn({ redis, of, ttlSeconds }: Place, change: { readonly from:
   const names = [of.user(change.from), of.user(change.to)];
   const [from = null, to = null] = await redis.mget(...names);
   const merged = encodeHistory(mergeHistories([readHistory(to), readHistory(from)]));
-  const more = live === undefined ? [] : [live.of.generation, live.of.building, live.of.userChanges];
+  const more = live === undefined ? [] : [live.of.generation, live.of.building, live.of.userChanges, live.of.userMoves];
   return asText(await moveOne(redis, [...names, ...more], [from ?? '', to ?? '', merged, ttlSeconds, live?.generation ?? '', JSON.stringify(change satisfies UserChange)])) === 'ok' ? 'ok' : 'moved';
 }
 

@@ -133,7 +133,21 @@ function guarantees(server: 'redis' | 'redis-cluster', count: number): void {
     expect(await counts()).toEqual(before);
     const kept = (await live()).map(({ prefix: one }) => one);
     const left = (await Promise.all((await counting.partitions.list()).map((partition) => keysUnder(redis, keys.counts(partition))))).flat();
-    expect(left.filter((key) => !kept.some((one) => key.startsWith(one)) && !/:(applied|generation|generations)$/.test(key))).toEqual([]);
+    expect(left.filter((key) => !kept.some((one) => key.startsWith(one)) && !/:(applied|generation|generations|user-moves)$/.test(key))).toEqual([]);
+  });
+
+  it('leave nothing that names a user where their builder died', async () => {
+    await happened(manyEvents(100));
+    const build = await beginBuild(redis, keys, { partition: 0, generation: 'died' });
+    const old = { redis, keys, partitions: async () => [0], current: async () => [0] };
+    await publish(manyEvents(100, { from: 100 }));
+    await counted();
+    await forgetUserCounts({ ...user(), partitions: async () => [0] }, 'u3');
+    expect(await dropOldGenerations(old)).toBe(0);
+    expect(await redis.exists(build.keys.tail, build.keys.userChanges)).toBe(2);
+    await redis.unlink(build.keys.building);
+    expect(await dropOldGenerations(old)).toBe(2);
+    expect(await redis.exists(build.keys.tail, build.keys.userChanges)).toBe(0);
   });
 
   it('are refused to a builder that stood still while another one began', async () => {

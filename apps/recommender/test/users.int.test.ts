@@ -71,6 +71,27 @@ describe('merged users', () => {
     }
     expect(failures).toEqual([]);
   });
+  it('have one history where somebody counts for them at the same time, and who is forgotten meanwhile has none', async () => {
+    const [a, b, c, d, gone] = [uniqueName('a'), uniqueName('b'), uniqueName('c'), uniqueName('d'), uniqueName('gone')];
+    await count([did(a, 'purchase', 'x'), did(b, 'purchase', 'y'), did(c, 'purchase', 'x'), did(d, 'purchase', 'y'), did(gone, 'purchase', 'z')], delivery);
+    let isRead = false;
+    // Asked when the histories were read, before the counts are written.
+    const hasRoom = async (): Promise<boolean> => {
+      if (isRead) return true;
+      isRead = true;
+      await moveUserCounts(userCounts, { from: a, to: b });
+      await moveUserCounts(userCounts, { from: c, to: d });
+      await forgetUserCounts(userCounts, gone);
+      return true;
+    };
+    const slow = countInteractions({ redis, keys, ttlSeconds: 3_600, addPartition: (partition) => partitions.add(partition), hasRoom });
+    await slow([did(b, 'view', 'v'), did(c, 'view', 'v'), did(gone, 'view', 'v')], delivery);
+    for (const names of [[a, b], [c, d]]) {
+      const { bought, viewed } = await reader.history(names);
+      expect([bought.map(({ sku, baskets }) => `${sku} ${baskets}`).toSorted(), viewed.map(({ sku }) => sku)]).toEqual([['x 1', 'y 1'], ['v']]);
+    }
+    expect((await reader.history([gone])).bought).toEqual([]);
+  });
   it('take their served lists along, and other instances hear of it', async () => {
     const [from, to] = [uniqueName('from'), uniqueName('to')];
     const { log, serve } = openEraser(SECRET);

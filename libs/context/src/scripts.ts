@@ -55,7 +55,7 @@ end`;
  * number of fields, place of the id and of the asin among them, the newest time that is too old for a context, their names, then each event's values
  * ('' = left out) and its time, the end of a context that begins then, category ('' = unknown) and '1' for a purchase.
  *
- * Each event in turn: refused where its user was merged ('to:<id>'), dropped where its id is known ('duplicate'), else appended, and then remembered:
+ * Each event in turn: dropped where its id is known ('duplicate'), refused where its user was merged ('to:<id>'), else appended, and then remembered:
  * 'live', 'old', or 'broken' where the user's keys are not what they should be. {epoch, outcomes...}, 'moved' where the partition is not open for
  * this layout, or the number of erasures where there are more than the caller knows of: then nothing is done. What can be asked for all events at once
  * is asked at once: a call costs more than what it does. Ids are noted behind the entries: where an append fails they may come again.
@@ -87,10 +87,11 @@ end
 local reply, key, entry, noted = {epoch}, 6, {'XADD', keys[1], '*'}, {'ZADD', keys[3], 'NX'}
 for at = 1, #ids do
   local i, id, merged, outcome = first + (at - 1) * step, ids[at], users and users[2 * at - 1], nil
-  if merged then
-    outcome = 'to:' .. merged
-  elseif isKnown[at] or ids[id] then
+  if isKnown[at] or ids[id] then
+    -- Before the merge: the partition of the one that it became may be another, with ids of its own.
     outcome = 'duplicate'
+  elseif merged then
+    outcome = 'to:' .. merged
   else
     local n = 3
     for j = 0, width - 1 do

@@ -184,6 +184,17 @@ describe.each([
     expect(asList(await redis.call('ZRANGE', [keys.user('anon:1').recentItems, '0', '-1']))).toEqual([]);
   });
 
+  it('does nothing for an event that comes again after its user was merged, whatever the partition', async () => {
+    await open({ partitions: 5 }).write([eventOf('first')]);
+    const users = Array.from({ length: 10 }, (_, n) => `anon:${n}`);
+    const events = users.map((user) => eventOf(user));
+    const writer = open();
+    await writer.write(events);
+    for (const from of users) await setMergedInto(redis, keys, { from, to: '7' });
+    expect((await writer.write(events)).map(({ outcome }) => outcome)).toEqual(users.map(() => 'duplicate'));
+    expect((await writer.write([eventOf('anon:1')]))[0]?.outcome).toBe('live');
+  });
+
   it('still logs the events of a user whose keys are of another kind', async () => {
     await redis.set(keys.user('7').recentItems, 'text');
     expect((await open().write([eventOf('7'), eventOf('8')])).map(({ outcome }) => outcome)).toEqual(['broken', 'live']);
