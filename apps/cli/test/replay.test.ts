@@ -172,6 +172,10 @@ describe('millrace replay', () => {
     expect((await replay(await file('a.csv', 'a,a\n1,2\n'))).failure).toMatchObject({ name: 'UsageError', message: expect.stringContaining('names the column a twice') });
     expect(gateway.asked).toEqual([]);
   });
+  it('gives up in bounded memory where a file is no CSV at all', async () => {
+    const { failure } = await replay(await file('e.csv.gz', gzipSync(`user_id,asin\n${'x"y"z,1\n'.repeat(20_000)}`)), '--map', 'event_type==view');
+    expect([failure, gateway.asked]).toMatchObject([{ message: expect.stringMatching(/10000 rows one after the other are not valid CSV/) }, []]);
+  });
   it('refuses what is no Parquet as wrong usage', async () => {
     expect((await replay(await file('e.parquet', 'nothing of that kind'))).failure).toMatchObject({ name: 'UsageError', message: expect.stringContaining('is not a Parquet file') });
   });

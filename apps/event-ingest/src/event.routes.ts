@@ -9,6 +9,7 @@ import { ERASED } from './door.ts';
 import type { Door } from './door.ts';
 import { checkType, limitType } from './event-types.ts';
 import { keepRefusedItems, splitOrKeep } from './quarantine-list.ts';
+import { senderOf } from './quarantine.ts';
 import type { Quarantine } from './quarantine.ts';
 import { readDecoded, readItem } from './read-events.ts';
 import { keepRefusedBody } from './refused-body.ts';
@@ -42,11 +43,11 @@ export function eventRoutes({ door, quarantine }: { readonly door: Door; readonl
   const log = logOne(door);
   route(router, logEvent, ({ body, req, identity }) => log({ body, identity, traceparent: traceparentOf(req) }));
 
-  const logSlice = async (items: readonly unknown[], from: number, { traceparent, identity: { subject: keyId, scopes } }: Caller): Promise<readonly Result[]> => {
+  const logSlice = async (items: readonly unknown[], from: number, { traceparent, identity }: Caller): Promise<readonly Result[]> => {
     const given = items.map(readItem);
-    keepRefusedItems(quarantine, { items, read: given, from, keyId });
+    keepRefusedItems(quarantine, { items, read: given, from, sender: senderOf(identity) });
     // Not for the quarantine: what this key may not send would be logged by a replay.
-    const read = given.map((item) => limitType(scopes, item));
+    const read = given.map((item) => limitType(identity.scopes, item));
     const events = read.flatMap((item): NewEvent[] => ('event' in item ? [item.event] : []));
     const accepted = (await door.log(events, traceparent)).values();
     return read.map((item, place): Result => {
@@ -65,7 +66,7 @@ export function eventRoutes({ door, quarantine }: { readonly door: Door; readonl
     uploads += counts;
     try {
       const caller = { identity, traceparent: traceparentOf(req) };
-      const items = splitOrKeep(quarantine, await readDecoded(req, isPage ? JSON_LIMIT_BYTES : undefined), identity.subject);
+      const items = splitOrKeep(quarantine, await readDecoded(req, isPage ? JSON_LIMIT_BYTES : undefined), senderOf(identity));
       const results: Result[] = [];
       for (let start = 0; start < items.length; start += SLICE) results.push(...(await logSlice(items.slice(start, start + SLICE), start, caller)));
       const failed = results.filter(({ success }) => !success).length;

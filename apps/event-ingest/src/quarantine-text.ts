@@ -1,4 +1,5 @@
-import { QUARANTINE_LIMITS, userIdSchema } from '@millrace/contracts';
+import { interactionTypes, QUARANTINE_LIMITS, userIdSchema } from '@millrace/contracts';
+import type { InteractionType } from '@millrace/contracts';
 import { z } from 'zod';
 
 /** What is kept of an item that was refused. */
@@ -16,7 +17,7 @@ const MASK = '***';
 // Every repetition that may fail is bounded: the text is an attacker's.
 const SECRET_NAME = '[\\w-]{0,40}(?:passw(?:or)?d|secret|token|api[_-]?key|authori[sz]ation|cookie|credit[_-]?card|card[_-]?number|cvv)[\\w-]{0,40}';
 /** The value of a name that tells of a secret: a string (perhaps cut off) or a bare word. */
-const NAMED_SECRET = new RegExp(`("${SECRET_NAME}"\\s{0,20}:\\s{0,20})(?:"(?:[^"\\\\]|\\\\.)*(?:"|$)|[^\\s",\\[\\]{}]+)`, 'gis');
+const NAMED_SECRET = new RegExp(`("${SECRET_NAME}"\\s{0,20}:\\s{0,20})(?:"(?:[^"\\\\]|\\\\.)*(?:"|\\\\?$)|[^\\s",\\[\\]{}]+)`, 'gis');
 /** Keys of this product, bearer tokens and JWTs, wherever they are. */
 const SECRETS = [/\bmr_[\w-]{12,}/g, /\bBearer\s{1,20}[\w.~+/=-]{8,}/gi, /\beyJ[\w-]{8,400}\.[\w.-]{8,}/g];
 
@@ -40,6 +41,10 @@ function parseJson(text: string): unknown {
     return undefined;
   }
 }
+
+const typedSchema = z.object({ event_type: z.enum(interactionTypes) });
+/** The type of event that this text is of; undefined: of none. */
+export const typeIn = (text: string): InteractionType | undefined => typedSchema.safeParse(parseJson(text)).data?.event_type;
 
 const recordSchema = z.record(z.string(), z.unknown());
 const eventIdSchema = z.string().regex(/^[\w.:-]{1,64}$/);

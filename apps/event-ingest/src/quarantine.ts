@@ -1,11 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { describeError } from '@millrace/bus';
-import type { Logger } from '@millrace/service';
+import { allowedEventTypes } from '@millrace/contracts';
+import type { InteractionType } from '@millrace/contracts';
+import type { Identity, Logger } from '@millrace/service';
 import { Counter, Gauge } from 'prom-client';
 import type { Registry } from 'prom-client';
 import { createBudget } from './quarantine-budget.ts';
 import { createQuarantineQueue } from './quarantine-queue.ts';
-import { keptText, safePointer } from './quarantine-text.ts';
+import { keptText, safePointer, typeIn } from './quarantine-text.ts';
 import type { NewQuarantined, Refusal } from './quarantine.repository.ts';
 
 export interface RefusedItem extends Refusal {
@@ -14,11 +16,18 @@ export interface RefusedItem extends Refusal {
   readonly place?: number;
 }
 
-export interface Source {
+export interface Sender {
+  readonly keyId: string;
+  /** All that the key may send: of other types nothing is kept, for a replay would log them. Undefined: every type. */
+  readonly types?: ReadonlySet<InteractionType> | undefined;
+}
+
+export interface Source extends Sender {
   /** Such as /api/events. */
   readonly route: string;
-  readonly keyId: string;
 }
+
+export const senderOf = ({ subject, scopes }: Identity): Sender => ({ keyId: subject, types: allowedEventTypes(scopes) });
 
 export interface Quarantine {
   /**
@@ -50,6 +59,12 @@ const LOG_EVERY_MS = 10_000;
 function toRow({ route, keyId }: Source, receivedAt: Date, { item, place, code, pointer, reason }: RefusedItem): NewQuarantined {
   const { raw, bytes, isCut, userId, eventId } = keptText(item);
   return { receivedAt, route, keyId, place, eventId: eventId ?? `q-${randomUUID()}`, userId, code, pointer: safePointer(pointer), reason, raw, bytes, isCut };
+}
+
+/** Looked for in what is kept: with a secret masked, text may be JSON that was none. */
+function mayBeSent({ raw }: NewQuarantined, { types }: Sender): boolean {
+  const type = types && typeIn(raw);
+  return type === undefined || types?.has(type) !== false;
 }
 
 type Why = 'rate' | 'full' | 'storage';
@@ -96,7 +111,7 @@ export function createQuarantine({ insert, count, purge, maxRows, maxRowsPerMinu
       lose(fitting - granted, refusedBy);
       if (granted === 0) return;
       const now = new Date();
-      queue.push(items().slice(0, granted).map((item) => toRow(source, now, item)));
+      queue.push(items().slice(0, granted).map((item) => toRow(source, now, item)).filter((row) => mayBeSent(row, source)));
     },
     flush: () => queue.flush(),
     async close() {

@@ -44,12 +44,37 @@ const decoder = new TextDecoder('utf-8', { fatal: true });
 export function splitItems(body: Buffer): readonly unknown[] | readonly Buffer[] {
   const isArray = body.subarray(0, 64).toString('latin1').trimStart().startsWith('[');
   const items = isArray ? parseArray(body) : linesOf(body);
-  if (items.length > EVENT_LIMITS.items) throw tooLarge(`${items.length} items are more than ${EVENT_LIMITS.items}: send them in parts`);
   if (items.length === 0) throw new AppError('invalid_request', 'there are no events in the body', { details: [{ in: 'body', pointer: '', detail: 'must have at least one item' }] });
   return items;
 }
 
+const tooMany = (): AppError => tooLarge(`there are more than ${EVENT_LIMITS.items} items: send them in parts`);
+
+/** Values of one array, at any depth: 200 for each item. */
+const MAX_VALUES = 2_000_000;
+const [QUOTE, BACKSLASH, COMMA, OPEN_LIST, CLOSE_LIST, OPEN_OBJECT, CLOSE_OBJECT] = Buffer.from('"\\,[]{}');
+
+/** Before anything is built of it: a packed body of a few kB holds millions of values, which need gigabytes. */
+function checkSize(body: Buffer): void {
+  let [depth, items, values, isText] = [0, 1, 1, false];
+  for (let at = 0; at < body.length; at += 1) {
+    const byte = body[at];
+    if (byte === QUOTE) isText = !isText;
+    else if (isText) at += byte === BACKSLASH ? 1 : 0;
+    else if (byte === COMMA) {
+      values += 1;
+      items += depth === 1 ? 1 : 0;
+    } else if (byte === OPEN_LIST || byte === OPEN_OBJECT) {
+      depth += 1;
+      values += 1;
+    } else if (byte === CLOSE_LIST || byte === CLOSE_OBJECT) depth -= 1;
+    if (items > EVENT_LIMITS.items) throw tooMany();
+    if (values > MAX_VALUES) throw tooLarge(`there are more than ${MAX_VALUES} values in the items: send them in parts`);
+  }
+}
+
 function parseArray(body: Buffer): readonly unknown[] {
+  checkSize(body);
   try {
     const parsed: unknown = JSON.parse(decoder.decode(body));
     if (Array.isArray(parsed)) return parsed;
@@ -64,7 +89,10 @@ function linesOf(body: Buffer): readonly Buffer[] {
   for (let start = 0; start < body.length; ) {
     const end = body.indexOf(0x0a, start);
     const line = body.subarray(start, end < 0 ? body.length : end);
-    if (line.some((byte) => byte !== 0x20 && byte !== 0x0d && byte !== 0x09)) lines.push(line);
+    if (line.some((byte) => byte !== 0x20 && byte !== 0x0d && byte !== 0x09)) {
+      if (lines.length === EVENT_LIMITS.items) throw tooMany();
+      lines.push(line);
+    }
     start = end < 0 ? body.length : end + 1;
   }
   return lines;

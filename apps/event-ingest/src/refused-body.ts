@@ -3,6 +3,7 @@ import { brokenBodyOf, identityOf, toAppError } from '@millrace/http';
 import type { AppError } from '@millrace/service';
 import type { ErrorRequestHandler, Request } from 'express';
 import { ERASED } from './door.ts';
+import { senderOf } from './quarantine.ts';
 import type { Quarantine, RefusedItem } from './quarantine.ts';
 
 /** An erased user's event is valid, and nothing of it is kept; nor is what a key may not send: nobody else shall replay it. */
@@ -23,7 +24,7 @@ function refusedItem(req: Request, { code, message, details: [first] }: AppError
 /** Mounted behind the routes: keeps the body of a `POST /api/event` that was refused, and passes the error on. Nothing waits for it. */
 export const keepRefusedBody = (quarantine: Quarantine): ErrorRequestHandler => (error: unknown, req, _res, next) => {
   const refusal = req.method === 'POST' && req.path === logEvent.path ? refusalOf(error) : undefined;
-  const keyId = identityOf(req)?.subject;
-  if (refusal && keyId !== undefined) quarantine.keep({ route: logEvent.path, keyId }, 1, () => [refusedItem(req, refusal)]);
+  const identity = identityOf(req);
+  if (refusal && identity) quarantine.keep({ route: logEvent.path, ...senderOf(identity) }, 1, () => [refusedItem(req, refusal)]);
   next(error);
 };

@@ -1,4 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
+import { createLogger, createMetrics } from '@millrace/service';
+import { createQuarantine } from '../src/quarantine.ts';
+import type { NewQuarantined } from '../src/quarantine.repository.ts';
 import { createBudget } from '../src/quarantine-budget.ts';
 import { keptText, safePointer, storable, withoutSecrets } from '../src/quarantine-text.ts';
 
@@ -30,6 +33,7 @@ describe('the text of a refused event', () => {
     ['{"user_token": 12345}', '{"user_token": "***"}'],
     ['{"metadata":{"Credit-Card":"4111 1111","x":"y"}}', '{"metadata":{"Credit-Card":"***","x":"y"}}'],
     ['{"api_key":"abc', '{"api_key":"***"'],
+    ['{"api_key":"abc\\', '{"api_key":"***"'],
     ['{"note":"mr_pub_abcdefghijklmn and Bearer abcdefgh.ijkl"}', '{"note":"*** and ***"}'],
     ['{"jwt":"eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiIxIn0.c2ln"}', '{"jwt":"***"}'],
     ['{"asin":"MR-0001","session_id":"s"}', '{"asin":"MR-0001","session_id":"s"}'],
@@ -46,6 +50,21 @@ describe('the text of a refused event', () => {
   });
   it.each([['', ''], ['/metadata/timestamp', '/metadata/timestamp'], ['/jane@example.com', '/***'], ['/metadata/jane~1doe', '/metadata/***']])('keeps of a pointer only the names of fields: %s', (pointer, kept) => {
     expect(safePointer(pointer)).toBe(kept);
+  });
+});
+
+describe('the quarantine of a publishable key', () => {
+  it('has nothing of types that the key may not send: a replay would log them', async () => {
+    const kept: NewQuarantined[] = [];
+    const quarantine = createQuarantine({ insert: async (rows) => void kept.push(...rows), count: async () => new Map(), purge: async () => undefined, maxRows: 100, maxRowsPerMinute: 100, metrics: createMetrics('test'), logger: createLogger('test', 'silent') });
+    const given = (item: unknown) => ({ item, code: 'invalid_request', pointer: '', reason: 'is wrong' });
+    const items = ['view', 'purchase', 'hover'].map((type) => given({ user_id: 'a', asin: 'A', event_type: type }));
+    // Masked, it is valid JSON.
+    const lines = ['view', 'purchase'].map((type) => given(Buffer.from(`{"user_id":"b","asin":"A","event_type":"${type}","metadata":{"token":x}}`)));
+    quarantine.keep({ route: '/api/events', keyId: 'key_page', types: new Set(['view']) }, 5, () => [...items, ...lines]);
+    quarantine.keep({ route: '/api/events', keyId: 'key_secret' }, 1, () => [given({ user_id: 'c', event_type: 'purchase' })]);
+    await quarantine.close();
+    expect(kept.map(({ userId, raw }) => [userId, /"event_type":"(\w+)"/.exec(raw)?.[1]])).toEqual([['a', 'view'], ['a', 'hover'], ['b', 'view'], ['c', 'purchase']]);
   });
 });
 

@@ -69,10 +69,13 @@ function sendLast(rest: readonly Pending[], route: Route, skewMs: number | undef
   }
 }
 
-/** What an earlier page of this visitor has not got rid of. */
+/** Characters of an event's id. */
+const ID_LENGTH = 32;
+
+/** What an earlier page of this visitor has not got rid of. A name of the page's own may begin like ours, such as mr_email. */
 const keptIn = (store: Store, prefix: string): Pending[] =>
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- our own text; a foreign one is refused by the server
-  store.names().flatMap((name) => (name.startsWith(prefix) ? [JSON.parse(store(name) ?? '{}') as Pending] : []));
+  store.names().flatMap((name) => (name.slice(0, -ID_LENGTH) === prefix ? [JSON.parse(store(name) ?? '') as Pending] : []));
 
 /** What waits in the page and in its store goes to the gateway: in batches, again after a failure, and by sendBeacon when the page goes. */
 export function createSender(route: Route, store: Store, delayMs: number): Sender {

@@ -13,7 +13,7 @@ export type Command = (...args: readonly unknown[]) => unknown;
 /** Throws where the settings lack something; whoever calls it for a page catches. Undefined: the visitor does not want to be tracked. */
 export function createTracker({ key, url, persist = 'session', delayMs = 300, respectSignals }: Settings, scriptUrl: string): Tracker | undefined {
   if (respectSignals && (navigator.globalPrivacyControl || navigator.doNotTrack === '1')) return undefined;
-  if (!key) throw new Error('init needs key');
+  if (!key) throw new Error('needs key');
   const { origin } = new URL(url ?? scriptUrl);
   const senderOf = (route: string, isList: boolean) => createSender({ url: `${origin}/api/${route}?key=${key}`, isList }, openStore(persist), delayMs);
   const events = senderOf('events', true);

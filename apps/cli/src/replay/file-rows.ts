@@ -142,11 +142,17 @@ function toCsvRow(header: readonly string[], { record, info: { lines: line } }: 
   return { line, record: Object.fromEntries(header.map((name, index) => [name, record[index] ?? ''])), content: JSON.stringify(record) };
 }
 
+/** Bad rows without a good one between them; they wait in memory for it. More, and the file is something else. */
+const MAX_BROKEN = 10_000;
+
 async function* csvRows(text: AsyncIterable<string>, delimiter: string): AsyncGenerator<FileRow> {
   const broken: FileRow[] = [];
   const parser = parseCsv({
     delimiter, info: true, relax_column_count: true, skip_empty_lines: true, skip_records_with_error: true, max_record_size: MAX_LINE_BYTES, trim: true,
-    on_skip: (error) => void broken.push({ line: Number(error?.['lines'] ?? 0), problem: `is not valid CSV: ${error?.message.slice(0, 200) ?? ''}` }),
+    on_skip: (error) => {
+      const count = broken.push({ line: Number(error?.['lines'] ?? 0), problem: `is not valid CSV: ${error?.message.slice(0, 200) ?? ''}` });
+      if (count > MAX_BROKEN) parser.destroy(new UsageError(`${MAX_BROKEN} rows one after the other are not valid CSV: look at --delimiter and --format`));
+    },
   });
   const pumping = pipeline(text, parser).catch((error: unknown) => error);
   let header: readonly string[] | undefined;

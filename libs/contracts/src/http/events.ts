@@ -12,9 +12,12 @@ const OLDEST_MS = Date.UTC(2000, 0, 1);
 
 const printable = (max: number) => z.string().min(1).max(max).regex(/^[^\p{C}\p{Zl}\p{Zp}]+$/u, 'must be printable characters');
 
+const DOTS = { error: 'must not be "." or "..": URLs have another meaning for these' };
+const isNoDots = (id: string): boolean => id !== '.' && id !== '..';
+
 /** A user as text: 123 and "123" are one. Anonymous ids begin with `anon:`. */
 export const userIdSchema = z
-  .union([z.int().nonnegative().transform(String), printable(200).refine((id) => id === id.trim(), { error: 'must not begin or end with a space' })], { error: 'must be a whole number, or text of 1 to 200 characters' })
+  .union([z.int().nonnegative().transform(String), printable(200).refine((id) => id === id.trim(), { error: 'must not begin or end with a space' }).refine(isNoDots, DOTS)], { error: 'must be a whole number, or text of 1 to 200 characters' })
   .meta({ description: 'A whole number, or text of 1 to 200 printable characters; 123 and "123" are one user, anonymous ids begin with anon:', example: 123 });
 
 const NAMES_OF_PROTOTYPES = new Set(['__proto__', 'constructor', 'prototype']);
@@ -135,7 +138,7 @@ export const logEvents = defineOperation({
   },
 });
 
-export const userParams = z.strictObject({ id: printable(200) });
+export const userParams = z.strictObject({ id: printable(200).refine(isNoDots, DOTS) });
 export const userContextSchema = z
   .object({
     user_id: z.string().meta({ description: 'The id that counts: another one than asked for where that was merged' }),
