@@ -59,8 +59,8 @@ export async function findUserCounts({ redis, keys, partitions }: UserCountsDeps
 }
 
 /**
- * Removes the history of a user from every partition, and from counts that are being built; how many keys went. Safe to repeat. What the user added to the counts of items stays
- * until the next rebuild, without a name; replaced generations go within minutes. Their events must have ended before (the caller's `erased`).
+ * Removes the history of a user from every partition, from counts that are being built, and from replaced ones; how many keys went. Safe to repeat. What the user added to the counts of items stays
+ * until the next rebuild, without a name. Their events must have ended before (the caller's `erased`).
  */
 export async function forgetUserCounts({ redis, keys, partitions }: UserCountsDeps, userId: string): Promise<number> {
   let erased = 0;
@@ -71,6 +71,8 @@ export async function forgetUserCounts({ redis, keys, partitions }: UserCountsDe
       const reply = asText(await forgetOne(redis, [of.generation, of.building, of.userChanges, liveOf(of, generation).user(userId)], [generation, JSON.stringify({ forget: userId } satisfies UserChange)]));
       return reply === 'moved' ? reply : Number(reply);
     });
+    // Replaced ones are still there for a while: nothing is written to them any more.
+    for (const generation of await redis.zrange(of.generations, '0', '-1')) erased += await redis.unlink(of.of(generation).user(userId));
   }
   return erased;
 }

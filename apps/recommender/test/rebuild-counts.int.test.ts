@@ -161,6 +161,14 @@ function guarantees(server: 'redis' | 'redis-cluster', count: number): void {
     expect(await findUserCounts(user(), 'u7')).toBeGreaterThan(0);
   });
 
+  it('leave nothing of a user who is forgotten after they were swapped in, in replaced ones neither', async () => {
+    await happened(manyEvents(100));
+    await rebuild();
+    const named = async () => (await Promise.all((await counting.partitions.list()).map((partition) => keysUnder(redis, keys.counts(partition))))).flat().filter((key) => key.endsWith(':user:u3'));
+    expect(await named()).toHaveLength(2);
+    expect([await forgetUserCounts(user(), 'u3'), await named()]).toEqual([2, []]);
+  });
+
   it('come back from the log where Redis has lost them', async () => {
     const events = manyEvents(500);
     await happened(events);
