@@ -74,7 +74,7 @@ export async function forgetUserCounts({ redis, keys, partitions }: UserCountsDe
       return reply === 'moved' ? reply : Number(reply);
     });
     // Replaced ones are still there for a while: nothing is written to them any more.
-    for (const generation of await redis.zrange(of.generations, 0, -1)) erased += await redis.unlink(of.of(generation).user(userId));
+    for (const generation of await redis.zrange(of.generations, '0', '-1')) erased += await redis.unlink(of.of(generation).user(userId));
   }
   return erased;
 }
