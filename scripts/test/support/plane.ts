@@ -1,4 +1,4 @@
-import { createReadStream, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { Readable } from 'node:stream';
@@ -115,5 +115,3 @@ export async function startPlane(env: Record<string, string> = {}, redisUrl?: st
 /** Products as NDJSON, one chunk each. */
 export const ndjson = (products: Iterable<unknown>): ReadableStream<Uint8Array> =>
   Readable.toWeb(Readable.from((function* () { for (const product of products) yield Buffer.from(`${JSON.stringify(product)}\n`); })())) as ReadableStream<Uint8Array>;
-
-export const fileStream = (path: string): ReadableStream<Uint8Array> => Readable.toWeb(createReadStream(path)) as ReadableStream<Uint8Array>;
