@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { root } from './paths.ts';
-import { freePorts } from './ports.ts';
+import { freePorts } from '@millrace/testing/free-ports';
 import type { PortNeed } from './ports.ts';
 
 /** Default ports: `http` is the app's API, `internal` its second port (/metrics, /healthz, /readyz, /internal). */

@@ -25,17 +25,6 @@ async function whyNot(port: number): Promise<string | undefined> {
   }
 }
 
-/** `count` different ports that were free a moment ago. */
-export async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(Array.from({ length: count }, () => listen(0)));
-  const ports = servers.map((server) => {
-    const address = server.address();
-    return address !== null && typeof address === 'object' ? address.port : 0;
-  });
-  await Promise.all(servers.map(close));
-  return ports;
-}
-
 /** Throws one sentence for each port that cannot be had: which, what for, and the variable that moves it. */
 export async function requirePorts(needs: readonly PortNeed[]): Promise<void> {
   const found = await Promise.all(needs.map(async (need) => ({ ...need, why: await whyNot(need.port) })));

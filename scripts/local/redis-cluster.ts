@@ -3,7 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { clusterConfigFiles, clusterSettings } from '@millrace/testing/redis-cluster-config';
 import { askRedis } from './ask-redis.ts';
-import { freePorts } from './ports.ts';
+import { freePorts } from '@millrace/testing/free-ports';
 import type { RedisBinary } from './redis-binary.ts';
 import { startServer } from './server.ts';
 import type { LocalServer } from './server.ts';

@@ -7,7 +7,7 @@ import { z } from 'zod';
 import { eventually } from '../../libs/testing/src/index.ts';
 import { appNames, variablePrefix } from '../local/apps.ts';
 import { root } from '../local/paths.ts';
-import { freePorts } from '../local/ports.ts';
+import { freePorts } from '@millrace/testing/free-ports';
 import { newStateDir } from '../local/test-run.ts';
 
 const running = new Set<ChildProcess>();

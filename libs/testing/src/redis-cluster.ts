@@ -4,7 +4,8 @@ import type { Redis } from 'ioredis';
 import { eventually } from './eventually.ts';
 import { clusterConfigFiles, clusterSettings } from './redis-cluster-config.ts';
 import type { ClusterNode } from './redis-cluster-config.ts';
-import { askRedis, freePorts, newRedisDirectory, runRedis, serverArguments } from './redis-server.ts';
+import { freePorts } from './free-ports.ts';
+import { askRedis, newRedisDirectory, runRedis, serverArguments } from './redis-server.ts';
 import type { RedisServer } from './redis-server.ts';
 
 export interface RedisCluster {

@@ -1,6 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { freePorts, newRedisDirectory, runRedis } from './redis-server.ts';
+import { freePorts } from './free-ports.ts';
+import { newRedisDirectory, runRedis } from './redis-server.ts';
 import type { RedisServer } from './redis-server.ts';
 
 /** A sentinel that watches that primary under a name, alone (quorum 1). It makes a replica the primary about a second after the primary has gone. */

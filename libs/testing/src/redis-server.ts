@@ -2,11 +2,11 @@ import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { eventually } from './eventually.ts';
+import { freePorts } from './free-ports.ts';
 import { testServer } from './servers.ts';
 
 export interface RedisServer {
@@ -23,18 +23,6 @@ export interface RedisServer {
   resume(): void;
   /** Kills it and removes its directory. */
   stop(): Promise<void>;
-}
-
-/** Different ports of 127.0.0.1 that were free a moment ago. */
-export async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));
-  await Promise.all(servers.map((server) => once(server, 'listening')));
-  const addresses = servers.map((server) => server.address());
-  await Promise.all(servers.map((server) => once(server.close(), 'close')));
-  return addresses.map((address) => {
-    if (address === null || typeof address === 'string') throw new Error('no free port');
-    return address.port;
-  });
 }
 
 export const newRedisDirectory = (): Promise<string> => mkdtemp(join(tmpdir(), 'millrace-redis-'));

@@ -1,7 +1,8 @@
 import { writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { Redis } from 'ioredis';
-import { freePorts, newRedisDirectory, runRedis, serverArguments } from './redis-server.ts';
+import { freePorts } from './free-ports.ts';
+import { newRedisDirectory, runRedis, serverArguments } from './redis-server.ts';
 import type { RedisServer } from './redis-server.ts';
 import { testServer } from './servers.ts';
 
