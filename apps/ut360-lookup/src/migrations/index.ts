@@ -1,0 +1,4 @@
+import type { SchemaMigrations } from '@millrace/database';
+import * as generations from './001-generations.ts';
+
+export const migrations: SchemaMigrations = { schema: 'ut360', migrations: { '001-generations': generations } };

@@ -1,0 +1,203 @@
+import { sendByNode } from '@millrace/redis-kit';
+import type { KeyedCommand, Keys, Redis, SubscriberKeys } from '@millrace/redis-kit';
+import type { PoolClient } from 'pg';
+import { to as copyTo } from 'pg-copy-streams';
+import { qualified } from '../load/tables.ts';
+import { cellsOf, encodeSubscriber, subscriberQuery } from './encode-subscriber.ts';
+import type { EncodedSubscriber } from './encode-subscriber.ts';
+import type { Triple } from './pointer.ts';
+import { requireRoom } from './room.ts';
+
+export interface WriteGenerationOptions {
+  readonly redis: Redis;
+  readonly keys: Keys;
+  readonly generation: number;
+  readonly triple: Triple;
+  /** Rows that are expected, for the estimate of memory and for progress. */
+  readonly expected: number;
+  /** Facts that are kept in the hash of counts, such as the files' hashes. */
+  readonly facts: Readonly<Record<string, string>>;
+  readonly onProgress: (subscribers: number) => void;
+  readonly signal: AbortSignal | undefined;
+}
+
+export type Counts = Record<string, number>;
+
+export interface WrittenGeneration {
+  readonly counts: Counts;
+  /** Some subscribers as they were written, to compare. */
+  readonly sample: readonly EncodedSubscriber[];
+  /** Redis' memory for one subscriber: keys, fields and indexes. */
+  readonly bytesPerSubscriber: number;
+}
+
+const BATCH = 400;
+const MAX_UNDERWAY = 3;
+const INDEX_MEMBERS = 500;
+const MEASURED = 800;
+const SAMPLE = 200;
+/** A member of a sorted set and of two sets, without its name. */
+const INDEX_BYTES = 250;
+
+interface Indexes {
+  add(subscriber: EncodedSubscriber): void;
+  /** What is due, or everything. */
+  take(all: boolean): KeyedCommand[];
+}
+
+/** Members are gathered, so that an index gets them by the hundred. */
+function createIndexes(names: SubscriberKeys): Indexes {
+  const sets = new Map<string, { readonly name: 'ZADD' | 'SADD'; members: string[] }>();
+  const put = (name: 'ZADD' | 'SADD', key: string, ...members: string[]): void => {
+    const known = sets.get(key);
+    if (known === undefined) sets.set(key, { name, members });
+    else known.members.push(...members);
+  };
+  return {
+    add({ isdn, serviceType, risk, clusterGroup, priority }) {
+      if (serviceType !== undefined) put('ZADD', names.service(serviceType), priority ?? '0', isdn);
+      if (risk !== undefined) put('SADD', names.risk(risk), isdn);
+      if (clusterGroup !== undefined) put('SADD', names.cluster(clusterGroup), isdn);
+    },
+    take(all) {
+      const due = [...sets].filter(([, { members }]) => members.length > 0 && (all || members.length >= INDEX_MEMBERS));
+      return due.map(([key, set]) => {
+        const args = [key, ...set.members];
+        set.members = [];
+        return { key, name: set.name, args };
+      });
+    },
+  };
+}
+
+function count(counts: Counts, { recommendation, hasProfile, months, serviceType, risk, clusterGroup }: EncodedSubscriber): void {
+  const add = (name: string, by = 1): void => { counts[name] = (counts[name] ?? 0) + by; };
+  add('subscribers');
+  if (recommendation !== undefined) add('recommendations');
+  if (hasProfile) add('profiles');
+  if (months > 0) add('arpu_subscribers');
+  if (hasProfile && recommendation === undefined) add('profiles_without_recommendation');
+  if (months > 0 && !hasProfile) add('arpu_without_profile');
+  if (serviceType !== undefined) add(`service:${serviceType}`);
+  if (risk !== undefined) add(`risk:${risk}`);
+  if (clusterGroup !== undefined) add(`cluster:${clusterGroup}`);
+}
+
+function commandsOf(names: SubscriberKeys, { isdn, recommendation, profile, body }: EncodedSubscriber): KeyedCommand[] {
+  const [hash, fields, answer] = [names.recommendation(isdn), names.profile(isdn), names.body(isdn)];
+  return [
+    ...(recommendation === undefined ? [] : [{ key: hash, name: 'HSET', args: [hash, ...recommendation] }]),
+    { key: fields, name: 'HSET', args: [fields, ...profile] },
+    { key: answer, name: 'SET', args: [answer, body] },
+  ];
+}
+
+/** What one subscriber takes in Redis, by those that are there already. */
+async function measure(redis: Redis, names: SubscriberKeys, written: readonly EncodedSubscriber[]): Promise<number> {
+  const keys = written.flatMap((one) => commandsOf(names, one).map(({ key }) => key));
+  const sizes = await sendByNode(redis, keys.map((key) => ({ key, name: 'MEMORY', args: ['USAGE', key] })));
+  return sizes.reduce((sum: number, size) => sum + Number(size ?? 0), 0) / Math.max(1, written.length) + INDEX_BYTES + 3 * (written[0]?.isdn.length ?? 0);
+}
+
+/** Lines of a COPY, by the hundred. */
+async function* lineBatches(client: PoolClient, query: string): AsyncGenerator<string[]> {
+  const decoder = new TextDecoder();
+  let rest = '';
+  let batch: string[] = [];
+  for await (const chunk of client.query(copyTo(`copy (${query}) to stdout`))) {
+    const lines = (rest + decoder.decode(Buffer.isBuffer(chunk) ? chunk : Buffer.from(String(chunk)), { stream: true })).split('\n');
+    rest = lines.pop() ?? '';
+    for (const line of lines) {
+      batch.push(line);
+      if (batch.length < BATCH) continue;
+      yield batch;
+      batch = [];
+    }
+  }
+  if (batch.length > 0) yield batch;
+}
+
+/** At most a few requests at a time; `push` waits for room and rejects with the first failure. */
+function createPipe(redis: Redis): { push(commands: readonly KeyedCommand[]): Promise<void>; drain(): Promise<void> } {
+  const underway = new Set<Promise<unknown>>();
+  let failure: unknown;
+  return {
+    async push(commands) {
+      while (underway.size >= MAX_UNDERWAY) await Promise.race(underway);
+      if (failure !== undefined) throw failure;
+      const sent: Promise<unknown> = sendByNode(redis, commands).catch((error: unknown) => { failure ??= error; }).finally(() => underway.delete(sent));
+      underway.add(sent);
+    },
+    async drain() {
+      await Promise.all(underway);
+      if (failure !== undefined) throw failure;
+    },
+  };
+}
+
+/**
+ * Writes one whole generation of Redis keys from a triple of tables. Nobody reads it before the pointer names it. Rejects with
+ * LoadNotPossibleError where it would not fit, which is found out by the first hundreds; what was written then stays for the caller to remove.
+ */
+export async function writeGeneration(client: PoolClient, options: WriteGenerationOptions): Promise<WrittenGeneration> {
+  const { redis, keys, generation, triple, expected, facts, onProgress, signal } = options;
+  const names = keys.subscribers(generation);
+  const tables = { recommendations: qualified('recommendations', triple.recommendations), profiles: qualified('profiles', triple.profiles), arpu: qualified('arpu', triple.arpu) };
+  const counts: Counts = { subscribers: 0, recommendations: 0, profiles: 0, arpu_subscribers: 0 };
+  const indexes = createIndexes(names);
+  const pipe = createPipe(redis);
+  const sample: EncodedSubscriber[] = [];
+  let bytesPerSubscriber = 0;
+  await client.query(`set work_mem = '64MB'`);
+  for await (const lines of lineBatches(client, subscriberQuery(tables))) {
+    signal?.throwIfAborted();
+    const subscribers = lines.map((line) => encodeSubscriber(cellsOf(line)));
+    for (const subscriber of subscribers) {
+      count(counts, subscriber);
+      indexes.add(subscriber);
+    }
+    await pipe.push([...subscribers.flatMap((one) => commandsOf(names, one)), ...indexes.take(false)]);
+    const done = counts['subscribers'] ?? 0;
+    const spread = subscribers[done % subscribers.length];
+    if (spread !== undefined && sample.length < SAMPLE) sample.push(spread);
+    if (bytesPerSubscriber === 0 && (done >= MEASURED || done >= expected)) {
+      await pipe.drain();
+      bytesPerSubscriber = await measure(redis, names, subscribers);
+      await requireRoom(redis, bytesPerSubscriber * Math.max(0, expected - done));
+    }
+    onProgress(done);
+  }
+  await pipe.push(indexes.take(true));
+  await pipe.push([{ key: names.stats, name: 'HSET', args: [names.stats, ...Object.entries({ ...counts, ...facts }).flatMap(([name, value]) => [name, String(value)])] }]);
+  await pipe.drain();
+  return { counts, sample, bytesPerSubscriber };
+}
+
+/** Compares a generation with what was written: counts of every index, and some subscribers wholly. Returns what is wrong. */
+export async function checkGeneration(redis: Redis, keys: Keys, generation: number, { counts, sample }: Pick<WrittenGeneration, 'counts' | 'sample'>): Promise<string[]> {
+  const names = keys.subscribers(generation);
+  const sizes = indexSizes(names, counts);
+  const found = await sendByNode(redis, sizes.map(({ key, command }) => ({ key, name: command, args: [key] })));
+  const problems = sizes.flatMap(({ what, size }, at) => (found[at] === size ? [] : [`${what} has ${String(found[at])} members, ${size} were written`]));
+  const answers = await sendByNode(redis, sample.map(({ isdn }) => ({ key: names.body(isdn), name: 'GET', args: [names.body(isdn)] })));
+  const hashes = await sendByNode(redis, sample.map(({ isdn }) => ({ key: names.profile(isdn), name: 'HLEN', args: [names.profile(isdn)] })));
+  const wrong = sample.filter(({ body, profile }, at) => answers[at] !== body || hashes[at] !== profile.length / 2).length;
+  return wrong === 0 ? problems : [...problems, `${wrong} of ${sample.length} compared subscribers are not what was written`];
+}
+
+export interface IndexSize {
+  readonly what: string;
+  readonly key: string;
+  readonly command: 'ZCARD' | 'SCARD';
+  readonly size: number;
+}
+
+/** The indexes that these counts tell of, and how many members each should have. */
+export function indexSizes(names: SubscriberKeys, counts: Readonly<Counts>): IndexSize[] {
+  return Object.entries(counts).flatMap(([what, size]): IndexSize[] => {
+    const [, kind, value = ''] = /^(service|risk|cluster):(.*)$/s.exec(what) ?? [];
+    if (kind === 'service') return [{ what, key: names.service(value), command: 'ZCARD', size }];
+    if (kind === 'risk') return [{ what, key: names.risk(value), command: 'SCARD', size }];
+    return kind === 'cluster' ? [{ what, key: names.cluster(value), command: 'SCARD', size }] : [];
+  });
+}
