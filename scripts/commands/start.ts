@@ -5,11 +5,11 @@ import { developmentKeyFileOf, startStack } from '../local/stack.ts';
 import type { Stack } from '../local/stack.ts';
 
 const USAGE = `npm start [-- --no-sample]
-Starts PostgreSQL, two Redis servers and every app on this machine, loads the sample catalogue at the first start, and runs
+Starts PostgreSQL, three Redis servers and every app on this machine, loads the sample catalogue at the first start, and runs
 until Ctrl-C. Data stay in .local (MILLRACE_STATE_DIR moves them).
 
 Your own servers, used where these are set:
-  DATABASE_URL (owner; or POSTGRES_HOST/PORT/DB/USER/PASSWORD), REDIS_URL (or REDIS_HOST/PORT/PASSWORD/DB), CACHE_REDIS_URL,
+  DATABASE_URL (owner; or POSTGRES_HOST/PORT/DB/USER/PASSWORD), REDIS_URL (or REDIS_HOST/PORT/PASSWORD/DB), CACHE_REDIS_URL, UT360_REDIS_URL,
   ELASTICSEARCH_URL (or ELASTIC_HOST), QDRANT_URL
 
 Ports: MILLRACE_PORT_BASE=<n> moves all of them to <n> and onwards, or one by one:
@@ -60,7 +60,7 @@ export async function run(args: readonly string[]): Promise<number> {
   const stack = await startStack({
     stateDir: stateDir(),
     ports: portsFrom(process.env),
-    external: { databaseUrl: given['DATABASE_URL'], redisUrl: given['REDIS_URL'], cacheRedisUrl: given['CACHE_REDIS_URL'] },
+    external: { databaseUrl: given['DATABASE_URL'], redisUrl: given['REDIS_URL'], cacheRedisUrl: given['CACHE_REDIS_URL'], ut360RedisUrl: given['UT360_REDIS_URL'] },
     inheritsShell: true,
     sample: !args.includes('--no-sample'),
     signal: aborter.signal,

@@ -33,7 +33,7 @@ async function takeOver(stateDir: string, onEvent: (text: string) => void): Prom
 
 /** Before anything is started: one message names every taken port. */
 async function requireFreePorts(ports: StackPorts, names: readonly AppName[], external: StackOptions['external']): Promise<void> {
-  const servers = [external?.databaseUrl === undefined && 'postgres', external?.redisUrl === undefined && 'bus', external?.cacheRedisUrl === undefined && 'cache'] as const;
+  const servers = [external?.databaseUrl === undefined && 'postgres', external?.redisUrl === undefined && 'bus', external?.cacheRedisUrl === undefined && 'cache', external?.ut360RedisUrl === undefined && 'serving'] as const;
   await requirePorts([...servers.flatMap((key) => (key === false ? [] : [{ port: ports[key], ...serverLabel(key) }])), ...portNeeds(ports, names)]);
 }
 
@@ -45,15 +45,17 @@ function startOwnServers({ stateDir, external = {}, durable = true }: StackOptio
       ...(external.databaseUrl === undefined && { postgres: ports.postgres }),
       ...(external.redisUrl === undefined && { bus: ports.bus }),
       ...(external.cacheRedisUrl === undefined && { cache: ports.cache }),
+      ...(external.ut360RedisUrl === undefined && { serving: ports.serving }),
     },
   });
 }
 
-function addressesOf({ postgres, bus, cache }: LocalServers, external: StackOptions['external']): StackAddresses {
+function addressesOf({ postgres, bus, cache, serving }: LocalServers, external: StackOptions['external']): StackAddresses {
   return {
     databaseUrl: external?.databaseUrl ?? postgres?.url ?? '',
     redisUrl: external?.redisUrl ?? bus?.url ?? '',
     cacheRedisUrl: external?.cacheRedisUrl ?? cache?.url ?? '',
+    ut360RedisUrl: external?.ut360RedisUrl ?? serving?.url ?? '',
   };
 }
 
@@ -99,12 +101,13 @@ async function loadSampleOnce({ stateDir, sample = false, onEvent }: StackOption
 function describeStack(environment: AppEnvironment, gatewayUrl: string, apiKey: string): Record<string, string> {
   const { stateDir, developmentKeyFile, addresses, ports, roles } = environment;
   const stackFile = stackFileOf(stateDir);
-  writeSecret(stackFile, `${JSON.stringify({ gatewayUrl, developmentKeyFile, pid: process.pid, logs: join(stateDir, 'logs'), ports }, null, 2)}\n`);
+  writeSecret(stackFile, `${JSON.stringify({ gatewayUrl, developmentKeyFile, pid: process.pid, logs: join(stateDir, 'logs'), ports, ut360: { databaseUrl: roles['UT360_LOOKUP_DATABASE_URL'], redisUrl: addresses.ut360RedisUrl } }, null, 2)}\n`);
   return {
     ...roles,
     DATABASE_URL: addresses.databaseUrl,
     REDIS_URL: addresses.redisUrl,
     CACHE_REDIS_URL: addresses.cacheRedisUrl,
+    UT360_REDIS_URL: addresses.ut360RedisUrl,
     EMBEDDED_DATA_DIR: join(stateDir, 'embedded'),
     MILLRACE_URL: gatewayUrl,
     MILLRACE_API_KEY: apiKey,
@@ -155,6 +158,7 @@ async function assemble(options: StackOptions, parts: Parts): Promise<Omit<Stack
     postgres: serverOrExternal(servers.postgres, environment.addresses.databaseUrl),
     redis: serverOrExternal(servers.bus, environment.addresses.redisUrl),
     cacheRedis: serverOrExternal(servers.cache, environment.addresses.cacheRedisUrl),
+    ut360Redis: serverOrExternal(servers.serving, environment.addresses.ut360RedisUrl),
     sampleLoaded,
   };
 }

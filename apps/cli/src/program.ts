@@ -14,6 +14,7 @@ import { loadMigrations } from './load-migrations.ts';
 import { createProgress } from './progress.ts';
 import { addRebuild } from './rebuild-program.ts';
 import { addDeadLetters, addStreams } from './streams-program.ts';
+import { addUt360 } from './ut360-program.ts';
 import { addTrace, addVerify } from './verify-program.ts';
 
 export interface ProgramDeps {
@@ -101,6 +102,7 @@ export function createProgram(deps: ProgramDeps): Command {
   addVerify(program, shared);
   addTrace(program, shared);
   addRebuild(program, shared);
+  addUt360(program, { config, print });
   addOperations(program, deps);
   for (const command of program.commands) command.exitOverride();
   return program;

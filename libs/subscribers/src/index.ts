@@ -21,7 +21,7 @@ export { underLoadLock } from './load/load-lock.ts';
 export type { LoadPhase, LoadProgress } from './load/progress.ts';
 export { parsePointer, publishPointer, readPointer, stalePointers } from './generations/pointer.ts';
 export type { Pointer, Triple } from './generations/pointer.ts';
-export { findPrevious, listSets, pruneGenerations, rollBack } from './generations/sets.ts';
+export { findPrevious, findSpareSets, listSets, pruneGenerations, rollBack } from './generations/sets.ts';
 export type { GenerationSet } from './generations/sets.ts';
 export { verifyGenerations } from './generations/verify.ts';
 export type { Verification } from './generations/verify.ts';

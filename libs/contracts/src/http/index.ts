@@ -9,6 +9,7 @@ import { recommendationOperations } from './recommendations.ts';
 import { relevanceOperations } from './relevance.ts';
 import { searchOperations } from './search.ts';
 import { searchCountOperations } from './searches.ts';
+import { subscriberOperations } from './subscribers.ts';
 import { deadLetterOperations, streamOperations } from './streams.ts';
 import { traceOperations } from './trace.ts';
 
@@ -24,7 +25,8 @@ export * from './relevance.ts';
 export * from './search.ts';
 export * from './searches.ts';
 export * from './streams.ts';
+export * from './subscribers.ts';
 export * from './trace.ts';
 
 /** Every public operation of Millrace. */
-export const operations: readonly Operation[] = [...productOperations, ...merchantOperations, ...searchOperations, ...relevanceOperations, ...searchCountOperations, ...eventOperations, ...recommendationOperations, ...adminOperations, ...driftOperations, ...rebuildOperations, ...traceOperations, ...streamOperations, ...deadLetterOperations];
+export const operations: readonly Operation[] = [...productOperations, ...merchantOperations, ...searchOperations, ...relevanceOperations, ...searchCountOperations, ...eventOperations, ...recommendationOperations, ...subscriberOperations, ...adminOperations, ...driftOperations, ...rebuildOperations, ...traceOperations, ...streamOperations, ...deadLetterOperations];

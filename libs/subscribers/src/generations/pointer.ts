@@ -2,6 +2,7 @@ import { defineScript, sendByNode } from '@millrace/redis-kit';
 import type { Keys, Redis } from '@millrace/redis-kit';
 import type { Pool, PoolClient } from 'pg';
 import { z } from 'zod';
+import { datasetNames } from '../datasets.ts';
 import type { DatasetName } from '../datasets.ts';
 import { schema } from '../load/tables.ts';
 
@@ -13,12 +14,22 @@ const pointerSchema = z.object({
   /** Grows with every switch, also with a rollback: the newer pointer is the one with the larger version. */
   version: z.int(),
   switched_at: z.string(),
+  /** When each dataset was loaded; null: never. */
+  loaded_at: z.object({ recommendations: z.string().nullable(), profiles: z.string().nullable(), arpu: z.string().nullable() }),
+  /** The newest month of ARPU (2026-10); null: there is none. */
+  last_month: z.string().nullable(),
 });
 export type Pointer = z.output<typeof pointerSchema>;
 
+const iso = (column: string): string => `to_char(${column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
+const loadedAt = (name: DatasetName): string => `'${name}', (select ${iso('made_at')} from ${schema}.dataset_generations d where d.dataset = '${name}' and d.number = p.${name} and d.number > 0)`;
+
 /** The truth: one row of Postgres. */
 export async function readPointer(db: Pick<Pool | PoolClient, 'query'>): Promise<Pointer> {
-  const { rows } = await db.query<Record<string, unknown>>(`select recommendations, profiles, arpu, redis, version, to_char(switched_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as switched_at from ${schema}.pointer`);
+  const { rows } = await db.query<Record<string, unknown>>(`
+    select recommendations, profiles, arpu, redis, version, ${iso('switched_at')} as switched_at, json_build_object(${datasetNames.map(loadedAt).join(', ')}) as loaded_at,
+      (select to_char(last_month, 'YYYY-MM') from ${schema}.dataset_generations d where d.dataset = 'arpu' and d.number = p.arpu) as last_month
+    from ${schema}.pointer p`);
   return pointerSchema.parse(rows[0]);
 }
 

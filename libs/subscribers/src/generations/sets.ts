@@ -86,7 +86,7 @@ export async function rollBack(client: PoolClient, redis: Redis, keys: Keys): Pr
 const GRACE_SECONDS = 60;
 
 /** Sets that may go: neither live, nor one of the `keep` that were live before it, nor just retired. */
-async function findSpare(client: PoolClient, keep: number): Promise<number[]> {
+export async function findSpareSets(client: Pick<Pool | PoolClient, 'query'>, keep: number): Promise<number[]> {
   const sets = await listSets(client);
   const kept = new Set<number>();
   let at = sets.find(({ isLive }) => isLive);
@@ -123,7 +123,7 @@ async function dropUnused(client: PoolClient, dataset: DatasetName): Promise<voi
  * and tables that no set names. Requests that began before a switch have a minute. `client` must hold the lock of loads.
  */
 export async function pruneGenerations(client: PoolClient, { redis, keys, keep }: { readonly redis: Redis; readonly keys: Keys; readonly keep: number }): Promise<number[]> {
-  const spare = await findSpare(client, keep);
+  const spare = await findSpareSets(client, keep);
   for (const generation of spare) {
     // Nobody goes back to it from now on; where the removal is cut off, the next one finds it again.
     await client.query(`update ${schema}.generation_sets set state = 'building' where redis = $1`, [generation]);

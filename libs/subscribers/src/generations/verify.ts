@@ -53,5 +53,5 @@ export async function verifyGenerations({ pool, redis, keys, keep, repair, progr
     const previous = (await listSets(client)).find(({ isLive }) => isLive)?.previous ?? 0;
     const published = await publishGeneration({ client, redis, keys, triple: pointer, previous, keep, progress, signal: undefined });
     return { pointer: published.pointer, problems, repaired: true };
-  });
+  }, { name: 'ut360-verify' });
 }

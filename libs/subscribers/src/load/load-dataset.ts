@@ -95,7 +95,11 @@ function refuseTooManyBad({ dataset, limit, source }: DatasetLoad, bad: BadRows,
   throw new LoadRefusedError(`${bad.count} of ${total} rows of ${basename(source.path)} (${dataset}) are bad, ${allowed} may be (--max-bad)${example}`);
 }
 
-async function fillTable(client: PoolClient, load: DatasetLoad, bytes: number, bad: BadRows): Promise<ParseSummary> {
+interface FilledTable extends ParseSummary {
+  readonly lastMonth: string | null;
+}
+
+async function fillTable(client: PoolClient, load: DatasetLoad, bytes: number, bad: BadRows): Promise<FilledTable> {
   const { dataset, generation, progress } = load;
   const indexing = (done: number): void => progress.step('index', { dataset, done, total: 3 });
   await client.query('begin');
@@ -114,10 +118,10 @@ async function fillTable(client: PoolClient, load: DatasetLoad, bytes: number, b
   indexing(2);
   await client.query(`analyze ${qualified(dataset, generation)}`);
   const rows = summary.rows - removed;
-  const counted = await client.query<{ count: number }>(`select count(*)::int as count from ${qualified(dataset, generation)}`);
+  const counted = await client.query<{ count: number; last_month: string | null }>(`select count(*)::int as count, ${dataset === 'arpu' ? 'max(data_month)::text' : 'null'} as last_month from ${qualified(dataset, generation)}`);
   if (counted.rows[0]?.count !== rows) throw new Error(`${dataset}: ${rows} rows were sent, ${counted.rows[0]?.count ?? 0} are there`);
   indexing(3);
-  return { ...summary, rows, badRows: bad.count };
+  return { ...summary, rows, badRows: bad.count, lastMonth: counted.rows[0].last_month };
 }
 
 /**
@@ -137,8 +141,8 @@ export async function loadDataset(pool: Pool, load: DatasetLoad): Promise<Datase
   try {
     const summary = await fillTable(client, load, bytes, bad);
     await client.query(
-      `insert into ${schema}.dataset_generations (dataset, number, state, rows, bad_rows, file_name, file_bytes, file_sha256, mapping) values ($1, $2, 'ready', $3, $4, $5, $6, $7, $8)`,
-      [dataset, generation, summary.rows, summary.badRows, file, bytes, summary.sha256, JSON.stringify(mapping)],
+      `insert into ${schema}.dataset_generations (dataset, number, state, rows, bad_rows, file_name, file_bytes, file_sha256, mapping, last_month) values ($1, $2, 'ready', $3, $4, $5, $6, $7, $8, $9)`,
+      [dataset, generation, summary.rows, summary.badRows, file, bytes, summary.sha256, JSON.stringify(mapping), summary.lastMonth],
     );
     await client.query('commit');
     isDone = true;

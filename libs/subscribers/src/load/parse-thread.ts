@@ -20,12 +20,14 @@ export async function parseInThread(request: ParseRequest, { onRows, onBad }: Pa
   const worker = new Worker(workerUrl, { workerData: request, resourceLimits: { maxOldGenerationSizeMb: MAX_OLD_MB } });
   const ended = Promise.withResolvers<ParseSummary>();
   let last: Promise<void> = Promise.resolve();
+  let hasSaidAll = false;
   const stop = (): void => ended.reject(signal?.reason);
   const take = async ({ copy, rows, bytes }: Extract<ParseReply, { kind: 'rows' }>): Promise<void> => {
     await onRows(Buffer.from(copy.buffer, copy.byteOffset, copy.byteLength), { rows, bytes });
     worker.postMessage('taken');
   };
   worker.on('message', (reply: ParseReply) => {
+    hasSaidAll = reply.kind === 'done' || reply.kind === 'refused' || reply.kind === 'failed';
     if (reply.kind === 'bad') onBad(reply.rows);
     else if (reply.kind === 'refused') ended.reject(new LoadRefusedError(reply.message));
     else if (reply.kind === 'failed') ended.reject(reply.error);
@@ -36,7 +38,10 @@ export async function parseInThread(request: ParseRequest, { onRows, onBad }: Pa
     });
   });
   worker.on('error', (error) => ended.reject('code' in error && error.code === 'ERR_WORKER_OUT_OF_MEMORY' ? new LoadRefusedError('the file has pieces that are too large for the memory of a load') : error));
-  worker.on('exit', (code) => ended.reject(new Error(`the thread that reads the file ended with ${code}`)));
+  // It ends behind its last word, which may still wait for rows to be taken.
+  worker.on('exit', (code) => {
+    if (!hasSaidAll) ended.reject(new Error(`the thread that reads the file ended with ${code}`));
+  });
   signal?.addEventListener('abort', stop, { once: true });
   try {
     return await ended.promise;

@@ -16,6 +16,7 @@ export const generationTableStatements = (): readonly string[] => [
     file_bytes bigint,
     file_sha256 text,
     mapping text,
+    last_month date,
     made_at timestamptz not null default now(),
     primary key (dataset, number))`,
   `create table ${schema}.generation_sets (
