@@ -27,7 +27,7 @@ export interface Lookup {
 export async function openLookup({ config, logger, metrics, health, onClose }: Pick<ServiceContext<Config>, 'config' | 'logger' | 'metrics' | 'health' | 'onClose'>): Promise<Lookup> {
   const pool = createPool({ url: config.UT360_LOOKUP_DATABASE_URL, name: 'ut360-lookup', max: 6, logger, statementTimeoutMs: config.UT360_QUERY_TIMEOUT_MS });
   onClose(() => pool.end());
-  const direct = createPool({ url: config.DATABASE_DIRECT_URL ?? config.UT360_LOOKUP_DATABASE_URL, name: 'ut360-lookup:background', max: 2, logger, statementTimeoutMs: 0 });
+  const direct = createPool({ url: config.DATABASE_DIRECT_URL ?? config.UT360_LOOKUP_DATABASE_URL, name: 'ut360-lookup:background', max: 3, logger, statementTimeoutMs: 0 });
   onClose(() => direct.end());
   const db = createKysely<unknown>(pool);
   await waitForSchema(db, migrations, logger);

@@ -1,15 +1,17 @@
 import type { Keys, Redis } from '@millrace/redis-kit';
-import type { PoolClient } from 'pg';
+import type { Pool, PoolClient } from 'pg';
 import { LoadNotPossibleError } from '../errors.ts';
 import type { LoadProgress } from '../load/progress.ts';
 import { schema } from '../load/tables.ts';
 import type { Pointer, Triple } from './pointer.ts';
 import { removeGeneration } from './remove-keys.ts';
-import { beginSet, finishSet, pruneGenerations, switchTo } from './sets.ts';
+import { beginSet, pruneGenerations, switchTo } from './sets.ts';
 import { checkGeneration, writeGeneration } from './write-generation.ts';
 import type { Counts, WrittenGeneration } from './write-generation.ts';
 
 export interface PublishOptions {
+  /** For reading. */
+  readonly pool: Pool;
   /** Holds the lock of loads. */
   readonly client: PoolClient;
   readonly redis: Redis;
@@ -42,9 +44,9 @@ async function filesOf(client: PoolClient, triple: Triple): Promise<Files> {
   };
 }
 
-async function writeChecked({ client, redis, keys, triple, progress, signal }: PublishOptions, generation: number): Promise<WrittenGeneration> {
+async function writeChecked({ pool, client, redis, keys, triple, progress, signal }: PublishOptions, generation: number): Promise<WrittenGeneration> {
   const { expected, facts, arpuRows } = await filesOf(client, triple);
-  const written = await writeGeneration(client, {
+  const written = await writeGeneration(pool, {
     redis, keys, generation, triple, expected, signal, facts: { ...facts, arpu: String(arpuRows) },
     onProgress: (done) => progress.step('redis', { done, total: Math.max(expected, done) }),
   });
@@ -55,6 +57,10 @@ async function writeChecked({ client, redis, keys, triple, progress, signal }: P
   return written;
 }
 
+/** A server that is full, in spite of the estimate, says so itself. */
+const toRefusal = (error: unknown): unknown =>
+  typeof error === 'object' && error !== null && 'message' in error && String(error.message).startsWith('OOM ') ? new LoadNotPossibleError('Redis (UT360_REDIS_URL) has no room for one more generation: it was full before all was written. Raise maxmemory to have room for two generations. Nothing was changed', { cause: error }) : error;
+
 /** Writes a set; where Redis has no room, once more without the generation that this one makes superfluous anyway. */
 async function writeWithRoom(options: PublishOptions): Promise<WrittenGeneration & { readonly redisGeneration: number }> {
   const attempt = async (): Promise<WrittenGeneration & { readonly redisGeneration: number }> => {
@@ -64,7 +70,7 @@ async function writeWithRoom(options: PublishOptions): Promise<WrittenGeneration
     } catch (error) {
       await removeGeneration(options.redis, options.keys, redisGeneration);
       await options.client.query(`update ${schema}.generation_sets set state = 'dropped' where redis = $1`, [redisGeneration]);
-      throw error;
+      throw toRefusal(error);
     }
   };
   try {
@@ -82,9 +88,8 @@ export async function publishGeneration(options: PublishOptions): Promise<Publis
   const { client, redis, keys, triple, progress, signal } = options;
   const { counts, bytesPerSubscriber, redisGeneration } = await writeWithRoom(options);
   signal?.throwIfAborted();
-  await finishSet(client, redisGeneration, counts);
   progress.step('switch', { done: 0, total: 1 });
-  const pointer = await switchTo(client, { redis, keys, set: { ...triple, redis: redisGeneration } });
+  const pointer = await switchTo(client, { redis, keys, set: { ...triple, redis: redisGeneration }, counts });
   progress.step('switch', { done: 1, total: 1 });
   return { pointer, counts, bytesPerSubscriber };
 }

@@ -45,15 +45,22 @@ export async function beginSet(client: PoolClient, triple: Triple, previous: num
   return rows[0]?.redis ?? 0;
 }
 
-export const finishSet = (client: PoolClient, redis: number, counts: Counts): Promise<unknown> => client.query(`update ${schema}.generation_sets set state = 'ready', stats = $2 where redis = $1`, [redis, JSON.stringify(counts)]);
+export interface SwitchOptions {
+  readonly redis: Redis;
+  readonly keys: Keys;
+  readonly set: Triple & { readonly redis: number };
+  /** Of a set that was written just now. */
+  readonly counts?: Counts;
+}
 
 /**
  * Makes a set live: one UPDATE for Postgres, then its copy for Redis. Readers that have resolved the pointer before go on with what it named,
  * which stays for at least a minute. `client` must be the one that holds the lock of loads.
  */
-export async function switchTo(client: PoolClient, { redis, keys, set }: { readonly redis: Redis; readonly keys: Keys; readonly set: Triple & { readonly redis: number } }): Promise<Pointer> {
+export async function switchTo(client: PoolClient, { redis, keys, set, counts }: SwitchOptions): Promise<Pointer> {
   await client.query('begin');
   try {
+    if (counts !== undefined) await client.query(`update ${schema}.generation_sets set state = 'ready', stats = $2 where redis = $1`, [set.redis, JSON.stringify(counts)]);
     await client.query(`update ${schema}.generation_sets set retired_at = case when redis = $1 then null else now() end where redis = $1 or redis = (select redis from ${schema}.pointer)`, [set.redis]);
     await client.query(`update ${schema}.pointer set recommendations = $1, profiles = $2, arpu = $3, redis = $4, version = version + 1, switched_at = now()`, [set.recommendations, set.profiles, set.arpu, set.redis]);
     await replaceViews(client, set);
@@ -96,7 +103,7 @@ export async function findSpareSets(client: Pick<Pool | PoolClient, 'query'>, ke
     at = sets.find(({ redis }) => redis === previous);
   }
   const { rows } = await client.query<{ redis: number }>(
-    `select redis from ${schema}.generation_sets where redis > 0 and state <> 'dropped' and not redis = any($1::int[]) and (state = 'building' or retired_at < now() - make_interval(secs => ${GRACE_SECONDS}))`, [[...kept]],
+    `select redis from ${schema}.generation_sets where redis > 0 and state <> 'dropped' and not redis = any($1::int[]) and (state = 'building' or coalesce(retired_at < now() - make_interval(secs => ${GRACE_SECONDS}), true))`, [[...kept]],
   );
   return rows.map(({ redis }) => redis);
 }

@@ -51,7 +51,7 @@ export async function verifyGenerations({ pool, redis, keys, keep, repair, progr
     const rest = await findProblems(client, redis, keys);
     if (rest.problems.length === 0) return { pointer, problems, repaired: true };
     const previous = (await listSets(client)).find(({ isLive }) => isLive)?.previous ?? 0;
-    const published = await publishGeneration({ client, redis, keys, triple: pointer, previous, keep, progress, signal: undefined });
+    const published = await publishGeneration({ pool, client, redis, keys, triple: pointer, previous, keep, progress, signal: undefined });
     return { pointer: published.pointer, problems, repaired: true };
   }, { name: 'ut360-verify' });
 }

@@ -1,6 +1,6 @@
 import { sendByNode } from '@millrace/redis-kit';
 import type { KeyedCommand, Keys, Redis, SubscriberKeys } from '@millrace/redis-kit';
-import type { PoolClient } from 'pg';
+import type { Pool, PoolClient } from 'pg';
 import { to as copyTo } from 'pg-copy-streams';
 import { qualified } from '../load/tables.ts';
 import { cellsOf, encodeSubscriber, subscriberQuery } from './encode-subscriber.ts';
@@ -34,7 +34,7 @@ export interface WrittenGeneration {
 const BATCH = 400;
 const MAX_UNDERWAY = 3;
 const INDEX_MEMBERS = 500;
-const MEASURED = 800;
+const MEASURED = 400;
 const SAMPLE = 200;
 /** A member of a sorted set and of two sets, without its name. */
 const INDEX_BYTES = 250;
@@ -139,7 +139,18 @@ function createPipe(redis: Redis): { push(commands: readonly KeyedCommand[]): Pr
  * Writes one whole generation of Redis keys from a triple of tables. Nobody reads it before the pointer names it. Rejects with
  * LoadNotPossibleError where it would not fit, which is found out by the first hundreds; what was written then stays for the caller to remove.
  */
-export async function writeGeneration(client: PoolClient, options: WriteGenerationOptions): Promise<WrittenGeneration> {
+export async function writeGeneration(pool: Pool, options: WriteGenerationOptions): Promise<WrittenGeneration> {
+  const client = await pool.connect();
+  try {
+    await client.query(`set statement_timeout = 0; set work_mem = '64MB'`);
+    return await writeFrom(client, options);
+  } finally {
+    // A COPY that nobody reads to its end keeps its connection busy for ever.
+    client.release(true);
+  }
+}
+
+async function writeFrom(client: PoolClient, options: WriteGenerationOptions): Promise<WrittenGeneration> {
   const { redis, keys, generation, triple, expected, facts, onProgress, signal } = options;
   const names = keys.subscribers(generation);
   const tables = { recommendations: qualified('recommendations', triple.recommendations), profiles: qualified('profiles', triple.profiles), arpu: qualified('arpu', triple.arpu) };
@@ -148,7 +159,6 @@ export async function writeGeneration(client: PoolClient, options: WriteGenerati
   const pipe = createPipe(redis);
   const sample: EncodedSubscriber[] = [];
   let bytesPerSubscriber = 0;
-  await client.query(`set work_mem = '64MB'`);
   for await (const lines of lineBatches(client, subscriberQuery(tables))) {
     signal?.throwIfAborted();
     const subscribers = lines.map((line) => encodeSubscriber(cellsOf(line)));

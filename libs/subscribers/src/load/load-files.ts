@@ -138,7 +138,7 @@ async function runLoad(run: Run, wanted: Wanted): Promise<LoadReport> {
     return { ...common, changes, counts: {}, pointer: live, redis_bytes_per_subscriber: 0, removed_generations: [], seconds: secondsSince(startMs) };
   }
   const triple = { recommendations: live.recommendations, profiles: live.profiles, arpu: live.arpu, ...Object.fromEntries(loaded.map(({ dataset, generation }) => [dataset, generation])) };
-  const published = await publishGeneration({ client, redis, keys, triple, previous: live.redis, keep: options.keep, progress: options.progress ?? noProgress, signal: options.signal });
+  const published = await publishGeneration({ pool: run.pool, client, redis, keys, triple, previous: live.redis, keep: options.keep, progress: options.progress ?? noProgress, signal: options.signal });
   if (options.aliasKeys === true) await copyAliases(redis, keys, published.pointer.redis);
   const removed = await pruneGenerations(client, { redis, keys, keep: options.keep });
   return { ...common, changes: {}, counts: published.counts, pointer: published.pointer, redis_bytes_per_subscriber: Math.round(published.bytesPerSubscriber), removed_generations: removed, seconds: secondsSince(startMs) };
