@@ -1,6 +1,5 @@
-import { sendByNode } from '@millrace/redis-kit';
-import type { KeyedCommand, Keys, Redis } from '@millrace/redis-kit';
-import { defineScript } from '@millrace/redis-kit';
+import { defineScript, sendByNode } from '@millrace/redis-kit';
+import type { KeyedCommand, Keys, Redis, SubscriberKeys } from '@millrace/redis-kit';
 import type { EncodedSubscriber } from '@millrace/subscribers';
 
 export interface RedisAnswer {
@@ -14,9 +13,18 @@ export interface RedisAnswer {
 const textOf = (reply: unknown): string | null => (typeof reply === 'string' ? reply : null);
 const textsOf = (reply: unknown): (string | null)[] => (Array.isArray(reply) ? reply.map(textOf) : []);
 
+/** The usual question: one subscriber, one round trip. */
+async function readOne(redis: Redis, keys: Keys, { names, isdn, withMonths }: { readonly names: SubscriberKeys; readonly isdn: string; readonly withMonths: boolean }): Promise<RedisAnswer> {
+  // Both are on their way before the first is answered, and on one node.
+  const [texts, months] = await Promise.all([redis.mget(keys.subscriberPointer(isdn), names.body(isdn)), withMonths ? redis.hget(names.profile(isdn), 'monthly_arpu') : null]);
+  return { pointer: texts[0] ?? null, bodies: [texts[1] ?? null], months: withMonths ? [months] : [] };
+}
+
 /** Bodies (and months) of subscribers of one generation, and the pointer of the same moment: one round trip a node. */
 export async function readFromRedis(redis: Redis, keys: Keys, { generation, isdns, withMonths }: { readonly generation: number; readonly isdns: readonly string[]; readonly withMonths: boolean }): Promise<RedisAnswer> {
   const names = keys.subscribers(generation);
+  const [only] = isdns;
+  if (isdns.length === 1 && only !== undefined) return await readOne(redis, keys, { names, isdn: only, withMonths });
   const buckets = [...Map.groupBy(isdns.keys(), (at) => keys.subscriberBucket(isdns[at] ?? '')).values()];
   const commands = buckets.map((places): KeyedCommand => {
     const pointer = keys.subscriberPointer(isdns[places[0] ?? 0] ?? '');

@@ -15,3 +15,5 @@ export { compareStreamIds, splitStreamId } from './stream-id.ts';
 export { asEntries, asFields, asList, asText, asTexts } from './reply.ts';
 export { scanKeys, sendByNode } from './send-by-node.ts';
 export type { KeyedCommand } from './send-by-node.ts';
+export { encodeCommand, openBulkWriter } from './bulk-writer.ts';
+export type { BulkWriter } from './bulk-writer.ts';

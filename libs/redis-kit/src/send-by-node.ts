@@ -14,7 +14,7 @@ export interface KeyedCommand {
 }
 
 /** Whoever has the slot of the key now. */
-const nodeOf = (redis: Redis, key: string): string => (isCluster(redis) ? (redis.slots[calculateSlot(key)]?.join(';') ?? '') : '');
+export const nodeOf = (redis: Redis, key: string): string => (isCluster(redis) ? (redis.slots[calculateSlot(key)]?.join(';') ?? '') : '');
 
 /**
  * Sends commands in one pipeline a node, all nodes at the same time, and returns the replies in the order of the commands. The commands of a

@@ -9,7 +9,8 @@ import type { RowSink, SourceFile } from './reading.ts';
 export const MAX_ROW_GROUP_BYTES = 268_435_456;
 /** Of uncompressed data that are decoded at once. */
 const SLICE_BYTES = 25_165_824;
-const MAX_SLICE_ROWS = 50_000;
+/** Pages are decoded whole: slices below the usual row group would decode theirs twice. */
+const MAX_SLICE_ROWS = 131_072;
 
 /** Node's own where it has them: they are compiled. Snappy is part of hyparquet. */
 const compressors: Compressors = {

@@ -63,21 +63,39 @@ const [SERVICE_AT, RISK_AT, CLUSTER_AT, PRIORITY_AT, ADVANCE_AT] = ['service_typ
 const monthNumber = (date: string): number => Number(date.slice(0, 4)) * 12 + Number(date.slice(5, 7)) - 1;
 const monthName = (month: number): string => `${Math.floor(month / 12)}-${String((month % 12) + 1).padStart(2, '0')}`;
 
+const KINDS = ['call', 'sms', 'data', 'total'] as const;
+
+interface MonthRow { readonly month: number; readonly values: readonly string[] }
+
+function readMonths(text: string): MonthRow[] {
+  return text.split(';').map((row) => {
+    const [date = '', ...values] = row.split(',');
+    return { month: monthNumber(date), values };
+  });
+}
+
 /** `2026-01-01,call,sms,data,total;…` to one list a kind, from the oldest month on; a month or a value that is missing is null. */
 export function encodeMonths(text: string | undefined): { readonly json: string; readonly months: number } {
   if (text === undefined || text === '') return { json: 'null', months: 0 };
-  const rows = text.split(';').map((row) => row.split(','));
-  const numbers = rows.map(([month = '']) => monthNumber(month));
-  const last = Math.max(...numbers);
-  const first = Math.max(Math.min(...numbers), last - KEPT_MONTHS + 1);
-  const lists = ['call', 'sms', 'data', 'total'].map((kind, at) => {
-    const values = Array.from({ length: last - first + 1 }, () => 'null');
-    for (const [index, row] of rows.entries()) {
-      const place = (numbers[index] ?? 0) - first;
-      if (place >= 0) values[place] = row[at + 1] || 'null';
-    }
-    return `"${kind}":[${values.join(',')}]`;
-  });
+  const rows = readMonths(text);
+  let isSorted = true;
+  for (let at = 1; at < rows.length; at += 1) isSorted &&= (rows[at]?.month ?? 0) > (rows[at - 1]?.month ?? 0);
+  // As the files have them, nearly always.
+  if (!isSorted) rows.sort((a, b) => a.month - b.month);
+  const last = rows.at(-1)?.month ?? 0;
+  const first = Math.max(rows[0]?.month ?? 0, last - KEPT_MONTHS + 1);
+  let [call, sms, data, total] = ['', '', '', ''];
+  let next = first;
+  for (const { month, values } of rows) {
+    if (month < first) continue;
+    for (; next < month; next += 1) [call, sms, data, total] = [`${call}null,`, `${sms}null,`, `${data}null,`, `${total}null,`];
+    call += `${values[0] || 'null'},`;
+    sms += `${values[1] || 'null'},`;
+    data += `${values[2] || 'null'},`;
+    total += `${values[3] || 'null'},`;
+    next = month + 1;
+  }
+  const lists = [call, sms, data, total].map((list, at) => `"${KINDS[at] ?? ''}":[${list.slice(0, -1)}]`);
   return { json: `{"from":"${monthName(first)}",${lists.join(',')}}`, months: rows.length };
 }
 
@@ -124,9 +142,20 @@ export function encodeSubscriber(cells: Cells): EncodedSubscriber {
   };
 }
 
-/** Everything about each subscriber of a triple of tables, one row each, in no order. `where` narrows by `$isdn`, which must be quoted already. */
-export function subscriberQuery({ recommendations, profiles, arpu }: { readonly recommendations: string; readonly profiles: string; readonly arpu: string }, isdnLiteral?: string): string {
-  const only = isdnLiteral === undefined ? '' : `where isdn = any(${isdnLiteral})`;
+export interface SubscriberQuery {
+  readonly recommendations: string;
+  readonly profiles: string;
+  readonly arpu: string;
+  /** The newest month of ARPU (2026-10); null: there is none. Looking for it would read the whole table. */
+  readonly lastMonth: string | null;
+}
+
+/** The first of the months that are kept. */
+const firstMonth = (last: string | null): string => (last === null ? '2000-01-01' : `${monthName(monthNumber(last) - KEPT_MONTHS + 1)}-01`);
+
+/** Everything about each subscriber of a triple of tables, one row each, in no order; of those of `isdns` (an SQL expression of text[]) alone. */
+export function subscriberQuery({ recommendations, profiles, arpu, lastMonth }: SubscriberQuery, isdns?: string): string {
+  const only = isdns === undefined ? '' : `where isdn = any(${isdns})`;
   const list = (alias: string, columns: readonly Column[]): string => columns.map(({ name }) => `${alias}.${name}`).join(', ');
   const value = (name: string): string => `coalesce(${name}::text, '')`;
   return `select coalesce(r.isdn, p.isdn, a.isdn), case when r.isdn is null then 0 else 1 end, ${list('r', recommendationColumns)}, r.extra,
@@ -135,6 +164,6 @@ export function subscriberQuery({ recommendations, profiles, arpu }: { readonly 
   full join (select * from ${profiles} ${only}) p on p.isdn = r.isdn
   full join (
     select isdn, string_agg(data_month || ',' || ${['arpu_call', 'arpu_sms', 'arpu_data', 'arpu_total'].map(value).join(" || ',' || ")}, ';') as months
-    from ${arpu} where data_month > coalesce((select max(data_month) from ${arpu}), date '2000-01-01') - interval '${KEPT_MONTHS} months' ${only.replace('where', 'and')} group by isdn
+    from ${arpu} where data_month >= date '${firstMonth(lastMonth)}' ${only.replace('where', 'and')} group by isdn
   ) a on a.isdn = coalesce(r.isdn, p.isdn)`;
 }

@@ -30,24 +30,24 @@ export interface Published {
   readonly bytesPerSubscriber: number;
 }
 
-interface Files { readonly expected: number; readonly facts: Record<string, string>; readonly arpuRows: number }
+interface Files { readonly expected: number; readonly facts: Record<string, string>; readonly arpuRows: number; readonly lastMonth: string | null }
 
 /** What the tables of a triple were made from. */
 async function filesOf(client: PoolClient, triple: Triple): Promise<Files> {
-  const { rows } = await client.query<{ dataset: string; rows: number; sha256: string | null }>(
-    `select dataset, rows, file_sha256 as sha256 from ${schema}.dataset_generations where (dataset, number) in (('recommendations', $1), ('profiles', $2), ('arpu', $3))`, [triple.recommendations, triple.profiles, triple.arpu],
+  const { rows } = await client.query<{ dataset: string; rows: number; sha256: string | null; last_month: string | null }>(
+    `select dataset, rows, file_sha256 as sha256, to_char(last_month, 'YYYY-MM') as last_month from ${schema}.dataset_generations where (dataset, number) in (('recommendations', $1), ('profiles', $2), ('arpu', $3))`, [triple.recommendations, triple.profiles, triple.arpu],
   );
   const rowsOf = (name: string): number => rows.find(({ dataset }) => dataset === name)?.rows ?? 0;
   return {
-    expected: Math.max(rowsOf('recommendations'), rowsOf('profiles')), arpuRows: rowsOf('arpu'),
+    expected: Math.max(rowsOf('recommendations'), rowsOf('profiles')), arpuRows: rowsOf('arpu'), lastMonth: rows.find(({ dataset }) => dataset === 'arpu')?.last_month ?? null,
     facts: { loaded_at: new Date().toISOString(), ...Object.fromEntries(rows.flatMap(({ dataset, sha256 }) => (sha256 === null ? [] : [[`file:${dataset}`, sha256]]))) },
   };
 }
 
 async function writeChecked({ pool, client, redis, keys, triple, progress, signal }: PublishOptions, generation: number): Promise<WrittenGeneration> {
-  const { expected, facts, arpuRows } = await filesOf(client, triple);
+  const { expected, facts, arpuRows, lastMonth } = await filesOf(client, triple);
   const written = await writeGeneration(pool, {
-    redis, keys, generation, triple, expected, signal, facts: { ...facts, arpu: String(arpuRows) },
+    redis, keys, generation, triple, lastMonth, expected, signal, facts: { ...facts, arpu: String(arpuRows) },
     onProgress: (done) => progress.step('redis', { done, total: Math.max(expected, done) }),
   });
   progress.step('check', { done: 0, total: 1 });

@@ -1,5 +1,5 @@
-import { sendByNode } from '@millrace/redis-kit';
-import type { KeyedCommand, Keys, Redis, SubscriberKeys } from '@millrace/redis-kit';
+import { openBulkWriter, sendByNode } from '@millrace/redis-kit';
+import type { BulkWriter, Keys, Redis, SubscriberKeys } from '@millrace/redis-kit';
 import type { Pool, PoolClient } from 'pg';
 import { to as copyTo } from 'pg-copy-streams';
 import { qualified } from '../load/tables.ts';
@@ -13,6 +13,8 @@ export interface WriteGenerationOptions {
   readonly keys: Keys;
   readonly generation: number;
   readonly triple: Triple;
+  /** The newest month of ARPU. */
+  readonly lastMonth: string | null;
   /** Rows that are expected, for the estimate of memory and for progress. */
   readonly expected: number;
   /** Facts that are kept in the hash of counts, such as the files' hashes. */
@@ -32,7 +34,7 @@ export interface WrittenGeneration {
 }
 
 const BATCH = 400;
-const MAX_UNDERWAY = 3;
+const ASCII = /^[\t\x20-\x7e]*$/;
 const INDEX_MEMBERS = 500;
 const MEASURED = 400;
 const SAMPLE = 200;
@@ -42,7 +44,7 @@ const INDEX_BYTES = 250;
 interface Indexes {
   add(subscriber: EncodedSubscriber): void;
   /** What is due, or everything. */
-  take(all: boolean): KeyedCommand[];
+  take(all: boolean): string[][];
 }
 
 /** Members are gathered, so that an index gets them by the hundred. */
@@ -62,9 +64,9 @@ function createIndexes(names: SubscriberKeys): Indexes {
     take(all) {
       const due = [...sets].filter(([, { members }]) => members.length > 0 && (all || members.length >= INDEX_MEMBERS));
       return due.map(([key, set]) => {
-        const args = [key, ...set.members];
+        const command = [set.name, key, ...set.members];
         set.members = [];
-        return { key, name: set.name, args };
+        return command;
       });
     },
   };
@@ -83,18 +85,23 @@ function count(counts: Counts, { recommendation, hasProfile, months, serviceType
   if (clusterGroup !== undefined) add(`cluster:${clusterGroup}`);
 }
 
-function commandsOf(names: SubscriberKeys, { isdn, recommendation, profile, body }: EncodedSubscriber): KeyedCommand[] {
-  const [hash, fields, answer] = [names.recommendation(isdn), names.profile(isdn), names.body(isdn)];
-  return [
-    ...(recommendation === undefined ? [] : [{ key: hash, name: 'HSET', args: [hash, ...recommendation] }]),
-    { key: fields, name: 'HSET', args: [fields, ...profile] },
-    { key: answer, name: 'SET', args: [answer, body] },
-  ];
+/** The commands of one subscriber; the second word of each is its key. */
+function commandsOf(names: SubscriberKeys, { isdn, recommendation, profile, body }: EncodedSubscriber): string[][] {
+  const own = [['HSET', names.profile(isdn), ...profile], ['SET', names.body(isdn), body]];
+  return recommendation === undefined ? own : [['HSET', names.recommendation(isdn), ...recommendation], ...own];
+}
+
+/** Waits only where the writer says so: most commands are only put down. */
+async function writeAll(writer: BulkWriter, commands: readonly (readonly string[])[], isAscii = false): Promise<void> {
+  for (const command of commands) {
+    const room = writer.write(command[1] ?? '', command, isAscii);
+    if (room !== undefined) await room;
+  }
 }
 
 /** What one subscriber takes in Redis, by those that are there already. */
 async function measure(redis: Redis, names: SubscriberKeys, written: readonly EncodedSubscriber[]): Promise<number> {
-  const keys = written.flatMap((one) => commandsOf(names, one).map(({ key }) => key));
+  const keys = written.flatMap((one) => commandsOf(names, one).map(([, key = '']) => key));
   const sizes = await sendByNode(redis, keys.map((key) => ({ key, name: 'MEMORY', args: ['USAGE', key] })));
   return sizes.reduce((sum: number, size) => sum + Number(size ?? 0), 0) / Math.max(1, written.length) + INDEX_BYTES + 3 * (written[0]?.isdn.length ?? 0);
 }
@@ -117,69 +124,57 @@ async function* lineBatches(client: PoolClient, query: string): AsyncGenerator<s
   if (batch.length > 0) yield batch;
 }
 
-/** At most a few requests at a time; `push` waits for room and rejects with the first failure. */
-function createPipe(redis: Redis): { push(commands: readonly KeyedCommand[]): Promise<void>; drain(): Promise<void> } {
-  const underway = new Set<Promise<unknown>>();
-  let failure: unknown;
-  return {
-    async push(commands) {
-      while (underway.size >= MAX_UNDERWAY) await Promise.race(underway);
-      if (failure !== undefined) throw failure;
-      const sent: Promise<unknown> = sendByNode(redis, commands).catch((error: unknown) => { failure ??= error; }).finally(() => underway.delete(sent));
-      underway.add(sent);
-    },
-    async drain() {
-      await Promise.all(underway);
-      if (failure !== undefined) throw failure;
-    },
-  };
-}
-
 /**
  * Writes one whole generation of Redis keys from a triple of tables. Nobody reads it before the pointer names it. Rejects with
  * LoadNotPossibleError where it would not fit, which is found out by the first hundreds; what was written then stays for the caller to remove.
  */
 export async function writeGeneration(pool: Pool, options: WriteGenerationOptions): Promise<WrittenGeneration> {
+  const writer = await openBulkWriter(options.redis);
   const client = await pool.connect();
   try {
     await client.query(`set statement_timeout = 0; set work_mem = '64MB'`);
-    return await writeFrom(client, options);
+    return await writeFrom(client, writer, options);
   } finally {
+    writer.close();
     // A COPY that nobody reads to its end keeps its connection busy for ever.
     client.release(true);
   }
 }
 
-async function writeFrom(client: PoolClient, options: WriteGenerationOptions): Promise<WrittenGeneration> {
-  const { redis, keys, generation, triple, expected, facts, onProgress, signal } = options;
+async function writeFrom(client: PoolClient, writer: BulkWriter, options: WriteGenerationOptions): Promise<WrittenGeneration> {
+  const { redis, keys, generation, triple, lastMonth, expected, facts, onProgress, signal } = options;
   const names = keys.subscribers(generation);
-  const tables = { recommendations: qualified('recommendations', triple.recommendations), profiles: qualified('profiles', triple.profiles), arpu: qualified('arpu', triple.arpu) };
+  const tables = { recommendations: qualified('recommendations', triple.recommendations), profiles: qualified('profiles', triple.profiles), arpu: qualified('arpu', triple.arpu), lastMonth };
   const counts: Counts = { subscribers: 0, recommendations: 0, profiles: 0, arpu_subscribers: 0 };
   const indexes = createIndexes(names);
-  const pipe = createPipe(redis);
   const sample: EncodedSubscriber[] = [];
   let bytesPerSubscriber = 0;
   for await (const lines of lineBatches(client, subscriberQuery(tables))) {
     signal?.throwIfAborted();
-    const subscribers = lines.map((line) => encodeSubscriber(cellsOf(line)));
-    for (const subscriber of subscribers) {
+    const subscribers: EncodedSubscriber[] = [];
+    for (const line of lines) {
+      const subscriber = encodeSubscriber(cellsOf(line));
+      subscribers.push(subscriber);
       count(counts, subscriber);
       indexes.add(subscriber);
+      await writeAll(writer, commandsOf(names, subscriber), ASCII.test(line));
     }
-    await pipe.push([...subscribers.flatMap((one) => commandsOf(names, one)), ...indexes.take(false)]);
+    await writeAll(writer, indexes.take(false));
     const done = counts['subscribers'] ?? 0;
     const spread = subscribers[done % subscribers.length];
     if (spread !== undefined && sample.length < SAMPLE) sample.push(spread);
     if (bytesPerSubscriber === 0 && (done >= MEASURED || done >= expected)) {
-      await pipe.drain();
+      await writer.drain();
       bytesPerSubscriber = await measure(redis, names, subscribers);
       await requireRoom(redis, bytesPerSubscriber * Math.max(0, expected - done));
     }
     onProgress(done);
   }
-  await pipe.push(indexes.take(true));
-  await pipe.push([{ key: names.stats, name: 'HSET', args: [names.stats, ...Object.entries({ ...counts, ...facts }).flatMap(([name, value]) => [name, String(value)])] }]);
-  await pipe.drain();
+  await writeAll(writer, indexes.take(true));
+  // The last word: where it is, all of it is.
+  await writer.drain();
+  await writeAll(writer, [['HSET', names.stats, ...Object.entries({ ...counts, ...facts }).flatMap(([name, value]) => [name, String(value)])]]);
+  await writer.drain();
   return { counts, sample, bytesPerSubscriber };
 }
 

@@ -12,12 +12,12 @@ export interface ParsedRows {
 const workerUrl = new URL(import.meta.url.endsWith('.ts') ? './parse-worker.ts' : './subscriber-file-worker.js', import.meta.url);
 
 /** Memory of the thread: a file whose pieces need more is refused by the thread's end, not by the kernel. */
-const MAX_OLD_MB = 256;
+const MEMORY = { maxOldGenerationSizeMb: 192, maxYoungGenerationSizeMb: 32 };
 
 /** Reads and checks a file in a thread of its own. Rejects with LoadRefusedError where the file cannot be read, and with the signal's reason. */
 export async function parseInThread(request: ParseRequest, { onRows, onBad }: ParsedRows, signal?: AbortSignal): Promise<ParseSummary> {
   signal?.throwIfAborted();
-  const worker = new Worker(workerUrl, { workerData: request, resourceLimits: { maxOldGenerationSizeMb: MAX_OLD_MB } });
+  const worker = new Worker(workerUrl, { workerData: request, resourceLimits: MEMORY });
   const ended = Promise.withResolvers<ParseSummary>();
   let last: Promise<void> = Promise.resolve();
   let hasSaidAll = false;
