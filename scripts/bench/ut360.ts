@@ -25,8 +25,8 @@ export async function run(): Promise<BenchRow[]> {
     const csv = await writeSampleFiles({ count: SUBSCRIBERS, directory: join(directory, 'csv'), formats: { arpu: 'csv' } });
     const paths = await writeSampleFiles({ count: SUBSCRIBERS, directory });
     const arpu = await benchArpu(stores, csv.arpu);
-    const { rows, last } = await benchWhole(stores, paths, { redisUrl: redis.url, directory });
-    return [...arpu, ...rows, ...(await benchLookup({ redisUrl: redis.url, databaseUrl: database.url, generation: last.pointer.redis, subscribers: SUBSCRIBERS }))];
+    const { rows, generation } = await benchWhole(stores, paths, { databaseUrl: database.url, redisUrl: redis.url, directory });
+    return [...arpu, ...rows, ...(await benchLookup({ redisUrl: redis.url, databaseUrl: database.url, generation, subscribers: SUBSCRIBERS }))];
   } finally {
     await closeRedis(client);
     await pool.end();

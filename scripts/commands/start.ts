@@ -5,7 +5,7 @@ import { developmentKeyFileOf, startStack } from '../local/stack.ts';
 import type { Stack } from '../local/stack.ts';
 
 const USAGE = `npm start [-- --no-sample]
-Starts PostgreSQL, three Redis servers and every app on this machine, loads the sample catalogue at the first start, and runs
+Starts PostgreSQL, three Redis servers and every app on this machine, loads a sample catalogue and sample subscribers at the first start, and runs
 until Ctrl-C. Data stay in .local (MILLRACE_STATE_DIR moves them).
 
 Your own servers, used where these are set:
@@ -16,11 +16,11 @@ Ports: MILLRACE_PORT_BASE=<n> moves all of them to <n> and onwards, or one by on
 ${portHelp()}
 MILLRACE_HOST is the address that the gateway listens on (default 127.0.0.1).`;
 
-function tour({ gatewayUrl, apiKey, apps, sampleLoaded, stateDir: stateDirectory }: Stack, seconds: number): string {
+function tour({ gatewayUrl, apiKey, apps, sampleLoaded, subscribersLoaded, stateDir: stateDirectory }: Stack, seconds: number): string {
   const curl = `curl -s -H 'X-Api-Key: ${apiKey}'`;
   const product = `{"sku":"MY-${Date.now().toString(36)}","name":"Bamboo desk lamp","description":"Warm light, three levels.","category":"Lighting","price":24.5,"currency":"USD","stock":8}`;
   return `
-Millrace is ready (${seconds.toFixed(1)} s${sampleLoaded > 0 ? `, ${sampleLoaded} sample products loaded` : ''}). Ctrl-C stops everything.
+Millrace is ready (${seconds.toFixed(1)} s${sampleLoaded > 0 ? `, ${sampleLoaded} sample products loaded` : ''}${subscribersLoaded > 0 ? `, ${subscribersLoaded} sample subscribers` : ''}). Ctrl-C stops everything.
 
   API           ${gatewayUrl}/api      documentation  ${gatewayUrl}/docs
   logs          ${apps[0]?.logFile.replace(/[^/]+$/, '') ?? ''}
@@ -30,6 +30,7 @@ Millrace is ready (${seconds.toFixed(1)} s${sampleLoaded > 0 ? `, ${sampleLoaded
 Try it:
   ${curl} '${gatewayUrl}/api/search?q=headphones&limit=3'
   ${curl} '${gatewayUrl}/api/products/MR-00001/similar?limit=3'
+  ${curl} '${gatewayUrl}/api/ut360/services/DATA_ADVANCE/top?limit=3'
   ${curl} -X POST ${gatewayUrl}/api/products -H 'Content-Type: application/json' -d '${product}'
 `;
 }

@@ -60,6 +60,8 @@ export interface Stack {
   readonly ut360Redis: LocalServer;
   /** Products that the sample brought in this start. */
   readonly sampleLoaded: number;
+  /** Subscribers that the sample brought in this start. */
+  readonly subscribersLoaded: number;
   /** Apps first, then servers; at most 10 s. Safe to call twice. */
   stop(): Promise<void>;
 }

@@ -7,6 +7,7 @@ import type { AppName, StackPorts } from './apps.ts';
 import { migrate } from './migrate.ts';
 import { requirePorts } from './ports.ts';
 import { findProcess, forgetProcess, rememberProcess, stopOrphans } from './processes.ts';
+import { loadSampleSubscribers } from './sample-subscribers.ts';
 import { isCatalogueEmpty, isSampleVisible, loadSample } from './sample.ts';
 import { ensureServiceKeys, keptSecret, newPassword, writeSecret } from './secrets.ts';
 import type { LocalServer } from './server.ts';
@@ -98,6 +99,16 @@ async function loadSampleOnce({ stateDir, sample = false, onEvent }: StackOption
   return loaded;
 }
 
+/** Once for each state folder, and never where a load was before. */
+async function loadSubscribersOnce({ stateDir, sample = false }: StackOptions, env: Readonly<Record<string, string>>): Promise<number> {
+  const marker = join(stateDir, 'sample-subscribers-loaded');
+  const databaseUrl = env['UT360_LOOKUP_DATABASE_URL'];
+  if (!sample || databaseUrl === undefined || existsSync(marker)) return 0;
+  const loaded = await loadSampleSubscribers({ databaseUrl, redisUrl: env['UT360_REDIS_URL'] ?? '' });
+  writeFileSync(marker, `${new Date().toISOString()}\n`);
+  return loaded;
+}
+
 function describeStack(environment: AppEnvironment, gatewayUrl: string, apiKey: string): Record<string, string> {
   const { stateDir, developmentKeyFile, addresses, ports, roles } = environment;
   const stackFile = stackFileOf(stateDir);
@@ -143,7 +154,7 @@ async function assemble(options: StackOptions, parts: Parts): Promise<Omit<Stack
   const gatewayUrl = `http://127.0.0.1:${ports.apps.gateway.http}`;
   const apiKey = readFileSync(environment.developmentKeyFile, 'utf8').trim();
   const env = describeStack(environment, gatewayUrl, apiKey);
-  const sampleLoaded = await loadSampleOnce(options, { url: gatewayUrl, apiKey });
+  const [sampleLoaded, subscribersLoaded] = await Promise.all([loadSampleOnce(options, { url: gatewayUrl, apiKey }), loadSubscribersOnce(options, env)]);
   return {
     stateDir,
     gatewayUrl,
@@ -160,6 +171,7 @@ async function assemble(options: StackOptions, parts: Parts): Promise<Omit<Stack
     cacheRedis: serverOrExternal(servers.cache, environment.addresses.cacheRedisUrl),
     ut360Redis: serverOrExternal(servers.serving, environment.addresses.ut360RedisUrl),
     sampleLoaded,
+    subscribersLoaded,
   };
 }
 

@@ -14,6 +14,8 @@ import type { SubscriberRoutesDeps } from './subscriber.routes.ts';
 export interface ListRoutesDeps extends SubscriberRoutesDeps {
   readonly members: IndexMembers;
   readonly pointer: LivePointer;
+  /** The pointer of this moment. */
+  readonly askPointer: () => Promise<Pointer>;
 }
 
 const cursorSchema = z.strictObject({ g: z.int(), p: z.union([z.strictObject({ scan: z.string().regex(/^\d{1,20}$/) }), z.strictObject({ after: z.string().max(200) })]) });
@@ -39,8 +41,16 @@ interface Answering {
 }
 
 /** `GET /api/ut360/services/{type}/top`, `/risk/{level}`, `/clusters/{group}`. */
-export function listRoutes({ reader, piiReads, members, pointer: live }: ListRoutesDeps): Router {
+export function listRoutes({ reader, piiReads, members, pointer: live, askPointer }: ListRoutesDeps): Router {
   const router = Router();
+  /** The list of the generation that is known, and the question whether it is still the live one, at the same time. */
+  const resolve = async (list: (pointer: Pointer) => Promise<Members>): Promise<{ readonly pointer: Pointer; readonly found: Members }> => {
+    const known = live.current;
+    const first = list(known);
+    first.catch(() => undefined);
+    const pointer = await askPointer();
+    return { pointer, found: await (pointer.redis === known.redis ? first : list(pointer)) };
+  };
   const answer = async ({ query, identity, req, res }: ListInput, { operation, pointer, isPaged }: Answering, { isdns, total, next }: Members): Promise<undefined> => {
     if (query.unmask && isdns.length > 0) await piiReads.allow(identity, { operation, isdns: isdns.length, requestId: requestIdOf(req) });
     const { found } = isdns.length === 0 ? { found: [] } : await reader.find(isdns, { withMonths: false, at: pointer });
@@ -49,12 +59,12 @@ export function listRoutes({ reader, piiReads, members, pointer: live }: ListRou
     return sendText(res, `{"data":[${data.join(',')}],"total":${total}${page},"freshness":${freshnessText(pointer, sourceOf(found))}}`);
   };
   const page = async (input: ListInput & { readonly query: { readonly cursor?: string | undefined } }, operation: string, name: IndexName): Promise<undefined> => {
-    const pointer = live.current;
-    return await answer(input, { operation, pointer, isPaged: true }, await members.page(pointer, name, { limit: input.query.limit, from: positionOf(input.query.cursor, pointer) }));
+    const { pointer, found } = await resolve(async (at) => await members.page(at, name, { limit: input.query.limit, from: positionOf(input.query.cursor, at) }));
+    return await answer(input, { operation, pointer, isPaged: true }, found);
   };
   route(router, topOfService, async (input) => {
-    const pointer = live.current;
-    return await answer(input, { operation: 'topOfService', pointer, isPaged: false }, await members.top(pointer, { kind: 'service', value: input.params.type }, input.query.limit));
+    const { pointer, found } = await resolve((at) => members.top(at, { kind: 'service', value: input.params.type }, input.query.limit));
+    return await answer(input, { operation: 'topOfService', pointer, isPaged: false }, found);
   });
   route(router, subscribersOfRisk, async (input) => await page(input, 'subscribersOfRisk', { kind: 'risk', value: input.params.level }));
   route(router, subscribersOfCluster, async (input) => await page(input, 'subscribersOfCluster', { kind: 'cluster', value: input.params.group }));

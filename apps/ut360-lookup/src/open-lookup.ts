@@ -2,6 +2,7 @@ import { checkSchemaVersion, createKysely, createPool, waitForSchema } from '@mi
 import { closeRedis, connectRedis, keysFor } from '@millrace/redis-kit';
 import type { ServiceContext } from '@millrace/service';
 import { readPointer } from '@millrace/subscribers';
+import type { Pointer } from '@millrace/subscribers';
 import type { RequestHandler } from 'express';
 import type { Config } from './config.ts';
 import { createHousekeeping } from './housekeeping.ts';
@@ -47,6 +48,14 @@ export async function openLookup({ config, logger, metrics, health, onClose }: P
   });
   const reader = createSubscriberReader({ redis: requests, keys, pool, pointer, onEvent: createLookupMetrics(metrics, () => pointer) });
   const members = createIndexMembers({ redis: requests, keys, pool, onBroken: (name, at) => housekeeping.repairIndex(name, at) });
-  const deps = { reader, piiReads: createPiiReads(pool, config.UT360_PII_DAILY_QUOTA), members, pointer };
+  const askPointer = async (): Promise<Pointer> => {
+    try {
+      return pointer.observe(await requests.get(keys.subscriberPointer('')));
+    } catch {
+      // What is known stays right for a minute.
+      return await pointer.refresh().catch(() => pointer.current);
+    }
+  };
+  const deps = { askPointer, reader, piiReads: createPiiReads(pool, config.UT360_PII_DAILY_QUOTA), members, pointer };
   return { handlers: [subscriberRoutes(deps), lookupRoutes(deps), listRoutes(deps)], housekeeping, pointer };
 }

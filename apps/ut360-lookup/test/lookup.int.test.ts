@@ -94,6 +94,19 @@ describe('lookups', () => {
     expect((await instance.call('GET', '/api/ut360/risk/LOW?cursor=bad')).status).toBe(400);
   });
 
+  it('lists what was loaded a moment ago, also in an instance that knew of nothing', async () => {
+    const other = await startPlane();
+    try {
+      const early = await other.startInstance();
+      expect((await early.call('GET', '/api/ut360/services/DATA_ADVANCE/top')).body).toMatchObject({ data: [], total: 0 });
+      await other.load({ count: 50 });
+      expect((await early.call('GET', '/api/ut360/services/DATA_ADVANCE/top?limit=2')).body).toMatchObject({ data: [{}, {}] });
+      expect((await early.call('GET', `/api/ut360/subscribers/${path(one.isdn)}`)).status).toBe(200);
+    } finally {
+      await other.close();
+    }
+  });
+
   it('shows ISDNs only to who may see them, writes it down, and no more a day than the quota', async () => {
     expect((await instance.call('GET', `/api/ut360/subscribers/${path(one.isdn)}?unmask=true`)).body).toMatchObject({ code: 'forbidden' });
     expect((await privileged.call('GET', `/api/ut360/subscribers/${path(one.isdn)}?unmask=true`)).body).toMatchObject({ isdn: one.isdn });

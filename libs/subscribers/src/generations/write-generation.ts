@@ -33,7 +33,8 @@ export interface WrittenGeneration {
   readonly bytesPerSubscriber: number;
 }
 
-const BATCH = 400;
+/** Small: what lives through a batch is not garbage that is easy to collect. */
+const BATCH = 64;
 const ASCII = /^[\t\x20-\x7e]*$/;
 const INDEX_MEMBERS = 500;
 const MEASURED = 400;
@@ -148,24 +149,25 @@ async function writeFrom(client: PoolClient, writer: BulkWriter, options: WriteG
   const counts: Counts = { subscribers: 0, recommendations: 0, profiles: 0, arpu_subscribers: 0 };
   const indexes = createIndexes(names);
   const sample: EncodedSubscriber[] = [];
+  const measured: EncodedSubscriber[] = [];
+  const every = Math.max(1, Math.ceil(expected / SAMPLE));
   let bytesPerSubscriber = 0;
   for await (const lines of lineBatches(client, subscriberQuery(tables))) {
     signal?.throwIfAborted();
-    const subscribers: EncodedSubscriber[] = [];
     for (const line of lines) {
       const subscriber = encodeSubscriber(cellsOf(line));
-      subscribers.push(subscriber);
+      if (measured.length < MEASURED) measured.push(subscriber);
       count(counts, subscriber);
       indexes.add(subscriber);
       await writeAll(writer, commandsOf(names, subscriber), ASCII.test(line));
     }
     await writeAll(writer, indexes.take(false));
     const done = counts['subscribers'] ?? 0;
-    const spread = subscribers[done % subscribers.length];
-    if (spread !== undefined && sample.length < SAMPLE) sample.push(spread);
+    const last = lines.at(-1);
+    if (last !== undefined && done >= sample.length * every) sample.push(encodeSubscriber(cellsOf(last)));
     if (bytesPerSubscriber === 0 && (done >= MEASURED || done >= expected)) {
       await writer.drain();
-      bytesPerSubscriber = await measure(redis, names, subscribers);
+      bytesPerSubscriber = await measure(redis, names, measured);
       await requireRoom(redis, bytesPerSubscriber * Math.max(0, expected - done));
     }
     onProgress(done);
