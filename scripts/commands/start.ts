@@ -5,22 +5,22 @@ import { developmentKeyFileOf, startStack } from '../local/stack.ts';
 import type { Stack } from '../local/stack.ts';
 
 const USAGE = `npm start [-- --no-sample]
-Starts PostgreSQL, two Redis servers and every app on this machine, loads the sample catalogue at the first start, and runs
+Starts PostgreSQL, three Redis servers and every app on this machine, loads a sample catalogue and sample subscribers at the first start, and runs
 until Ctrl-C. Data stay in .local (MILLRACE_STATE_DIR moves them).
 
 Your own servers, used where these are set:
-  DATABASE_URL (owner; or POSTGRES_HOST/PORT/DB/USER/PASSWORD), REDIS_URL (or REDIS_HOST/PORT/PASSWORD/DB), CACHE_REDIS_URL,
+  DATABASE_URL (owner; or POSTGRES_HOST/PORT/DB/USER/PASSWORD), REDIS_URL (or REDIS_HOST/PORT/PASSWORD/DB), CACHE_REDIS_URL, UT360_REDIS_URL,
   ELASTICSEARCH_URL (or ELASTIC_HOST), QDRANT_URL
 
 Ports: MILLRACE_PORT_BASE=<n> moves all of them to <n> and onwards, or one by one:
 ${portHelp()}
 MILLRACE_HOST is the address that the gateway listens on (default 127.0.0.1).`;
 
-function tour({ gatewayUrl, apiKey, apps, sampleLoaded, stateDir: stateDirectory }: Stack, seconds: number): string {
+function tour({ gatewayUrl, apiKey, apps, sampleLoaded, subscribersLoaded, stateDir: stateDirectory }: Stack, seconds: number): string {
   const curl = `curl -s -H 'X-Api-Key: ${apiKey}'`;
   const product = `{"sku":"MY-${Date.now().toString(36)}","name":"Bamboo desk lamp","description":"Warm light, three levels.","category":"Lighting","price":24.5,"currency":"USD","stock":8}`;
   return `
-Millrace is ready (${seconds.toFixed(1)} s${sampleLoaded > 0 ? `, ${sampleLoaded} sample products loaded` : ''}). Ctrl-C stops everything.
+Millrace is ready (${seconds.toFixed(1)} s${sampleLoaded > 0 ? `, ${sampleLoaded} sample products loaded` : ''}${subscribersLoaded > 0 ? `, ${subscribersLoaded} sample subscribers` : ''}). Ctrl-C stops everything.
 
   API           ${gatewayUrl}/api      documentation  ${gatewayUrl}/docs
   logs          ${apps[0]?.logFile.replace(/[^/]+$/, '') ?? ''}
@@ -30,6 +30,7 @@ Millrace is ready (${seconds.toFixed(1)} s${sampleLoaded > 0 ? `, ${sampleLoaded
 Try it:
   ${curl} '${gatewayUrl}/api/search?q=headphones&limit=3'
   ${curl} '${gatewayUrl}/api/products/MR-00001/similar?limit=3'
+  ${curl} '${gatewayUrl}/api/ut360/services/DATA_ADVANCE/top?limit=3'
   ${curl} -X POST ${gatewayUrl}/api/products -H 'Content-Type: application/json' -d '${product}'
   ${curl} -X POST ${gatewayUrl}/api/event -H 'Content-Type: application/json' -d '{"user_id":123,"asin":"MR-00017","event_type":"click"}'
   ${curl} '${gatewayUrl}/api/recommendations?user_id=123&limit=3'
@@ -62,7 +63,7 @@ export async function run(args: readonly string[]): Promise<number> {
   const stack = await startStack({
     stateDir: stateDir(),
     ports: portsFrom(process.env),
-    external: { databaseUrl: given['DATABASE_URL'], redisUrl: given['REDIS_URL'], cacheRedisUrl: given['CACHE_REDIS_URL'] },
+    external: { databaseUrl: given['DATABASE_URL'], redisUrl: given['REDIS_URL'], cacheRedisUrl: given['CACHE_REDIS_URL'], ut360RedisUrl: given['UT360_REDIS_URL'] },
     inheritsShell: true,
     sample: !args.includes('--no-sample'),
     signal: aborter.signal,

@@ -7,6 +7,7 @@ export interface StackAddresses {
   readonly databaseUrl: string;
   readonly redisUrl: string;
   readonly cacheRedisUrl: string;
+  readonly ut360RedisUrl: string;
 }
 
 export interface AppEnvironment {
@@ -70,6 +71,7 @@ export function appEnvironment(name: AppName, stack: AppEnvironment): Record<str
     INTERNAL_KEY_FILE: stack.keys.keyFile(name),
     REDIS_URL: stack.addresses.redisUrl,
     CACHE_REDIS_URL: stack.addresses.cacheRedisUrl,
+    UT360_REDIS_URL: stack.addresses.ut360RedisUrl,
     EMBEDDED_DATA_DIR: join(stack.stateDir, 'embedded'),
     ...stack.extra,
   };

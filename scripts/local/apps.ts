@@ -12,6 +12,7 @@ const table = {
   'es-sync-worker': { http: 8103, internal: 8203 },
   'event-ingest': { http: 8104, internal: 8204 },
   recommender: { http: 8105, internal: 8205 },
+  'ut360-lookup': { http: 8106, internal: 8206 },
 } as const satisfies Record<string, { http?: number; internal: number }>;
 
 export type AppName = keyof typeof table;
@@ -27,6 +28,7 @@ export interface StackPorts {
   readonly postgres: number;
   readonly bus: number;
   readonly cache: number;
+  readonly serving: number;
 }
 
 /** CATALOG_API of catalog-api: the beginning of the app's own variables. */
@@ -45,16 +47,18 @@ const slots: readonly Slot[] = [
   { key: 'postgres', variable: 'MILLRACE_POSTGRES_PORT', use: 'PostgreSQL', port: 55_432 },
   { key: 'bus', variable: 'MILLRACE_REDIS_PORT', use: 'Redis (bus)', port: 56_379 },
   { key: 'cache', variable: 'MILLRACE_CACHE_REDIS_PORT', use: 'Redis (cache)', port: 56_380 },
+  { key: 'serving', variable: 'MILLRACE_SERVING_REDIS_PORT', use: 'Redis (subscribers)', port: 56_381 },
 ];
 
 const numbered = (portOf: (key: string) => number): StackPorts => {
   const http = (name: AppName): number | undefined => (slots.some(({ key }) => key === `${name}.http`) ? portOf(`${name}.http`) : undefined);
   const ports = (name: AppName): AppPorts => ({ http: http(name), internal: portOf(`${name}.internal`) });
   return {
-    apps: { gateway: ports('gateway'), 'catalog-api': ports('catalog-api'), 'embedding-worker': ports('embedding-worker'), 'es-sync-worker': ports('es-sync-worker'), 'event-ingest': ports('event-ingest'), recommender: ports('recommender') },
+    apps: { gateway: ports('gateway'), 'catalog-api': ports('catalog-api'), 'embedding-worker': ports('embedding-worker'), 'es-sync-worker': ports('es-sync-worker'), 'event-ingest': ports('event-ingest'), recommender: ports('recommender'), 'ut360-lookup': ports('ut360-lookup') },
     postgres: portOf('postgres'),
     bus: portOf('bus'),
     cache: portOf('cache'),
+    serving: portOf('serving'),
   };
 };
 
@@ -94,7 +98,7 @@ export function portNeeds(ports: StackPorts, apps: readonly AppName[]): PortNeed
   });
 }
 
-export const serverLabel = (key: 'postgres' | 'bus' | 'cache'): { use: string; variable: string } => {
+export const serverLabel = (key: 'postgres' | 'bus' | 'cache' | 'serving'): { use: string; variable: string } => {
   const slot = slots.find((one) => one.key === key);
   return { use: slot?.use ?? key, variable: slot?.variable ?? '' };
 };

@@ -11,7 +11,7 @@ export interface RedisBinary {
   readonly from: string;
 }
 
-const HELP = 'install it (apt-get install redis-server, brew install redis), or set REDIS_URL and CACHE_REDIS_URL to running ones';
+const HELP = 'install it (apt-get install redis-server, brew install redis), or set REDIS_URL, CACHE_REDIS_URL and UT360_REDIS_URL to running ones';
 
 function probe(path: string, from: string, env: Record<string, string> = {}): RedisBinary | undefined {
   const { status, stdout } = spawnSync(path, ['--version'], { encoding: 'utf8', env: { ...process.env, ...env } });

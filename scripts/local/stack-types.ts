@@ -6,6 +6,7 @@ export interface ExternalServers {
   readonly databaseUrl?: string | undefined;
   readonly redisUrl?: string | undefined;
   readonly cacheRedisUrl?: string | undefined;
+  readonly ut360RedisUrl?: string | undefined;
 }
 
 export interface StackOptions {
@@ -48,7 +49,7 @@ export interface Stack {
   readonly gatewayUrl: string;
   /** The development key. */
   readonly apiKey: string;
-  /** For the CLI and for tests: DATABASE_URL (owner), REDIS_URL, CACHE_REDIS_URL, MILLRACE_URL, MILLRACE_API_KEY, MILLRACE_STACK_FILE, and the <APP>_DATABASE_URL of each service. */
+  /** For the CLI and for tests: DATABASE_URL (owner), REDIS_URL, CACHE_REDIS_URL, UT360_REDIS_URL, MILLRACE_URL, MILLRACE_API_KEY, MILLRACE_STACK_FILE, and the <APP>_DATABASE_URL of each service. */
   readonly env: Readonly<Record<string, string>>;
   readonly apps: readonly RunningApp[];
   app(name: AppName): RunningApp;
@@ -56,8 +57,11 @@ export interface Stack {
   readonly postgres: LocalServer;
   readonly redis: LocalServer;
   readonly cacheRedis: LocalServer;
+  readonly ut360Redis: LocalServer;
   /** Products that the sample brought in this start. */
   readonly sampleLoaded: number;
+  /** Subscribers that the sample brought in this start. */
+  readonly subscribersLoaded: number;
   /** Apps first, then servers; at most 10 s. Safe to call twice. */
   stop(): Promise<void>;
 }

@@ -7,6 +7,7 @@ import type { AppName, StackPorts } from './apps.ts';
 import { migrate } from './migrate.ts';
 import { requirePorts } from './ports.ts';
 import { findProcess, forgetProcess, rememberProcess, stopOrphans } from './processes.ts';
+import { loadSampleSubscribers } from './sample-subscribers.ts';
 import { isCatalogueEmpty, isSampleVisible, loadSample } from './sample.ts';
 import { ensureServiceKeys, keptSecret, newPassword, writeSecret } from './secrets.ts';
 import type { LocalServer } from './server.ts';
@@ -33,7 +34,7 @@ async function takeOver(stateDir: string, onEvent: (text: string) => void): Prom
 
 /** Before anything is started: one message names every taken port. */
 async function requireFreePorts(ports: StackPorts, names: readonly AppName[], external: StackOptions['external']): Promise<void> {
-  const servers = [external?.databaseUrl === undefined && 'postgres', external?.redisUrl === undefined && 'bus', external?.cacheRedisUrl === undefined && 'cache'] as const;
+  const servers = [external?.databaseUrl === undefined && 'postgres', external?.redisUrl === undefined && 'bus', external?.cacheRedisUrl === undefined && 'cache', external?.ut360RedisUrl === undefined && 'serving'] as const;
   await requirePorts([...servers.flatMap((key) => (key === false ? [] : [{ port: ports[key], ...serverLabel(key) }])), ...portNeeds(ports, names)]);
 }
 
@@ -45,15 +46,17 @@ function startOwnServers({ stateDir, external = {}, durable = true }: StackOptio
       ...(external.databaseUrl === undefined && { postgres: ports.postgres }),
       ...(external.redisUrl === undefined && { bus: ports.bus }),
       ...(external.cacheRedisUrl === undefined && { cache: ports.cache }),
+      ...(external.ut360RedisUrl === undefined && { serving: ports.serving }),
     },
   });
 }
 
-function addressesOf({ postgres, bus, cache }: LocalServers, external: StackOptions['external']): StackAddresses {
+function addressesOf({ postgres, bus, cache, serving }: LocalServers, external: StackOptions['external']): StackAddresses {
   return {
     databaseUrl: external?.databaseUrl ?? postgres?.url ?? '',
     redisUrl: external?.redisUrl ?? bus?.url ?? '',
     cacheRedisUrl: external?.cacheRedisUrl ?? cache?.url ?? '',
+    ut360RedisUrl: external?.ut360RedisUrl ?? serving?.url ?? '',
   };
 }
 
@@ -102,15 +105,26 @@ async function loadSampleOnce({ stateDir, sample = false, onEvent }: StackOption
   return loaded;
 }
 
+/** Once for each state folder, and never where a load was before. */
+async function loadSubscribersOnce({ stateDir, sample = false }: StackOptions, env: Readonly<Record<string, string>>): Promise<number> {
+  const marker = join(stateDir, 'sample-subscribers-loaded');
+  const databaseUrl = env['UT360_LOOKUP_DATABASE_URL'];
+  if (!sample || databaseUrl === undefined || existsSync(marker)) return 0;
+  const loaded = await loadSampleSubscribers({ databaseUrl, redisUrl: env['UT360_REDIS_URL'] ?? '' });
+  writeFileSync(marker, `${new Date().toISOString()}\n`);
+  return loaded;
+}
+
 function describeStack(environment: AppEnvironment, gatewayUrl: string, apiKey: string): Record<string, string> {
   const { stateDir, developmentKeyFile, publishableKeyFile, addresses, ports, roles } = environment;
   const stackFile = stackFileOf(stateDir);
-  writeSecret(stackFile, `${JSON.stringify({ gatewayUrl, developmentKeyFile, publishableKeyFile, pid: process.pid, logs: join(stateDir, 'logs'), ports }, null, 2)}\n`);
+  writeSecret(stackFile, `${JSON.stringify({ gatewayUrl, developmentKeyFile, publishableKeyFile, pid: process.pid, logs: join(stateDir, 'logs'), ports, ut360: { databaseUrl: roles['UT360_LOOKUP_DATABASE_URL'], redisUrl: addresses.ut360RedisUrl } }, null, 2)}\n`);
   return {
     ...roles,
     DATABASE_URL: addresses.databaseUrl,
     REDIS_URL: addresses.redisUrl,
     CACHE_REDIS_URL: addresses.cacheRedisUrl,
+    UT360_REDIS_URL: addresses.ut360RedisUrl,
     EMBEDDED_DATA_DIR: join(stateDir, 'embedded'),
     MILLRACE_URL: gatewayUrl,
     MILLRACE_API_KEY: apiKey,
@@ -146,7 +160,7 @@ async function assemble(options: StackOptions, parts: Parts): Promise<Omit<Stack
   const gatewayUrl = `http://127.0.0.1:${ports.apps.gateway.http}`;
   const apiKey = readFileSync(environment.developmentKeyFile, 'utf8').trim();
   const env = describeStack(environment, gatewayUrl, apiKey);
-  const sampleLoaded = await loadSampleOnce(options, { url: gatewayUrl, apiKey });
+  const [sampleLoaded, subscribersLoaded] = await Promise.all([loadSampleOnce(options, { url: gatewayUrl, apiKey }), loadSubscribersOnce(options, env)]);
   return {
     stateDir,
     gatewayUrl,
@@ -161,7 +175,9 @@ async function assemble(options: StackOptions, parts: Parts): Promise<Omit<Stack
     postgres: serverOrExternal(servers.postgres, environment.addresses.databaseUrl),
     redis: serverOrExternal(servers.bus, environment.addresses.redisUrl),
     cacheRedis: serverOrExternal(servers.cache, environment.addresses.cacheRedisUrl),
+    ut360Redis: serverOrExternal(servers.serving, environment.addresses.ut360RedisUrl),
     sampleLoaded,
+    subscribersLoaded,
   };
 }
 

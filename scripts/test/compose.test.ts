@@ -141,7 +141,7 @@ describe('docker-compose.yml', () => {
   });
 
   it('has every variable in infra/compose.env.example, required ones uncommented, and no other', () => {
-    const listed = [...example.matchAll(/^(#?)([A-Z_]+)=/gm)].map(([, comment, name]) => ({ name: name ?? '', isRequired: comment === '' }));
+    const listed = [...example.matchAll(/^(#?)([A-Z][A-Z0-9_]*)=/gm)].map(([, comment, name]) => ({ name: name ?? '', isRequired: comment === '' }));
     expect(new Set(listed.filter(({ isRequired }) => isRequired).map(({ name }) => name))).toEqual(required);
     // MILLRACE_API_KEY is for one call of the command line, not for the file.
     expect(new Set(listed.map(({ name }) => name))).toEqual(new Set(variables.map(({ name }) => name).filter((name) => name !== 'MILLRACE_API_KEY')));

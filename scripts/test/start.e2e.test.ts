@@ -18,7 +18,7 @@ afterAll(() => {
 /** A place of its own for one installation: state folder and ports. */
 async function installation(): Promise<Record<string, string>> {
   const apps = appNames.map((name) => `MILLRACE_${variablePrefix(name)}`);
-  const variables = [...apps.map((prefix) => `${prefix}_PORT`), ...apps.map((prefix) => `${prefix}_INTERNAL_PORT`), 'MILLRACE_POSTGRES_PORT', 'MILLRACE_REDIS_PORT', 'MILLRACE_CACHE_REDIS_PORT'];
+  const variables = [...apps.map((prefix) => `${prefix}_PORT`), ...apps.map((prefix) => `${prefix}_INTERNAL_PORT`), 'MILLRACE_POSTGRES_PORT', 'MILLRACE_REDIS_PORT', 'MILLRACE_CACHE_REDIS_PORT', 'MILLRACE_SERVING_REDIS_PORT'];
   const ports = await freePorts(variables.length);
   return { ...Object.fromEntries(variables.map((name, at) => [name, String(ports[at])])), MILLRACE_STATE_DIR: newStateDir('start') };
 }
@@ -43,15 +43,15 @@ const ready = (started: Started): Promise<string> =>
   }, { timeoutMs: 90_000, everyMs: 50 });
 
 describe('npm start', () => {
-  it('loads the sample, prints five calls that work, keeps the data for the next start, and says who has a taken port', async () => {
+  it('loads the samples, prints six calls that work, keeps the data for the next start, and says who has a taken port', async () => {
     const env = await installation();
     const first = npmStart(env);
     const table = await ready(first);
-    expect(table).toContain('2000 sample products loaded');
+    expect(table).toContain('2000 sample products loaded, 2000 sample subscribers');
     const calls = table.split('\n').filter((line) => line.trim().startsWith('curl '));
     const answers: unknown[] = [];
     for (const line of calls) answers.push(JSON.parse((await promisify(execFile)('sh', ['-c', line])).stdout));
-    expect(answers).toMatchObject([{ data: [{}, {}, {}] }, { data: [{}, {}, {}] }, { name: 'Bamboo desk lamp', version: expect.any(Number) }, { context: 'live' }, { data: [{}, {}, {}], context: 'live' }]);
+    expect(answers).toMatchObject([{ data: [{}, {}, {}] }, { data: [{}, {}, {}] }, { data: [{}, {}, {}] }, { name: 'Bamboo desk lamp', version: expect.any(Number) }, { context: 'live' }, { data: [{}, {}, {}], context: 'live' }]);
 
     const second = npmStart({ ...env, MILLRACE_STATE_DIR: newStateDir('other') });
     expect(await second.exit()).toBe(1);
@@ -63,10 +63,13 @@ describe('npm start', () => {
 
     const again = npmStart(env);
     expect(await ready(again)).not.toContain('sample products loaded');
-    const { sku } = z.object({ sku: z.string() }).parse(answers[2]);
+    const { sku } = z.object({ sku: z.string() }).parse(answers[3]);
     const [key] = /mr_[\w-]+/.exec(again.out()) ?? [''];
     const kept = await fetch(`http://127.0.0.1:${env['MILLRACE_GATEWAY_PORT'] ?? ''}/api/products/${sku}`, { headers: { 'x-api-key': key } });
     expect(kept.status).toBe(200);
+    // The Redis of subscribers keeps nothing over a stop: it is written again.
+    const subscribers = await fetch(`http://127.0.0.1:${env['MILLRACE_GATEWAY_PORT'] ?? ''}/api/ut360/services/DATA_ADVANCE/top?limit=3`, { headers: { 'x-api-key': key } });
+    expect(await subscribers.json()).toMatchObject({ data: [{}, {}, {}] });
     again.child.kill('SIGTERM');
     expect(await again.exit()).toBe(0);
   }, 240_000);

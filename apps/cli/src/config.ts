@@ -6,6 +6,10 @@ export const configSchema = z.object({
   MILLRACE_API_KEY: z.string().optional().describe("API key; default: the local stack's development key"),
   MILLRACE_STACK_FILE: z.string().optional().describe('Where npm start describes the local stack'),
   DATABASE_URL: z.url().optional().describe('Postgres as its owner: for migrate and keys only (POSTGRES_HOST/DB/USER/PASSWORD are accepted too)'),
+  UT360_LOOKUP_DATABASE_URL: z.url().optional().describe('Postgres as the role of ut360-lookup: for ut360 only; default: the local stack'),
+  DATABASE_DIRECT_URL: z.url().optional().describe('The same database around a pooler, for ut360 only; default: UT360_LOOKUP_DATABASE_URL'),
+  UT360_REDIS_URL: z.url({ protocol: /^rediss?(-cluster|-sentinel)?$/ }).optional().describe('Redis of subscribers, for ut360 only; default: the local stack'),
+  UT360_KEEP_GENERATIONS: z.coerce.number().int().min(0).max(10).default(1).describe('Generations of subscribers before the live one that a load keeps for a rollback'),
   MILLRACE_ROLES_FILE: z.string().default('.local/roles.env').describe('Where migrate writes the <APP>_DATABASE_URL of each service (mode 0600)'),
 });
 export type Config = z.output<typeof configSchema>;

@@ -19,6 +19,7 @@ import { addRecs } from './recs-program.ts';
 import { addReplay } from './replay-program.ts';
 import { addDeadLetters, addStreams } from './streams-program.ts';
 import { addUsers } from './users-program.ts';
+import { addUt360 } from './ut360-program.ts';
 import { addTrace, addVerify } from './verify-program.ts';
 
 export interface ProgramDeps {
@@ -96,6 +97,7 @@ export function createProgram(deps: ProgramDeps): Command {
   addQuarantine(program, shared);
   addReplay(program, shared);
   addRecs(program, shared);
+  addUt360(program, { config, print });
   addOperations(program, deps);
   for (const command of program.commands) command.exitOverride();
   return program;

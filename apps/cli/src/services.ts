@@ -6,6 +6,7 @@ export const services = [
   { app: 'es-sync-worker', variable: 'ES_SYNC_WORKER_DATABASE_URL', schema: 'search' },
   { app: 'event-ingest', variable: 'EVENT_INGEST_DATABASE_URL', schema: 'events' },
   { app: 'recommender', variable: 'RECOMMENDER_DATABASE_URL', schema: 'recs' },
+  { app: 'ut360-lookup', variable: 'UT360_LOOKUP_DATABASE_URL', schema: 'ut360' },
 ] as const;
 /** Everything that signs internal calls. */
 export const identities = services.map((service) => service.app);

@@ -4,7 +4,7 @@ import { UsageError } from '../src/usage-error.ts';
 
 /** Nothing listens there: whatever gets that far fails in another way. */
 const run = (...args: readonly string[]): Promise<unknown> =>
-  createProgram({ config: { DATABASE_URL: 'postgres://nobody@127.0.0.1:1/nothing', MILLRACE_ROLES_FILE: '' }, env: {}, print: () => undefined, printError: () => undefined }).parseAsync(['keys', 'create', '--name', 'shop', ...args], { from: 'user' });
+  createProgram({ config: { DATABASE_URL: 'postgres://nobody@127.0.0.1:1/nothing', UT360_KEEP_GENERATIONS: 1, MILLRACE_ROLES_FILE: '' }, env: {}, print: () => undefined, printError: () => undefined }).parseAsync(['keys', 'create', '--name', 'shop', ...args], { from: 'user' });
 
 describe('millrace keys create', () => {
   it.each([

@@ -13,6 +13,7 @@ export const configSchema = z
     ES_SYNC_WORKER_URL: z.url().default('http://127.0.0.1:8103').describe('Public-API port of es-sync-worker'),
     EVENT_INGEST_URL: z.url().default('http://127.0.0.1:8104').describe('Public-API port of event-ingest'),
     RECOMMENDER_URL: z.url().default('http://127.0.0.1:8105').describe('Public-API port of recommender'),
+    UT360_LOOKUP_URL: z.url().default('http://127.0.0.1:8106').describe('Public-API port of ut360-lookup'),
     CATALOG_API_INTERNAL_URL: z.url().default('http://127.0.0.1:8201').describe('Second port of catalog-api (trace)'),
     ES_SYNC_WORKER_INTERNAL_URL: z.url().default('http://127.0.0.1:8203').describe('Second port of es-sync-worker (trace, drift, rebuilds)'),
     EMBEDDING_WORKER_INTERNAL_URL: z.url().default('http://127.0.0.1:8202').describe('Second port of embedding-worker (trace, drift, rebuilds)'),

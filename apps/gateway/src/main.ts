@@ -48,6 +48,7 @@ void runService({
       'catalog-api': createUpstream('catalog-api', config.CATALOG_API_URL), 'es-sync-worker': createUpstream('es-sync-worker', config.ES_SYNC_WORKER_URL),
       'event-ingest': createUpstream('event-ingest', config.EVENT_INGEST_URL),
       recommender: createUpstream('recommender', config.RECOMMENDER_URL),
+      'ut360-lookup': createUpstream('ut360-lookup', config.UT360_LOOKUP_URL),
     };
     for (const upstream of Object.values(upstreams)) onClose(() => upstream.close());
     const signer = await openIdentitySigner(config.INTERNAL_KEY_FILE);

@@ -1,7 +1,7 @@
 import type { z } from 'zod';
 
 /** What a key must be allowed to do. Only the gateway's own pages need no key. */
-export const scopes = ['products:read', 'products:write', 'search:read', 'events:write', 'events:read', 'analytics:read', 'users:erase', 'admin', 'ops'] as const;
+export const scopes = ['products:read', 'products:write', 'search:read', 'events:write', 'events:read', 'analytics:read', 'users:erase', 'ut360:read', 'pii:read', 'admin', 'ops'] as const;
 export type Scope = (typeof scopes)[number];
 
 export type Method = 'get' | 'post' | 'put' | 'patch' | 'delete';

@@ -19,6 +19,7 @@ export const userStores: Readonly<Record<string, UserStores>> = {
   gateway: { erasedBy: 'none', stores: [], because: 'the audit log names callers by their key, and of operations on users the template of the path, not the path' },
   'embedding-worker': { erasedBy: 'none', stores: [], because: 'products only' },
   'es-sync-worker': { erasedBy: 'none', stores: [], because: 'products only' },
+  'ut360-lookup': { erasedBy: 'none', stores: [], because: 'subscribers by ISDN, not shoppers by user id: `millrace ut360 erase`' },
   cli: { erasedBy: 'none', stores: [], because: 'keeps nothing' },
 };
 

@@ -60,6 +60,28 @@ export interface AnalyticsKeys {
   users(day: string): string;
 }
 
+/** Names of one complete set of subscribers (`<gen>`: the number that the pointer calls `redis`), or of the layout without a number. */
+export interface SubscriberKeys {
+  /** Hash of the columns of a recommendation. */
+  recommendation(isdn: string): string;
+  /** Hash of JSON fields. */
+  profile(isdn: string): string;
+  /** Pre-encoded answer. */
+  body(isdn: string): string;
+  /** Marker, for a short time: Postgres does not know this subscriber either. */
+  absent(isdn: string): string;
+  /** Sorted set of subscribers by priority. */
+  service(type: string): string;
+  /** Set of subscribers. */
+  risk(level: string): string;
+  /** Set of subscribers. */
+  cluster(group: string): string;
+  /** Hash of counts. */
+  readonly stats: string;
+  /** Finds every one of them with SCAN (and, without a number, nothing else). */
+  readonly pattern: string;
+}
+
 export interface Keys {
   /**
    * Keys of one partition. The bare name is only for the one partition of a topic on a single instance: where there are more,
@@ -81,6 +103,14 @@ export interface Keys {
   analytics(topic: string, partition: number): AnalyticsKeys;
   /** Set of `<topic>:<partition>` that have such counts; read by itself. */
   readonly analyticsSources: string;
+  /** Keys of a generation of subscribers; without a number those of readers that know of no generations. */
+  subscribers(generation?: number): SubscriberKeys;
+  /** Which generation of subscribers is live. On Cluster each of the 1,024 buckets has a copy, so that one script or MGET may touch it with the keys of a subscriber of that bucket. */
+  subscriberPointer(isdn: string): string;
+  /** All copies of the pointer. */
+  readonly subscriberPointers: readonly string[];
+  /** The bucket of a subscriber: what has the same one is on the same node. Always 0 on a single instance. */
+  subscriberBucket(isdn: string): number;
   /** BullMQ's `prefix` option. */
   readonly jobsPrefix: string;
 }
@@ -101,6 +131,31 @@ const topicKeys = (stream: string): TopicKeys => ({
   recentIds: `${stream}:ids`,
   erased: `${stream}:erased`,
 });
+
+const BUCKETS = 1_024;
+
+/** FNV-1a (Fowler, Noll, Vo; 32 bits) of the character codes: the same bucket on every machine. */
+function bucketOf(text: string): number {
+  let hash = 0x811c9dc5;
+  for (let at = 0; at < text.length; at += 1) hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193);
+  return (hash >>> 0) % BUCKETS;
+}
+
+function subscriberKeys(cluster: boolean, generation: number | undefined): SubscriberKeys {
+  const prefix = generation === undefined ? 'ut360' : `ut360:${generation}`;
+  const of = cluster ? (name: string, rest: string): string => `${prefix}:{b${bucketOf(name)}}:${rest}` : (_name: string, rest: string): string => `${prefix}:${rest}`;
+  return {
+    recommendation: (isdn) => of(isdn, `rec:${isdn}`),
+    profile: (isdn) => of(isdn, `profile:${isdn}`),
+    body: (isdn) => of(isdn, `body:${isdn}`),
+    absent: (isdn) => of(isdn, `absent:${isdn}`),
+    service: (type) => of(`service:${type}`, `idx:service:${type}`),
+    risk: (level) => of(`risk:${level}`, `idx:risk:${level}`),
+    cluster: (group) => of(`cluster:${group}`, `idx:cluster:${group}`),
+    stats: of('stats', 'meta:stats'),
+    pattern: generation !== undefined ? `${prefix}:*` : cluster ? 'ut360:{b*' : 'ut360:[ripm]*',
+  };
+}
 
 export function createKeys({ cluster = false }: KeyOptions = {}): Keys {
   return {
@@ -127,6 +182,10 @@ export function createKeys({ cluster = false }: KeyOptions = {}): Keys {
       return { applied: `${prefix}:applied`, pending: `${prefix}:pending`, sealed: `${prefix}:sealed`, users: (day) => `${prefix}:users:${day}` };
     },
     analyticsSources: 'analytics:sources',
+    subscribers: (generation) => subscriberKeys(cluster, generation),
+    subscriberPointer: (isdn) => (cluster ? `ut360:{b${bucketOf(isdn)}}:current` : 'ut360:current'),
+    subscriberPointers: cluster ? Array.from({ length: BUCKETS }, (_none, bucket) => `ut360:{b${bucket}}:current`) : ['ut360:current'],
+    subscriberBucket: (isdn) => (cluster ? bucketOf(isdn) : 0),
     jobsPrefix: cluster ? '{bull}' : 'bull',
   };
 }

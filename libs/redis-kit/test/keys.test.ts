@@ -16,6 +16,19 @@ describe('createKeys', () => {
     expect(keys.syncTracker('products')).toBe('sync:products');
   });
 
+  it('names subscribers as documented, and on Cluster by buckets that hold a copy of the pointer', () => {
+    const single = createKeys().subscribers(12);
+    expect([single.recommendation('84912345678'), single.profile('a/b+c='), single.body('x'), single.service('DATA'), single.risk('LOW'), single.cluster('3'), single.stats]).toEqual([
+      'ut360:12:rec:84912345678', 'ut360:12:profile:a/b+c=', 'ut360:12:body:x', 'ut360:12:idx:service:DATA', 'ut360:12:idx:risk:LOW', 'ut360:12:idx:cluster:3', 'ut360:12:meta:stats',
+    ]);
+    expect([createKeys().subscriberPointers, createKeys().subscribers().recommendation('x')]).toEqual([['ut360:current'], 'ut360:rec:x']);
+    const cluster = createKeys({ cluster: true });
+    const bucket = cluster.subscriberBucket('84912345678');
+    expect(cluster.subscribers(12).body('84912345678')).toBe(`ut360:12:{b${bucket}}:body:84912345678`);
+    expect(cluster.subscriberPointer('84912345678')).toBe(`ut360:{b${bucket}}:current`);
+    expect(cluster.subscriberPointers).toHaveLength(1_024);
+  });
+
   it('gives every key of a topic a name of its own', () => {
     const keys = allKeys(createKeys().topic('interactions'));
     expect(new Set(keys).size).toBe(keys.length);

@@ -10,11 +10,12 @@ const paths = ['req.headers', 'headers', ...SECRETS.flatMap((name) => [name, `*.
 /** Structurally: errors may come from another realm. */
 const isErrorLike = (value: unknown): value is Error => typeof value === 'object' && value !== null && 'stack' in value && 'message' in value;
 
-/** ioredis hangs the refused command on its error: its arguments may be a password or a whole product. */
+/** ioredis hangs the refused command on its error, and Postgres the refused row (detail, where): there may be a password in it, or a telephone number. */
+const HIDDEN = new Set(['command', 'raw', 'detail', 'where']);
 function withoutCommand(error: unknown): unknown {
   const shown: unknown = isErrorLike(error) ? pino.stdSerializers.err(error) : error;
   if (typeof shown !== 'object' || shown === null) return shown;
-  return Object.fromEntries(Object.entries(shown).filter(([name]) => name !== 'command' && name !== 'raw'));
+  return Object.fromEntries(Object.entries(shown).filter(([name]) => !HIDDEN.has(name)));
 }
 
 /** JSON lines on standard output. Secrets and personal data never get in: these paths are cut out as a second line of defence. */

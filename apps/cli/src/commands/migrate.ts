@@ -19,7 +19,7 @@ export interface MigrateOptions {
 
 const parseRoles = (text: string): Map<string, string> =>
   new Map(text.split('\n').flatMap((line) => {
-    const match = /^([A-Z_]+)=(\S+)$/.exec(line);
+    const match = /^([A-Z][A-Z0-9_]*)=(\S+)$/.exec(line);
     return match?.[1] !== undefined && match[2] !== undefined ? [[match[1], match[2]] as const] : [];
   }));
 

@@ -1,0 +1,104 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import { writeSampleFiles } from '@millrace/sample-subscribers';
+import { listSets, loadFiles, parseBadRowLimit, parseMappings, rollBack, underLoadLock, verifyGenerations } from '@millrace/subscribers';
+import type { DatasetName, FileMappings, GenerationSet, LoadReport, SourceFile, Stores } from '@millrace/subscribers';
+import type { ShownProgress } from '../load-progress.ts';
+import { renderTable } from '../table.ts';
+import { UsageError } from '../usage-error.ts';
+
+export interface LoadCommandOptions {
+  readonly recommendations?: string;
+  readonly profiles?: string;
+  readonly arpu?: string;
+  readonly mapping?: string;
+  readonly maxBad: string;
+  readonly encoding?: string;
+  readonly delimiter?: string;
+  readonly dryRun?: boolean;
+  readonly aliasKeys?: boolean;
+  readonly report?: string;
+}
+
+async function readMappings(file: string | undefined): Promise<FileMappings> {
+  if (file === undefined) return {};
+  const text = await readFile(file, 'utf8').catch(() => undefined);
+  if (text === undefined) throw new UsageError(`${file} is not a file that can be read`);
+  return parseMappings(text);
+}
+
+function filesOf({ recommendations, profiles, arpu, encoding, delimiter }: LoadCommandOptions): Partial<Record<DatasetName, SourceFile>> {
+  const source = (path: string): SourceFile => ({ path, encoding, delimiter });
+  return { ...(recommendations !== undefined && { recommendations: source(recommendations) }), ...(profiles !== undefined && { profiles: source(profiles) }), ...(arpu !== undefined && { arpu: source(arpu) }) };
+}
+
+/** Loads the named files; Ctrl-C stops it and leaves what is served as it is. */
+export async function loadSubscribers(stores: Stores, options: LoadCommandOptions, { keep, progress }: { readonly keep: number; readonly progress: ShownProgress }): Promise<LoadReport> {
+  const limit = parseBadRowLimit(options.maxBad);
+  if (limit === undefined) throw new UsageError('--max-bad must be a share or a number of rows: --max-bad 1%, --max-bad 250');
+  const stopping = new AbortController();
+  const stop = (): void => stopping.abort(new UsageError('stopped: what is served was not changed'));
+  for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, stop);
+  try {
+    const report = await loadFiles(stores, {
+      files: filesOf(options), mappings: await readMappings(options.mapping), limit, keep, progress, signal: stopping.signal,
+      dryRun: options.dryRun === true, aliasKeys: options.aliasKeys === true,
+    });
+    if (options.report !== undefined) await writeFile(options.report, `${JSON.stringify(report, undefined, 2)}\n`);
+    return report;
+  } finally {
+    progress.stop();
+    for (const name of ['SIGINT', 'SIGTERM'] as const) process.off(name, stop);
+  }
+}
+
+/** For people. */
+export function describeLoad({ datasets, changes, counts, pointer, dry_run: isDry, seconds, removed_generations: removed, redis_bytes_per_subscriber: bytes }: LoadReport): string[] {
+  const files = datasets.map((one) => `${one.dataset}: ${one.rows} rows of ${one.file}, ${one.bad_rows} bad${one.resumed ? ', taken over from a load that was stopped' : `, ${one.seconds} s`}${one.ignored_columns.length > 0 ? `; columns left out: ${one.ignored_columns.join(', ')}` : ''}`);
+  if (isDry) return [...files, ...Object.entries(changes).map(([name, change]) => `${name} would change: ${change.added} added, ${change.removed} removed, ${change.changed} changed, ${change.unchanged} unchanged`), 'dry run: nothing was changed'];
+  const orphans = [['profiles without a recommendation', counts['profiles_without_recommendation']], ['subscribers with ARPU but no profile', counts['arpu_without_profile']]] as const;
+  return [
+    ...files, ...orphans.flatMap(([what, count]) => ((count ?? 0) > 0 ? [`${count} ${what}`] : [])),
+    `live: generation ${pointer.redis} (recommendations ${pointer.recommendations}, profiles ${pointer.profiles}, ARPU ${pointer.arpu}) with ${counts['subscribers'] ?? 0} subscribers, ${bytes} bytes of Redis each, in ${seconds} s`,
+    ...(removed.length > 0 ? [`removed: generation ${removed.join(', ')}`] : []),
+  ];
+}
+
+export async function rollBackSubscribers({ pool, redis, keys }: Stores): Promise<string> {
+  const { from, pointer } = await underLoadLock(pool, (client) => rollBack(client, redis, keys));
+  return `live: generation ${pointer.redis} (recommendations ${pointer.recommendations}, profiles ${pointer.profiles}, ARPU ${pointer.arpu}), before: ${from}`;
+}
+
+/** A table, newest first. */
+export async function describeGenerations({ pool }: Stores): Promise<string> {
+  const sets = (await listSets(pool)).filter(({ redis }) => redis > 0);
+  if (sets.length === 0) return 'nothing was loaded yet';
+  return renderTable<GenerationSet>([
+    { head: 'generation', of: ({ redis }) => redis }, { head: 'state', of: ({ isLive, state }) => (isLive ? 'live' : state === 'building' ? 'unfinished' : 'kept') }, { head: 'made', of: ({ madeAt }) => madeAt },
+    { head: 'recommendations', of: ({ recommendations }) => recommendations }, { head: 'profiles', of: ({ profiles }) => profiles }, { head: 'arpu', of: ({ arpu }) => arpu }, { head: 'subscribers', of: ({ counts }) => counts['subscribers'] ?? 0 },
+  ], sets);
+}
+
+export async function verifySubscribers(stores: Stores, { keep, repair, progress }: { readonly keep: number; readonly repair: boolean; readonly progress: ShownProgress }): Promise<{ readonly lines: string[]; readonly isGood: boolean }> {
+  const { problems, pointer, repaired } = await verifyGenerations({ ...stores, keep, repair, progress });
+  progress.stop();
+  if (problems.length === 0) return { lines: [`generation ${pointer.redis}: Redis is what Postgres says`], isGood: true };
+  return { lines: [...problems, repaired ? `repaired: generation ${pointer.redis} is live` : 'run it with --repair to write it again'], isGood: repaired };
+}
+
+export interface GenerateOptions {
+  readonly subscribers: number;
+  readonly out: string;
+  readonly seed: number;
+  readonly lastMonth: string;
+  readonly format?: 'csv' | 'parquet';
+}
+
+/** Writes sample files; the same options give the same bytes. */
+export async function generateSubscribers({ subscribers: count, out, seed, lastMonth, format }: GenerateOptions, print: (line: string) => void): Promise<void> {
+  if (!Number.isInteger(count) || count < 1 || count > 10_000_000) throw new UsageError('--subscribers must be a whole number from 1 to 10000000');
+  if (!Number.isInteger(seed)) throw new UsageError('--seed must be a whole number');
+  if (!/^20\d\d-(0[1-9]|1[0-2])$/.test(lastMonth)) throw new UsageError('--last-month must be a month such as 2026-10');
+  const paths = await writeSampleFiles({ count, directory: out, seed, lastMonth, ...(format !== undefined && { formats: { recommendations: format, profiles: format, arpu: format } }) });
+  for (const [dataset, path] of Object.entries(paths)) print(`${dataset}: ${path}`);
+}
+

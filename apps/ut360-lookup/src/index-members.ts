@@ -1,0 +1,107 @@
+import { sendByNode } from '@millrace/redis-kit';
+import type { Keys, Redis, SubscriberKeys } from '@millrace/redis-kit';
+import { AppError } from '@millrace/service';
+import { qualified } from '@millrace/subscribers';
+import type { Counts, Pointer } from '@millrace/subscribers';
+import type { Pool } from 'pg';
+
+/** Which subscribers: those of a service (by priority), of a level of risk, of a cluster. */
+export interface IndexName {
+  readonly kind: 'service' | 'risk' | 'cluster';
+  readonly value: string;
+}
+
+/** `redis`: the cursor of SSCAN; `after`: the last ISDN of the page before. */
+export type Position = { readonly scan: string } | { readonly after: string };
+
+export interface Members {
+  readonly isdns: readonly string[];
+  readonly total: number;
+  /** Undefined: that was all. */
+  readonly next: Position | undefined;
+}
+
+export interface IndexMembers {
+  /** The highest priority first. */
+  top(pointer: Pointer, name: IndexName, limit: number): Promise<Members>;
+  /** A page in no order. */
+  page(pointer: Pointer, name: IndexName, options: { readonly limit: number; readonly from: Position | undefined }): Promise<Members>;
+}
+
+export interface IndexMembersDeps {
+  readonly redis: Redis;
+  readonly keys: Keys;
+  readonly pool: Pool;
+  /** An index is absent or short. */
+  readonly onBroken: (name: IndexName, pointer: Pointer) => void;
+}
+
+const COLUMNS: Readonly<Record<IndexName['kind'], string>> = { service: 'service_type', risk: 'bad_debt_risk', cluster: 'cluster_group' };
+
+/** Counts of a generation, as they were when it was written: they never change. */
+function createCounts(pool: Pool): (pointer: Pointer) => Promise<Counts> {
+  let known: { readonly redis: number; readonly counts: Promise<Counts> } | undefined;
+  return ({ redis }) => {
+    if (known?.redis === redis) return known.counts;
+    const counts = pool.query<{ stats: Counts }>('select stats from ut360.generation_sets where redis = $1', [redis]).then(({ rows }) => rows[0]?.stats ?? {});
+    known = { redis, counts };
+    counts.catch(() => { known = undefined; });
+    return counts;
+  };
+}
+
+export const indexKey = (names: SubscriberKeys, { kind, value }: IndexName): string => (kind === 'service' ? names.service(value) : kind === 'risk' ? names.risk(value) : names.cluster(value));
+
+const texts = (reply: unknown): string[] => (Array.isArray(reply) ? reply.filter((one): one is string => typeof one === 'string') : []);
+
+async function fromPostgres(pool: Pool, pointer: Pointer, { kind, value }: IndexName, { limit, after }: { readonly limit: number; readonly after: string | undefined }): Promise<string[]> {
+  const table = qualified('recommendations', pointer.recommendations);
+  const asked = kind === 'service'
+    ? pool.query<{ isdn: string }>(`select isdn from ${table} where service_type = $1 order by priority_score desc nulls last, isdn desc limit $2`, [value, limit])
+    : pool.query<{ isdn: string }>(`select isdn from ${table} where ${COLUMNS[kind]} = $1 and isdn > $2 order by isdn limit $3`, [value, after ?? '', limit]);
+  const { rows } = await asked.catch((error: unknown) => {
+    throw new AppError('unavailable', 'subscribers cannot be listed now: neither Redis nor Postgres has answered', { cause: error, headers: { 'Retry-After': '2' } });
+  });
+  return rows.map(({ isdn }) => isdn);
+}
+
+/** Members of the indexes of a generation: of Redis where it has all of them, else of Postgres. */
+export function createIndexMembers({ redis, keys, pool, onBroken }: IndexMembersDeps): IndexMembers {
+  const countsOf = createCounts(pool);
+  /** Undefined where nobody can say (Postgres is away): then whatever Redis has is right. */
+  const expected = async (pointer: Pointer, { kind, value }: IndexName): Promise<number | undefined> => (await countsOf(pointer).catch(() => undefined))?.[`${kind}:${value}`];
+
+  /** What Redis says where the index has as many members as it should have. */
+  const ask = async (pointer: Pointer, name: IndexName, [command, ...args]: readonly [string, ...string[]]): Promise<{ readonly reply: unknown; readonly size: number } | undefined> => {
+    const key = indexKey(keys.subscribers(pointer.redis), name);
+    const count = name.kind === 'service' ? 'ZCARD' : 'SCARD';
+    const [total, replies] = await Promise.all([expected(pointer, name), sendByNode(redis, [{ key, name: command, args: [key, ...args] }, { key, name: count, args: [key] }]).catch(() => undefined)]);
+    if (replies === undefined) return undefined;
+    const size = Number(replies[1] ?? 0);
+    if (total !== undefined && size !== total) {
+      onBroken(name, pointer);
+      return undefined;
+    }
+    return { reply: replies[0], size };
+  };
+
+  return {
+    async top(pointer, name, limit) {
+      const found = await ask(pointer, name, ['ZREVRANGE', '0', String(limit - 1)]);
+      if (found !== undefined) return { isdns: texts(found.reply), total: found.size, next: undefined };
+      return { isdns: await fromPostgres(pool, pointer, name, { limit, after: undefined }), total: (await expected(pointer, name)) ?? 0, next: undefined };
+    },
+    async page(pointer, name, { limit, from }) {
+      const found = from !== undefined && 'after' in from ? undefined : await ask(pointer, name, ['SSCAN', from?.scan ?? '0', 'COUNT', String(limit)]);
+      if (found !== undefined) {
+        const [cursor, members]: readonly unknown[] = Array.isArray(found.reply) ? found.reply : [];
+        return { isdns: texts(members), total: found.size, next: typeof cursor !== 'string' || cursor === '0' ? undefined : { scan: cursor } };
+      }
+      // A cursor of Redis is of no use here: the caller begins again.
+      const after = from !== undefined && 'after' in from ? from.after : undefined;
+      const isdns = await fromPostgres(pool, pointer, name, { limit, after });
+      const last = isdns.at(-1);
+      return { isdns, total: (await expected(pointer, name)) ?? 0, next: isdns.length < limit || last === undefined ? undefined : { after: last } };
+    },
+  };
+}

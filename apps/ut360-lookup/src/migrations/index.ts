@@ -1,0 +1,5 @@
+import type { SchemaMigrations } from '@millrace/database';
+import * as generations from './001-generations.ts';
+import * as piiReads from './002-pii-reads.ts';
+
+export const migrations: SchemaMigrations = { schema: 'ut360', migrations: { '001-generations': generations, '002-pii-reads': piiReads } };

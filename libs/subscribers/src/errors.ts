@@ -1,0 +1,9 @@
+/** A load that must not go on: what was given is wrong, or too much of it. The message is a sentence for whoever started it; nothing was changed. */
+export class LoadRefusedError extends Error {
+  override readonly name = 'LoadRefusedError';
+}
+
+/** Another load has the lock, or Redis has no room for one more generation: nothing was changed, the same may work later. */
+export class LoadNotPossibleError extends Error {
+  override readonly name = 'LoadNotPossibleError';
+}

@@ -1,0 +1,142 @@
+import type { Keys, Redis } from '@millrace/redis-kit';
+import type { Pool, PoolClient } from 'pg';
+import { datasetNames } from '../datasets.ts';
+import type { DatasetName } from '../datasets.ts';
+import { LoadNotPossibleError } from '../errors.ts';
+import { qualified, replaceViews, schema } from '../load/tables.ts';
+import { publishPointer, readPointer } from './pointer.ts';
+import type { Pointer, Triple } from './pointer.ts';
+import { removeGeneration } from './remove-keys.ts';
+import type { Counts } from './write-generation.ts';
+
+/** A set of generations that a pointer named, or may name. */
+export interface GenerationSet extends Triple {
+  readonly redis: number;
+  readonly previous: number | null;
+  readonly state: 'building' | 'ready' | 'dropped';
+  readonly counts: Counts;
+  readonly madeAt: string;
+  readonly isLive: boolean;
+}
+
+interface SetRow extends Triple {
+  readonly redis: number;
+  readonly previous: number | null;
+  readonly state: GenerationSet['state'];
+  readonly stats: Counts;
+  readonly made_at: string;
+  readonly live: boolean;
+}
+
+/** Newest first; without those that are gone. */
+export async function listSets(db: Pick<Pool | PoolClient, 'query'>): Promise<GenerationSet[]> {
+  const { rows } = await db.query<SetRow>(`
+    select s.redis, s.recommendations, s.profiles, s.arpu, s.previous, s.state, s.stats, to_char(s.made_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') as made_at, s.redis = p.redis as live
+    from ${schema}.generation_sets s cross join ${schema}.pointer p where s.state <> 'dropped' order by s.redis desc`);
+  return rows.map(({ stats, made_at: madeAt, live, ...rest }) => ({ ...rest, counts: stats, madeAt, isLive: live }));
+}
+
+/** Registers a set that is about to be written. What a killed load wrote under this number can be found and removed then. */
+export async function beginSet(client: PoolClient, triple: Triple, previous: number): Promise<number> {
+  const { rows } = await client.query<{ redis: number }>(
+    `insert into ${schema}.generation_sets (redis, recommendations, profiles, arpu, previous, state) select max(redis) + 1, $1, $2, $3, $4, 'building' from ${schema}.generation_sets returning redis`,
+    [triple.recommendations, triple.profiles, triple.arpu, previous],
+  );
+  return rows[0]?.redis ?? 0;
+}
+
+export interface SwitchOptions {
+  readonly redis: Redis;
+  readonly keys: Keys;
+  readonly set: Triple & { readonly redis: number };
+  /** Of a set that was written just now. */
+  readonly counts?: Counts;
+}
+
+/**
+ * Makes a set live: one UPDATE for Postgres, then its copy for Redis. Readers that have resolved the pointer before go on with what it named,
+ * which stays for at least a minute. `client` must be the one that holds the lock of loads.
+ */
+export async function switchTo(client: PoolClient, { redis, keys, set, counts }: SwitchOptions): Promise<Pointer> {
+  await client.query('begin');
+  try {
+    if (counts !== undefined) await client.query(`update ${schema}.generation_sets set state = 'ready', stats = $2 where redis = $1`, [set.redis, JSON.stringify(counts)]);
+    await client.query(`update ${schema}.generation_sets set retired_at = case when redis = $1 then null else now() end where redis = $1 or redis = (select redis from ${schema}.pointer)`, [set.redis]);
+    await client.query(`update ${schema}.pointer set recommendations = $1, profiles = $2, arpu = $3, redis = $4, version = version + 1, switched_at = now()`, [set.recommendations, set.profiles, set.arpu, set.redis]);
+    await replaceViews(client, set);
+    await client.query('commit');
+  } catch (error) {
+    await client.query('rollback');
+    throw error;
+  }
+  const pointer = await readPointer(client);
+  await publishPointer(redis, keys, pointer);
+  return pointer;
+}
+
+/** The set that was live before this one and is still there. */
+export async function findPrevious(db: Pick<Pool | PoolClient, 'query'>): Promise<GenerationSet | undefined> {
+  const sets = await listSets(db);
+  const live = sets.find(({ isLive }) => isLive);
+  return sets.find((set) => set.redis === live?.previous && set.state === 'ready');
+}
+
+/** Goes back to the set before, in both stores. Throws LoadNotPossibleError where there is none. */
+export async function rollBack(client: PoolClient, redis: Redis, keys: Keys): Promise<{ readonly from: number; readonly pointer: Pointer }> {
+  const { redis: from } = await readPointer(client);
+  const set = await findPrevious(client);
+  if (set === undefined) throw new LoadNotPossibleError('there is no generation to go back to: the one before is not kept any more, or there never was one');
+  return { from, pointer: await switchTo(client, { redis, keys, set }) };
+}
+
+/** How long a request may go on with a generation after it is not live any more. */
+const GRACE_SECONDS = 60;
+
+/** Sets that may go: neither live, nor one of the `keep` that were live before it, nor just retired. */
+export async function findSpareSets(client: Pick<Pool | PoolClient, 'query'>, keep: number): Promise<number[]> {
+  const sets = await listSets(client);
+  const kept = new Set<number>();
+  let at = sets.find(({ isLive }) => isLive);
+  for (let left = keep; at !== undefined && left >= 0; left -= 1) {
+    kept.add(at.redis);
+    const { previous } = at;
+    at = sets.find(({ redis }) => redis === previous);
+  }
+  const { rows } = await client.query<{ redis: number }>(
+    `select redis from ${schema}.generation_sets where redis > 0 and state <> 'dropped' and not redis = any($1::int[]) and (state = 'building' or coalesce(retired_at < now() - make_interval(secs => ${GRACE_SECONDS}), true))`, [[...kept]],
+  );
+  return rows.map(({ redis }) => redis);
+}
+
+/** Tables that no set names, and that are not the newest of their dataset: a load that was killed may still use those. */
+async function dropUnusedTables(client: PoolClient): Promise<void> {
+  for (const dataset of datasetNames) await dropUnused(client, dataset);
+}
+
+async function dropUnused(client: PoolClient, dataset: DatasetName): Promise<void> {
+  const { rows } = await client.query<{ number: number }>(
+    `select number from ${schema}.dataset_generations d where dataset = $1 and number > 0 and state = 'ready'
+       and not exists (select 1 from ${schema}.generation_sets s where s.state <> 'dropped' and s.${dataset} = d.number)
+       and number < (select max(number) from ${schema}.dataset_generations n where n.dataset = $1 and n.state = 'ready')`, [dataset],
+  );
+  for (const { number } of rows) {
+    await client.query(`drop table if exists ${qualified(dataset, number)}`);
+    await client.query(`update ${schema}.dataset_generations set state = 'dropped' where dataset = $1 and number = $2`, [dataset, number]);
+  }
+}
+
+/**
+ * Removes generations that nobody needs any more from both stores: all but the live one and the `keep` before it, what a killed load left,
+ * and tables that no set names. Requests that began before a switch have a minute. `client` must hold the lock of loads.
+ */
+export async function pruneGenerations(client: PoolClient, { redis, keys, keep }: { readonly redis: Redis; readonly keys: Keys; readonly keep: number }): Promise<number[]> {
+  const spare = await findSpareSets(client, keep);
+  for (const generation of spare) {
+    // Nobody goes back to it from now on; where the removal is cut off, the next one finds it again.
+    await client.query(`update ${schema}.generation_sets set state = 'building' where redis = $1`, [generation]);
+    await removeGeneration(redis, keys, generation);
+    await client.query(`update ${schema}.generation_sets set state = 'dropped' where redis = $1`, [generation]);
+  }
+  await dropUnusedTables(client);
+  return spare;
+}
