@@ -1,6 +1,7 @@
 import { describeError } from '@millrace/bus';
 import type { ContextWriter } from '@millrace/context';
 import { interactionSchema, interactionTypes } from '@millrace/contracts';
+import { within } from '@millrace/service';
 import type { Logger } from '@millrace/service';
 import type { Pool } from 'pg';
 import { Counter, Gauge } from 'prom-client';
@@ -61,9 +62,7 @@ export function startDeferredRelay(deps: DeferredRelayDeps): DeferredRelay {
       const { rows } = await client.query<Row>(CLAIM);
       const claimed = rows.toSorted((a, b) => a.seq - b.seq).map(parse);
       if (claimed.length === 0) return claimed;
-      let timer: NodeJS.Timeout | undefined;
-      const late = new Promise<never>((_resolve, reject) => void (timer = setTimeout(() => reject(new Error(`Redis did not answer within ${timeoutMs} ms`)), timeoutMs)));
-      await Promise.race([context.write(claimed), late]).finally(() => clearTimeout(timer));
+      await within(timeoutMs, context.write(claimed), () => new Error(`Redis did not answer within ${timeoutMs} ms`));
       return claimed;
     });
     acknowledged.add(events);

@@ -1,6 +1,7 @@
 import { SinkUnavailableError } from '@millrace/bus';
 import type { BatchHandler } from '@millrace/bus';
 import type { UserMerge } from '@millrace/contracts';
+import { within } from '@millrace/service';
 import { sql } from 'kysely';
 import { LRUCache } from 'lru-cache';
 import type { RecsDb } from './database.ts';
@@ -37,12 +38,6 @@ export interface NameBookDeps {
   readonly waitMs?: number;
 }
 
-async function within<T>(work: Promise<T>, waitMs: number): Promise<T> {
-  const { promise, reject } = Promise.withResolvers<never>();
-  const timer = setTimeout(() => reject(new Error(`Postgres did not answer within ${waitMs} ms`)), waitMs);
-  return Promise.race([work, promise]).finally(() => clearTimeout(timer));
-}
-
 /**
  * The names of merged users. Counts and histories stay under the name that they were counted for, and readers ask for all names: so a merge that comes
  * twice, or late, adds nothing twice.
@@ -63,7 +58,7 @@ export function createNameBook({ db, onFailure, moveCounts, waitMs = 20 }: NameB
       const found = known.get(id) ?? look(id);
       known.set(id, found, { noUpdateTTL: true });
       try {
-        return await within(found, waitMs);
+        return await within(waitMs, found, () => new Error(`Postgres did not answer within ${waitMs} ms`));
       } catch (error) {
         known.delete(id);
         pausedUntil = performance.now() + PAUSE_MS;

@@ -12,3 +12,4 @@ export * from './run-service.ts';
 export * from './service-keys.ts';
 export * from './until-done.ts';
 export * from './variables.ts';
+export * from './within.ts';
