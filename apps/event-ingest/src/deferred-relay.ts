@@ -1,4 +1,4 @@
-import { describeError } from '@millrace/bus';
+import { describeError, pause } from '@millrace/bus';
 import type { ContextWriter } from '@millrace/context';
 import { interactionSchema, interactionTypes } from '@millrace/contracts';
 import { within } from '@millrace/service';
@@ -69,15 +69,6 @@ export function startDeferredRelay(deps: DeferredRelayDeps): DeferredRelay {
     relayed.inc(events.length);
     return events.length;
   };
-  let wake: (() => void) | undefined;
-  const pause = (): Promise<void> =>
-    new Promise((resolve) => {
-      const timer = setTimeout(resolve, pollMs);
-      wake = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-    });
   const loop = async (): Promise<void> => {
     for (let failures = 0; !stopping.signal.aborted; ) {
       try {
@@ -89,14 +80,13 @@ export function startDeferredRelay(deps: DeferredRelayDeps): DeferredRelay {
         if (failures % 20 === 0) logger.warn({ error: describeError(error) }, 'deferred events wait');
         failures += 1;
       }
-      if (!stopping.signal.aborted) await pause();
+      await pause(pollMs, stopping.signal);
     }
   };
   const running = loop();
   return {
     async close() {
       stopping.abort();
-      wake?.();
       await running;
     },
   };

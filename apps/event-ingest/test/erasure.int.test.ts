@@ -171,6 +171,34 @@ describe('erasing a user while something is away', () => {
     }
   });
 
+  it('looks again at once where a job was recorded while a step ran that failed', async () => {
+    const plane = await startPlane();
+    const pool = createPool({ url: plane.databaseUrl, name: 'test', max: 3 });
+    const { hmac } = await openErasedUsers(pool, 'w'.repeat(32), createMetrics('test'));
+    const record = async (): Promise<string | undefined> => hmac && (await inTransaction(pool, (client) => recordErasure(client, hmac, uniqueName('woken'))));
+    const first = await record();
+    const seen: string[] = [];
+    let second: string | undefined;
+    const loop = startErasureLoop({
+      pool, pollMs: 3_600_000, metrics: createMetrics('test'), logger: createLogger('test', 'silent'),
+      advance: async (_client, { job }) => {
+        seen.push(job);
+        if (job !== first) return { phase: 'done', waitingFor: [], delayMs: 0 };
+        second = await record();
+        loop.wake();
+        throw new Error('failed');
+      },
+    });
+    try {
+      await eventually(() => seen.length === 2);
+      expect(seen).toEqual([first, second]);
+    } finally {
+      await loop.close();
+      await pool.end();
+      await plane.close();
+    }
+  });
+
   it('says that it waits for Redis, goes on when it is back, and drops events that came meanwhile by Postgres', async () => {
     const plane = await startPlane();
     try {
