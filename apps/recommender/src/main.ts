@@ -50,7 +50,7 @@ void runService({
     onClose(() => stopping.abort());
     const erased = createErasedUsers(db, config.USER_ERASURE_SECRET);
     await erased.refresh();
-    const log = createRankingLog({ db, logger, metrics, erased });
+    const log = createRankingLog({ logger, metrics, erased });
     onClose(() => log.close());
 
     const items = createItems();

@@ -32,7 +32,7 @@ export async function openExperiments({ db, bus, erased, keepDays, logger, metri
   const live = await openLiveExperiments({ readRevision: () => readExperimentRevision(db), readAll: () => listExperiments(db), now: Date.now, logger });
   onClose(() => live.close());
   const stop = every(600_000, logger, () => keepExperimentLog(db, keepDays));
-  await bus.subscribe(interactions, { group: LABELS.group, batchSize: 500 }, withTracing(LABELS)(withMetrics({ registry: metrics, ...LABELS })(withoutErased(erased, usersOfInteraction, metrics)(countForExperiments({ db, live, erased })))));
+  await bus.subscribe(interactions, { group: LABELS.group, batchSize: 500 }, withTracing(LABELS)(withMetrics({ registry: metrics, ...LABELS })(withoutErased(erased, usersOfInteraction, metrics)(countForExperiments({ live, erased })))));
   onClose(async () => stop());
   return { assign: (userId) => live.assign(userId), routes: experimentRoutes({ db, live, now: Date.now }) };
 }
