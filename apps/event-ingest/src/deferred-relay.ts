@@ -1,6 +1,7 @@
 import { describeError, pause } from '@millrace/bus';
 import type { ContextWriter } from '@millrace/context';
 import { interactionSchema, interactionTypes } from '@millrace/contracts';
+import { inTransaction } from '@millrace/database';
 import { within } from '@millrace/service';
 import type { Logger } from '@millrace/service';
 import type { Pool } from 'pg';
@@ -8,7 +9,6 @@ import { Counter, Gauge } from 'prom-client';
 import type { Registry } from 'prom-client';
 import { z } from 'zod';
 import type { Acknowledged } from './acknowledged.ts';
-import { inTransaction } from './in-transaction.ts';
 import type { KnownInteraction } from './interaction.repository.ts';
 
 export interface DeferredRelayDeps {

@@ -1,4 +1,5 @@
 import { createSignal, describeError } from '@millrace/bus';
+import { inTransaction } from '@millrace/database';
 import type { Logger } from '@millrace/service';
 import type { Pool, PoolClient } from 'pg';
 import { Gauge } from 'prom-client';
@@ -6,7 +7,6 @@ import type { Registry } from 'prom-client';
 import { StoreAwayError } from './erasure-job.ts';
 import { claimErasure, saveFailure, saveProgress } from './erasure.repository.ts';
 import type { ErasureJob, Progress } from './erasure.repository.ts';
-import { inTransaction } from './in-transaction.ts';
 
 export interface ErasureLoopDeps {
   /** Its own: a transaction is open while Redis is asked. */
