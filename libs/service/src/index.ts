@@ -2,6 +2,7 @@ export * from './api-key.ts';
 export * from './app-error.ts';
 export * from './config.ts';
 export * from './env-fallbacks.ts';
+export * from './every.ts';
 export * from './health.ts';
 export * from './identity.ts';
 export * from './logger.ts';
