@@ -3,7 +3,7 @@ import { productUpdates } from '@millrace/contracts';
 import { authenticate, problemDetails } from '@millrace/http';
 import { createBacklogCheck, createExportReader, createVerification, createVersionSource, rebuildRoutes, runAsLeader, startFreshnessReporter } from '@millrace/projection';
 import { closeRedis, connectRedis, keysFor } from '@millrace/redis-kit';
-import { openIdentitySigner, openIdentityVerifier, runService, untilDone } from '@millrace/service';
+import { every, openIdentitySigner, openIdentityVerifier, runService, untilDone } from '@millrace/service';
 import { configSchema } from './config.ts';
 import { fillLive } from './fill-live.ts';
 import { followProducts } from './follow-products.ts';
@@ -60,8 +60,7 @@ void runService({
     const handle = withTracing(LABELS)(withMetrics({ registry: metrics, ...LABELS })(followProducts({ collections, lane, health: liveHealth, bus, onVisible: (timestamps) => [freshness.visible(timestamps), backlog.progressed()] })));
     await bus.subscribe(productUpdates, { group: GROUP, onHeartbeat: (timestamp) => freshness.visible([timestamp]), onGroupCreated: async () => void (await bootstrap()) }, handle);
     onClose(verification.start());
-    const purging = setInterval(() => void admin.purgeTombstones(TOMBSTONE_DAYS).catch((err: unknown) => logger.warn({ err }, 'old tombstones could not be purged')), PURGE_EVERY_MS);
-    onClose(() => clearInterval(purging));
+    onClose(every(PURGE_EVERY_MS, { what: 'old tombstones', logger }, () => admin.purgeTombstones(TOMBSTONE_DAYS)));
     onClose(() => stopping.abort());
     logger.info({ topic: productUpdates.name, dimensions: config.VECTOR_DIMENSION }, 'consuming');
   },

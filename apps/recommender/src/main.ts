@@ -3,7 +3,7 @@ import { interactions } from '@millrace/contracts';
 import { authenticate, createHttpApp, problemDetails, startHttpServer } from '@millrace/http';
 import { createBacklogCheck, createExportReader } from '@millrace/projection';
 import { closeRedis, connectRedis, keysFor } from '@millrace/redis-kit';
-import { openIdentitySigner, openIdentityVerifier, runService, untilDone } from '@millrace/service';
+import { every, openIdentitySigner, openIdentityVerifier, runService, untilDone } from '@millrace/service';
 import { configSchema } from './config.ts';
 import { countInteractions } from './count-interactions.ts';
 import { createCountMemory } from './count-memory.ts';
@@ -24,7 +24,6 @@ import { createRankingLog, purgeRankings, recordImpressions } from './ranking-lo
 import { recommendationRoutes } from './recommendation.routes.ts';
 import { warmUp } from './recommend-for-user.ts';
 import { createRoomCheck } from './room-check.ts';
-import { every } from './schedule.ts';
 import { forgetUserCounts } from './user-counts.ts';
 
 const GROUP = 'recommender';
@@ -50,7 +49,7 @@ void runService({
     onClose(() => stopping.abort());
     const erased = createErasedUsers(db, config.USER_ERASURE_SECRET);
     await erased.refresh();
-    const log = createRankingLog({ db, logger, metrics, erased });
+    const log = createRankingLog({ logger, metrics, erased });
     onClose(() => log.close());
 
     const items = createItems();
@@ -91,8 +90,8 @@ void runService({
     await filled.promise.then(() => warmUp(lists));
     const server = await startHttpServer(app, { host: config.HOST, port: config.PORT });
     onClose(() => server.close());
-    onClose(every(600_000, logger, () => purgeRankings(db, config.RANKING_KEEP_DAYS)));
-    onClose(every(60_000, logger, async () => memory.measure(await live())));
+    onClose(every(600_000, { what: 'served lists', logger }, () => purgeRankings(db, config.RANKING_KEEP_DAYS)));
+    onClose(every(60_000, { what: 'memory of counts', logger }, async () => memory.measure(await live())));
     logger.info({ port: server.port, products: items.size }, 'consuming');
   },
 });

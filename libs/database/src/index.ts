@@ -1,4 +1,5 @@
 export * from './errors.ts';
+export * from './in-transaction.ts';
 export * from './kysely.ts';
 export * from './migrator.ts';
 export * from './pool.ts';
