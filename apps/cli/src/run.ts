@@ -1,5 +1,5 @@
 import { ProblemError, TransportError } from '@millrace/client';
-import { ConfigError, loadConfig } from '@millrace/service';
+import { ConfigError, loadConfig } from '@millrace/service/config';
 import { configSchema } from './config.ts';
 import { CommanderError, FailedError, createProgram } from './program.ts';
 import { UsageError } from './usage-error.ts';

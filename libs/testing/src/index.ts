@@ -2,6 +2,7 @@ export { eventually } from './eventually.ts';
 export { serverVariables, testServer } from './servers.ts';
 export type { TestServer } from './servers.ts';
 export { describeWith } from './describe-with.ts';
+export { mustEnd } from './must-end.ts';
 export { uniqueName } from './unique-name.ts';
 export { startRedisReplica, startRedisServer } from './redis-server.ts';
 export type { RedisServer } from './redis-server.ts';
