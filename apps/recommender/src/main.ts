@@ -1,5 +1,6 @@
 import { withMetrics, withTracing } from '@millrace/bus';
 import { interactions } from '@millrace/contracts';
+import { openDatabase } from '@millrace/database';
 import { authenticate, createHttpApp, problemDetails, startHttpServer } from '@millrace/http';
 import { createBacklogCheck, createExportReader } from '@millrace/projection';
 import { closeRedis, connectRedis, keysFor } from '@millrace/redis-kit';
@@ -9,12 +10,13 @@ import { countInteractions } from './count-interactions.ts';
 import { createCountMemory } from './count-memory.ts';
 import { createCountedPartitions } from './counted-partitions.ts';
 import { countsRoutes } from './counts.routes.ts';
+import type { RecsSchema } from './database.ts';
 import { internalRerankRoutes } from './internal-rerank.routes.ts';
 import { createItems, subscribeItems } from './items.ts';
 import { createErasedUsers, usersOfInteraction, withoutErased } from './erase-users.ts';
+import { migrations } from './migrations/index.ts';
 import { openBus } from './open-bus.ts';
 import { openCountRebuilds } from './open-count-rebuilds.ts';
-import { openDatabase } from './open-database.ts';
 import { openExperiments } from './open-experiments.ts';
 import { openLists } from './open-lists.ts';
 import { followUsers } from './open-users.ts';
@@ -36,7 +38,7 @@ void runService({
   configSchema,
   async start({ config, logger, metrics, health, internal, onClose }) {
     const stopping = new AbortController();
-    const db = await openDatabase({ config, logger, health, onClose });
+    const db = await openDatabase<RecsSchema>({ url: config.RECOMMENDER_DATABASE_URL, name: 'recommender', max: 4, migrations }, { logger, health, onClose });
     const keys = keysFor(config.REDIS_URL);
     const requests = connectRedis(config.REDIS_URL, { role: 'request', name: 'recommender' });
     onClose(() => closeRedis(requests));
