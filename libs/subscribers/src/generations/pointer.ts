@@ -61,6 +61,12 @@ export async function publishPointer(redis: Redis, keys: Keys, pointer: Pointer,
   for (const key of keys.subscriberPointers) await setPointer(redis, [key], [text, pointer.version, force ? 1 : 0]);
 }
 
+/** Copies that are missing: what Redis had beside them is probably missing, too. On Cluster every node has some. */
+export async function lostPointers(redis: Redis, keys: Keys): Promise<number> {
+  const found = await sendByNode(redis, keys.subscriberPointers.map((key) => ({ key, name: 'EXISTS', args: [key] })));
+  return found.filter((one) => one === 0).length;
+}
+
 /** Copies that are missing, or older than the row. */
 export async function stalePointers(redis: Redis, keys: Keys, pointer: Pointer): Promise<number> {
   const texts = await sendByNode(redis, keys.subscriberPointers.map((key) => ({ key, name: 'GET', args: [key] })));
