@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals
 import { sampleSubscriber, writeSampleFiles } from '@millrace/sample-subscribers';
 import { describeWith, eventually, testServer } from '@millrace/testing';
 import { z } from 'zod';
-import { LoadNotPossibleError, LoadRefusedError, listSets, parseMappings, readPointer, rollBack, underLoadLock, verifyGenerations } from '../src/index.ts';
+import { LoadNotPossibleError, LoadRefusedError, listSets, parseMappings, parsePointer, publishPointer, readPointer, rollBack, underLoadLock, verifyGenerations } from '../src/index.ts';
 import type { LoadOptions } from '../src/index.ts';
 import { startStores } from './kit.ts';
 import type { TestStores } from './kit.ts';
@@ -139,6 +139,11 @@ it('is refused where Redis has no room for a second generation, and changes noth
     expect(String(failure)).toMatch(/has no room for one more generation: it needs about \d+ MiB, \d+ MiB are free/);
     expect(await seen(stores)).toEqual(before);
     expect(await stores.redis.keys('ut360:2:*')).toEqual([]);
+    // Whoever goes back needs no room.
+    await stores.redis.config('SET', 'maxmemory', '1');
+    const pointer = { ...(await readPointer(stores.pool)), version: 7 };
+    await publishPointer(stores.redis, stores.keys, pointer);
+    expect(parsePointer(await stores.redis.get('ut360:current'))).toEqual(pointer);
   } finally {
     await stores.close();
   }

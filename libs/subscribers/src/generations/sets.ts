@@ -80,11 +80,11 @@ export async function switchTo(client: PoolClient, { redis, keys, set, counts, o
   return pointer;
 }
 
-/** The set that was live before this one and is still there. */
+/** The set that was live before this one and is still there; before the first load there was none. */
 export async function findPrevious(db: Pick<Pool | PoolClient, 'query'>): Promise<GenerationSet | undefined> {
   const sets = await listSets(db);
   const live = sets.find(({ isLive }) => isLive);
-  return sets.find((set) => set.redis === live?.previous && set.state === 'ready');
+  return sets.find((set) => set.redis > 0 && set.redis === live?.previous && set.state === 'ready');
 }
 
 /** Goes back to the set before, in both stores. Throws LoadNotPossibleError where there is none. */
