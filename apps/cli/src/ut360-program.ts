@@ -1,4 +1,4 @@
-import { LoadNotPossibleError, LoadRefusedError } from '@millrace/subscribers';
+import { LoadNotPossibleError, LoadRefusedError, toNotPossible } from '@millrace/subscribers';
 import type { Stores } from '@millrace/subscribers';
 import { Option } from 'commander';
 import type { Command } from 'commander';
@@ -19,7 +19,8 @@ export interface Ut360ProgramDeps {
 async function withStores<T>(config: Config, work: (stores: Stores) => Promise<T>): Promise<T> {
   try {
     return await withSubscriberStores(config, work);
-  } catch (error) {
+  } catch (cause) {
+    const error = toNotPossible(cause);
     if (error instanceof LoadRefusedError) throw new UsageError(error.message, { cause: error });
     if (error instanceof LoadNotPossibleError) throw new FailedError(error.message, { cause: error });
     throw error;
@@ -42,8 +43,10 @@ function addLoad(ut360: Command, { config, print }: Ut360ProgramDeps): void {
     .option('--report <file>', 'write the report as JSON')
     .option('--json', 'print the report as JSON')
     .action(async (options: LoadCommandOptions & { json?: boolean }) => {
-      const report = await withStores(config, (stores) => loadSubscribers(stores, options, { keep: config.UT360_KEEP_GENERATIONS, progress: createLoadProgress(process.stderr) }));
-      if (options.json === true) print(JSON.stringify(report, undefined, 2));
+      const json = (report: unknown): void => print(JSON.stringify(report, undefined, 2));
+      const deps = { keep: config.UT360_KEEP_GENERATIONS, progress: createLoadProgress(process.stderr), ...(options.json === true && { onFailed: json }) };
+      const report = await withStores(config, (stores) => loadSubscribers(stores, options, deps));
+      if (options.json === true) json(report);
       else describeLoad(report).forEach((line) => print(line));
     });
 }

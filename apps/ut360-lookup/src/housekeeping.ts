@@ -1,6 +1,6 @@
 import type { Keys, Redis } from '@millrace/redis-kit';
 import type { Logger } from '@millrace/service';
-import { LoadNotPossibleError, findSpareSets, pruneGenerations, publishPointer, readPointer, stalePointers, underLoadLock, verifyGenerations } from '@millrace/subscribers';
+import { LoadNotPossibleError, findSpareSets, lostPointers, pruneGenerations, publishPointer, readPointer, stalePointers, underLoadLock, verifyGenerations } from '@millrace/subscribers';
 import type { Pointer } from '@millrace/subscribers';
 import type { Pool } from 'pg';
 import type { IndexName } from './index-members.ts';
@@ -32,14 +32,16 @@ async function isGenerationThere({ redis, keys }: HousekeepingDeps, pointer: Poi
 
 async function repair(deps: HousekeepingDeps): Promise<void> {
   const pointer = await readPointer(deps.pool);
-  if (!(await isGenerationThere(deps, pointer))) {
+  const stale = pointer.redis > 0 ? await stalePointers(deps.redis, deps.keys, pointer) : 0;
+  // What has lost a copy of the pointer has lost more: on Cluster a node that came back empty.
+  if (!(await isGenerationThere(deps, pointer)) || (stale > 0 && (await lostPointers(deps.redis, deps.keys)) > 0)) {
     deps.logger.warn({ generation: pointer.redis }, 'redis lost the live generation, it is written again');
     const { pointer: repaired } = await verifyGenerations({ ...deps, repair: true });
     await deps.pointer.refresh();
     deps.logger.info({ generation: repaired.redis }, 'the live generation is there again');
     return;
   }
-  if (pointer.redis > 0 && (await stalePointers(deps.redis, deps.keys, pointer)) > 0) await publishPointer(deps.redis, deps.keys, pointer);
+  if (stale > 0) await publishPointer(deps.redis, deps.keys, pointer);
 }
 
 /** What an instance does behind its answers. Any number of instances may: the lock of loads lets one of them. */

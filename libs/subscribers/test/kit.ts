@@ -11,6 +11,8 @@ import type { LoadOptions, LoadReport, Stores } from '../src/index.ts';
 export interface TestStores extends Stores {
   readonly databaseUrl: string;
   readonly redisUrl: string;
+  /** Undefined where `redisUrl` was given. */
+  readonly server: RedisServer | undefined;
   readonly directory: string;
   /** Writes a file of the test's own and returns its path. */
   file(name: string, content: string | Buffer): Promise<string>;
@@ -28,7 +30,7 @@ export async function startStores({ redisArguments = [], redisUrl }: { readonly 
   const redis = connectRedis(url, { role: 'background', name: 'test' });
   const stores = { pool, redis, keys: keysFor(url) };
   return {
-    ...stores, databaseUrl: database.url, redisUrl: url, directory,
+    ...stores, databaseUrl: database.url, redisUrl: url, server, directory,
     async file(name, content) {
       const path = join(directory, name);
       await writeFile(path, content);

@@ -1,9 +1,10 @@
 import type { Keys, Redis } from '@millrace/redis-kit';
 import type { Pool, PoolClient } from 'pg';
-import { LoadNotPossibleError } from '../errors.ts';
+import { LoadNotPossibleError, toNotPossible } from '../errors.ts';
 import type { LoadProgress } from '../load/progress.ts';
 import { schema } from '../load/tables.ts';
 import type { Pointer, Triple } from './pointer.ts';
+import { KEPT_MONTHS } from './encode-subscriber.ts';
 import { removeGeneration } from './remove-keys.ts';
 import { beginSet, pruneGenerations, switchTo } from './sets.ts';
 import { checkGeneration, writeGeneration } from './write-generation.ts';
@@ -22,6 +23,8 @@ export interface PublishOptions {
   readonly keep: number;
   readonly progress: LoadProgress;
   readonly signal: AbortSignal | undefined;
+  /** What did not succeed although the generation is live. */
+  readonly onWarning?: (warning: string) => void;
 }
 
 export interface Published {
@@ -39,7 +42,7 @@ async function filesOf(client: PoolClient, triple: Triple): Promise<Files> {
   );
   const rowsOf = (name: string): number => rows.find(({ dataset }) => dataset === name)?.rows ?? 0;
   return {
-    expected: Math.max(rowsOf('recommendations'), rowsOf('profiles')), arpuRows: rowsOf('arpu'), lastMonth: rows.find(({ dataset }) => dataset === 'arpu')?.last_month ?? null,
+    expected: Math.max(rowsOf('recommendations'), rowsOf('profiles'), Math.ceil(rowsOf('arpu') / KEPT_MONTHS)), arpuRows: rowsOf('arpu'), lastMonth: rows.find(({ dataset }) => dataset === 'arpu')?.last_month ?? null,
     facts: { loaded_at: new Date().toISOString(), ...Object.fromEntries(rows.flatMap(({ dataset, sha256 }) => (sha256 === null ? [] : [[`file:${dataset}`, sha256]]))) },
   };
 }
@@ -61,6 +64,16 @@ async function writeChecked({ pool, client, redis, keys, triple, progress, signa
 const toRefusal = (error: unknown): unknown =>
   typeof error === 'object' && error !== null && 'message' in error && String(error.message).startsWith('OOM ') ? new LoadNotPossibleError('Redis (UT360_REDIS_URL) has no room for one more generation: it was full before all was written. Raise maxmemory to have room for two generations. Nothing was changed', { cause: error }) : error;
 
+/** Where a store is away the set stays `building`, and the next load or check removes it: what is told is why it came to that. */
+async function removeUnfinished({ client, redis, keys }: PublishOptions, redisGeneration: number): Promise<void> {
+  try {
+    await removeGeneration(redis, keys, redisGeneration);
+    await client.query(`update ${schema}.generation_sets set state = 'dropped' where redis = $1`, [redisGeneration]);
+  } catch (error) {
+    if (toNotPossible(error) === error) throw error;
+  }
+}
+
 /** Writes a set; where Redis has no room, once more without the generation that this one makes superfluous anyway. */
 async function writeWithRoom(options: PublishOptions): Promise<WrittenGeneration & { readonly redisGeneration: number }> {
   const attempt = async (): Promise<WrittenGeneration & { readonly redisGeneration: number }> => {
@@ -68,8 +81,7 @@ async function writeWithRoom(options: PublishOptions): Promise<WrittenGeneration
     try {
       return { ...(await writeChecked(options, redisGeneration)), redisGeneration };
     } catch (error) {
-      await removeGeneration(options.redis, options.keys, redisGeneration);
-      await options.client.query(`update ${schema}.generation_sets set state = 'dropped' where redis = $1`, [redisGeneration]);
+      await removeUnfinished(options, redisGeneration);
       throw toRefusal(error);
     }
   };
@@ -89,7 +101,7 @@ export async function publishGeneration(options: PublishOptions): Promise<Publis
   const { counts, bytesPerSubscriber, redisGeneration } = await writeWithRoom(options);
   signal?.throwIfAborted();
   progress.step('switch', { done: 0, total: 1 });
-  const pointer = await switchTo(client, { redis, keys, set: { ...triple, redis: redisGeneration }, counts });
+  const pointer = await switchTo(client, { redis, keys, set: { ...triple, redis: redisGeneration }, counts, ...(options.onWarning !== undefined && { onWarning: options.onWarning }) });
   progress.step('switch', { done: 1, total: 1 });
   return { pointer, counts, bytesPerSubscriber };
 }

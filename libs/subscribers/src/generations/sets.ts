@@ -51,13 +51,15 @@ export interface SwitchOptions {
   readonly set: Triple & { readonly redis: number };
   /** Of a set that was written just now. */
   readonly counts?: Counts;
+  /** Told where Redis could not be told of the switch, which is done then; without it that is thrown. */
+  readonly onWarning?: (warning: string) => void;
 }
 
 /**
  * Makes a set live: one UPDATE for Postgres, then its copy for Redis. Readers that have resolved the pointer before go on with what it named,
  * which stays for at least a minute. `client` must be the one that holds the lock of loads.
  */
-export async function switchTo(client: PoolClient, { redis, keys, set, counts }: SwitchOptions): Promise<Pointer> {
+export async function switchTo(client: PoolClient, { redis, keys, set, counts, onWarning }: SwitchOptions): Promise<Pointer> {
   await client.query('begin');
   try {
     if (counts !== undefined) await client.query(`update ${schema}.generation_sets set state = 'ready', stats = $2 where redis = $1`, [set.redis, JSON.stringify(counts)]);
@@ -66,19 +68,23 @@ export async function switchTo(client: PoolClient, { redis, keys, set, counts }:
     await replaceViews(client, set);
     await client.query('commit');
   } catch (error) {
-    await client.query('rollback');
+    // On a connection that is gone nothing is left to roll back.
+    await client.query('rollback').catch(() => undefined);
     throw error;
   }
   const pointer = await readPointer(client);
-  await publishPointer(redis, keys, pointer);
+  await publishPointer(redis, keys, pointer).catch((error: unknown) => {
+    if (onWarning === undefined) throw error;
+    onWarning(`generation ${set.redis} is live in Postgres, but Redis could not be told: ut360-lookup does that as soon as Redis is back, "ut360 verify --repair" does it at once`);
+  });
   return pointer;
 }
 
-/** The set that was live before this one and is still there. */
+/** The set that was live before this one and is still there; before the first load there was none. */
 export async function findPrevious(db: Pick<Pool | PoolClient, 'query'>): Promise<GenerationSet | undefined> {
   const sets = await listSets(db);
   const live = sets.find(({ isLive }) => isLive);
-  return sets.find((set) => set.redis === live?.previous && set.state === 'ready');
+  return sets.find((set) => set.redis > 0 && set.redis === live?.previous && set.state === 'ready');
 }
 
 /** Goes back to the set before, in both stores. Throws LoadNotPossibleError where there is none. */

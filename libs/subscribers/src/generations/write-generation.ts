@@ -2,6 +2,7 @@ import { openBulkWriter, sendByNode } from '@millrace/redis-kit';
 import type { BulkWriter, Keys, Redis, SubscriberKeys } from '@millrace/redis-kit';
 import type { Pool, PoolClient } from 'pg';
 import { to as copyTo } from 'pg-copy-streams';
+import { LoadRefusedError } from '../errors.ts';
 import { qualified } from '../load/tables.ts';
 import { cellsOf, encodeSubscriber, subscriberQuery } from './encode-subscriber.ts';
 import type { EncodedSubscriber } from './encode-subscriber.ts';
@@ -39,6 +40,8 @@ const ASCII = /^[\t\x20-\x7e]*$/;
 const INDEX_MEMBERS = 500;
 const MEASURED = 400;
 const SAMPLE = 200;
+/** Different services, risks and clusters; each has an index and a count. */
+const MAX_LABELS = 10_000;
 /** A member of a sorted set and of two sets, without its name. */
 const INDEX_BYTES = 250;
 
@@ -53,6 +56,7 @@ function createIndexes(names: SubscriberKeys): Indexes {
   const sets = new Map<string, { readonly name: 'ZADD' | 'SADD'; members: string[] }>();
   const put = (name: 'ZADD' | 'SADD', key: string, ...members: string[]): void => {
     const known = sets.get(key);
+    if (sets.size > MAX_LABELS) throw new LoadRefusedError(`service_type and cluster_group have more than ${MAX_LABELS} different values: are they the right columns (--mapping)?`);
     if (known === undefined) sets.set(key, { name, members });
     else known.members.push(...members);
   };

@@ -1,5 +1,4 @@
 import { once } from 'node:events';
-import { stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { finished } from 'node:stream/promises';
 import { UNIQUE_VIOLATION, isViolation } from '@millrace/database';
@@ -9,6 +8,7 @@ import { escapeCopy } from '../cells.ts';
 import { copyColumns, datasets } from '../datasets.ts';
 import type { DatasetName } from '../datasets.ts';
 import { LoadRefusedError } from '../errors.ts';
+import { fileState } from '../files/file-state.ts';
 import type { SourceFile } from '../files/reading.ts';
 import type { ColumnMapping } from '../mapping.ts';
 import { collectBadRows, isBeyond, storeBadRows } from './bad-rows.ts';
@@ -100,8 +100,11 @@ interface FilledTable extends ParseSummary {
 }
 
 async function fillTable(client: PoolClient, load: DatasetLoad, bytes: number, bad: BadRows): Promise<FilledTable> {
-  const { dataset, generation, progress } = load;
-  const indexing = (done: number): void => progress.step('index', { dataset, done, total: 3 });
+  const { dataset, generation, progress, signal } = load;
+  const indexing = (done: number): void => {
+    signal?.throwIfAborted();
+    progress.step('index', { dataset, done, total: 3 });
+  };
   await client.query('begin');
   await client.query(`set local statement_timeout = 0`);
   await client.query(`set local maintenance_work_mem = '128MB'`);
@@ -131,18 +134,18 @@ async function fillTable(client: PoolClient, load: DatasetLoad, bytes: number, b
 export async function loadDataset(pool: Pool, load: DatasetLoad): Promise<DatasetReport> {
   const { dataset, source, generation, mapping } = load;
   const startMs = performance.now();
-  const { size: bytes } = await stat(source.path).catch((error: unknown) => {
-    throw new LoadRefusedError(`${source.path} cannot be read`, { cause: error });
-  });
+  const before = await fileState(source.path);
+  const { bytes } = before;
   const file = basename(source.path);
   const bad = collectBadRows();
   const client = await pool.connect();
   let isDone = false;
   try {
     const summary = await fillTable(client, load, bytes, bad);
+    if ((await fileState(source.path)).text !== before.text) throw new LoadRefusedError(`${source.path} was changed or replaced while it was read: load it when it is whole`);
     await client.query(
       `insert into ${schema}.dataset_generations (dataset, number, state, rows, bad_rows, file_name, file_bytes, file_sha256, mapping, last_month) values ($1, $2, 'ready', $3, $4, $5, $6, $7, $8, $9)`,
-      [dataset, generation, summary.rows, summary.badRows, file, bytes, summary.sha256, JSON.stringify(mapping), summary.lastMonth],
+      [dataset, generation, summary.rows, summary.badRows, file, bytes, summary.sha256, readingOf(source, mapping), summary.lastMonth],
     );
     await client.query('commit');
     isDone = true;
@@ -153,5 +156,8 @@ export async function loadDataset(pool: Pool, load: DatasetLoad): Promise<Datase
     if (bad.kept.length > 0) await storeBadRows(pool, { loadId: load.loadId, dataset, file, rows: bad.kept });
   }
 }
+
+/** How a file is read: the same bytes read in another way are another table. */
+export const readingOf = ({ encoding, delimiter }: SourceFile, mapping: ColumnMapping): string => JSON.stringify(encoding === undefined && delimiter === undefined ? mapping : { mapping, encoding, delimiter });
 
 export const secondsSince = (startMs: number): number => Number(((performance.now() - startMs) / 1_000).toFixed(1));
