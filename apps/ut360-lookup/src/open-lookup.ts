@@ -4,6 +4,8 @@ import type { ServiceContext } from '@millrace/service';
 import { readPointer } from '@millrace/subscribers';
 import type { Pointer } from '@millrace/subscribers';
 import type { RequestHandler } from 'express';
+import { createAnalytics } from './analytics.ts';
+import { analyticsRoutes } from './analytics.routes.ts';
 import type { Config } from './config.ts';
 import { createHousekeeping } from './housekeeping.ts';
 import type { Housekeeping } from './housekeeping.ts';
@@ -12,10 +14,11 @@ import { listRoutes } from './list.routes.ts';
 import { createLivePointer } from './live-pointer.ts';
 import type { LivePointer } from './live-pointer.ts';
 import { lookupRoutes } from './lookup.routes.ts';
-import { createLookupMetrics } from './metrics.ts';
+import { createLookupMetrics, createReplicaMetrics } from './metrics.ts';
 import { migrations } from './migrations/index.ts';
 import { createPiiReads } from './pii-reads.ts';
 import { createSubscriberReader } from './read-subscribers.ts';
+import { createReads } from './reads.ts';
 import { subscriberRoutes } from './subscriber.routes.ts';
 
 export interface Lookup {
@@ -30,6 +33,8 @@ export async function openLookup({ config, logger, metrics, health, onClose }: P
   onClose(() => pool.end());
   const direct = createPool({ url: config.DATABASE_DIRECT_URL ?? config.UT360_LOOKUP_DATABASE_URL, name: 'ut360-lookup:background', max: 3, logger, statementTimeoutMs: 0 });
   onClose(() => direct.end());
+  const replica = config.DATABASE_REPLICA_URL === undefined ? undefined : createPool({ url: config.DATABASE_REPLICA_URL, name: 'ut360-lookup:replica', max: 6, logger, statementTimeoutMs: config.UT360_QUERY_TIMEOUT_MS });
+  onClose(() => replica?.end());
   const db = createKysely<unknown>(pool);
   await waitForSchema(db, migrations, logger);
   const keys = keysFor(config.UT360_REDIS_URL);
@@ -46,8 +51,9 @@ export async function openLookup({ config, logger, metrics, health, onClose }: P
       if ((await requests.ping().catch(() => undefined)) !== 'PONG') throw error;
     });
   });
-  const reader = createSubscriberReader({ redis: requests, keys, pool, pointer, onEvent: createLookupMetrics(metrics, () => pointer) });
-  const members = createIndexMembers({ redis: requests, keys, pool, onBroken: (name, at) => housekeeping.repairIndex(name, at) });
+  const reads = createReads({ primary: pool, replica, timeoutMs: config.UT360_QUERY_TIMEOUT_MS / 2, onEvent: createReplicaMetrics(metrics) });
+  const reader = createSubscriberReader({ redis: requests, keys, reads, pointer, onEvent: createLookupMetrics(metrics, () => pointer) });
+  const members = createIndexMembers({ redis: requests, keys, reads, onBroken: (name, at) => housekeeping.repairIndex(name, at) });
   const askPointer = async (): Promise<Pointer> => {
     try {
       return pointer.observe(await requests.get(keys.subscriberPointer('')));
@@ -56,6 +62,7 @@ export async function openLookup({ config, logger, metrics, health, onClose }: P
       return await pointer.refresh().catch(() => pointer.current);
     }
   };
+  const analytics = createAnalytics({ reads, pool: direct });
   const deps = { askPointer, reader, piiReads: createPiiReads(pool, config.UT360_PII_DAILY_QUOTA), members, pointer };
-  return { handlers: [subscriberRoutes(deps), lookupRoutes(deps), listRoutes(deps)], housekeeping, pointer };
+  return { handlers: [subscriberRoutes(deps), lookupRoutes(deps), listRoutes(deps), analyticsRoutes({ analytics, pool, askPointer, refresh: () => pointer.refresh() })], housekeeping, pointer };
 }

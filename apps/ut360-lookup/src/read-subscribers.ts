@@ -2,8 +2,8 @@ import type { Keys, Redis } from '@millrace/redis-kit';
 import { AppError } from '@millrace/service';
 import { readSubscribers } from '@millrace/subscribers';
 import type { EncodedSubscriber, Pointer } from '@millrace/subscribers';
-import type { Pool } from 'pg';
 import type { LivePointer } from './live-pointer.ts';
+import type { Reads } from './reads.ts';
 import { fill, fillAbsent, readAbsent, readFromRedis } from './redis-subscribers.ts';
 
 export type Source = 'redis' | 'postgres';
@@ -38,8 +38,7 @@ export interface ReaderDeps {
   /** A `request` connection. */
   readonly redis: Redis;
   readonly keys: Keys;
-  /** With a statement timeout: what a caller may wait. */
-  readonly pool: Pool;
+  readonly reads: Reads;
   readonly pointer: LivePointer;
   readonly onEvent: (event: 'redis' | 'postgres' | 'absent' | 'filled' | 'redis_failed' | 'postgres_failed', count: number) => void;
 }
@@ -54,13 +53,13 @@ const monthsOf = ({ profile }: EncodedSubscriber): string | null => {
 };
 
 /** Reads of the same subscriber at the same time ask Postgres once. */
-function createFlights(pool: Pool): (pointer: Pointer, isdns: readonly string[]) => Promise<(EncodedSubscriber | undefined)[]> {
+function createFlights(reads: Reads): (pointer: Pointer, isdns: readonly string[]) => Promise<(EncodedSubscriber | undefined)[]> {
   const flights = new Map<string, Promise<EncodedSubscriber | undefined>>();
   return async (pointer, isdns) => {
     const keyOf = (isdn: string): string => `${pointer.version}:${isdn}`;
     const fresh = [...new Set(isdns)].filter((isdn) => !flights.has(keyOf(isdn)));
     if (fresh.length > 0) {
-      const answer = readSubscribers(pool, pointer, fresh).then((rows) => new Map(rows.map((row) => [row.isdn, row])));
+      const answer = reads.at(pointer, (db) => readSubscribers(db, pointer, fresh)).then((rows) => new Map(rows.map((row) => [row.isdn, row])));
       for (const isdn of fresh) {
         const flight = answer.then((rows) => rows.get(isdn)).finally(() => flights.delete(keyOf(isdn)));
         flight.catch(() => undefined);
@@ -98,8 +97,8 @@ function redisSide({ redis, keys, pointer: live, onEvent }: ReaderDeps): AskRedi
   };
 }
 
-function postgresSide({ redis, keys, pool, onEvent }: ReaderDeps): AskPostgres {
-  const ask = createFlights(pool);
+function postgresSide({ redis, keys, reads, onEvent }: ReaderDeps): AskPostgres {
+  const ask = createFlights(reads);
   /** In the background: a failure costs the next reader a query, nothing else. */
   const fillBack = (pointer: Pointer, isdns: readonly string[], rows: readonly (EncodedSubscriber | undefined)[]): void => {
     void Promise.all(isdns.map((isdn, at) => (rows[at] === undefined ? fillAbsent(redis, keys, pointer.redis, isdn) : fill(redis, keys, pointer.redis, rows[at]))))

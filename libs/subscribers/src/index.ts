@@ -18,10 +18,14 @@ export type { FailedLoad, LoadOptions, LoadReport, Stores } from './load/load-fi
 export { loadDataset } from './load/load-dataset.ts';
 export type { DatasetLoad, DatasetReport } from './load/load-dataset.ts';
 export type { DatasetDiff } from './load/diff.ts';
+export { listLoads } from './load/list-loads.ts';
+export type { BadRowKind, LoadedFile, LoadSummary } from './load/list-loads.ts';
 export { underLoadLock } from './load/load-lock.ts';
 export type { LoadPhase, LoadProgress } from './load/progress.ts';
-export { lostPointers, parsePointer, publishPointer, readPointer, stalePointers } from './generations/pointer.ts';
+export { isSetThere, lostPointers, parsePointer, publishPointer, readPointer, stalePointers } from './generations/pointer.ts';
 export type { Pointer, Triple } from './generations/pointer.ts';
+export { analyticsTableStatements, readAnalytics, storeAnalytics } from './generations/analytics.ts';
+export type { StoredAnalytics } from './generations/analytics.ts';
 export { findPrevious, findSpareSets, listSets, pruneGenerations, rollBack } from './generations/sets.ts';
 export type { GenerationSet } from './generations/sets.ts';
 export { verifyGenerations } from './generations/verify.ts';

@@ -5,7 +5,7 @@ import { createPool } from '@millrace/database';
 import { closeRedis, connectRedis, keysFor } from '@millrace/redis-kit';
 import { createTestDatabase, startRedisServer } from '@millrace/testing';
 import type { RedisServer } from '@millrace/testing';
-import { generationTableStatements, loadFiles } from '../src/index.ts';
+import { analyticsTableStatements, generationTableStatements, loadFiles } from '../src/index.ts';
 import type { LoadOptions, LoadReport, Stores } from '../src/index.ts';
 
 export interface TestStores extends Stores {
@@ -26,7 +26,7 @@ export async function startStores({ redisArguments = [], redisUrl }: { readonly 
   const url = redisUrl ?? (server satisfies RedisServer | undefined)?.url ?? '';
   const pool = createPool({ url: database.url, name: 'test', max: 4 });
   await pool.query('create schema ut360');
-  for (const statement of generationTableStatements()) await pool.query(statement);
+  for (const statement of [...generationTableStatements(), ...analyticsTableStatements()]) await pool.query(statement);
   const redis = connectRedis(url, { role: 'background', name: 'test' });
   const stores = { pool, redis, keys: keysFor(url) };
   return {

@@ -33,6 +33,19 @@ export async function readPointer(db: Pick<Pool | PoolClient, 'query'>): Promise
   return pointerSchema.parse(rows[0]);
 }
 
+/**
+ * Has that database, a replica it may be, the set that a pointer names, made at the same time, and a pointer that is not older? What was committed before
+ * the pointer is there then, too.
+ */
+export async function isSetThere(db: Pick<Pool | PoolClient, 'query'>, pointer: Pointer): Promise<boolean> {
+  const { rows } = await db.query<{ loaded_at: unknown }>(`
+    select json_build_object(${datasetNames.map(loadedAt).join(', ')}) as loaded_at from ${schema}.generation_sets p
+    where redis = $1 and recommendations = $2 and profiles = $3 and arpu = $4 and state = 'ready' and (select version from ${schema}.pointer) >= $5`,
+  [pointer.redis, pointer.recommendations, pointer.profiles, pointer.arpu, pointer.version]);
+  const found = pointerSchema.shape.loaded_at.safeParse(rows[0]?.loaded_at).data;
+  return found !== undefined && datasetNames.every((name) => found[name] === pointer.loaded_at[name]);
+}
+
 /** The text of a copy in Redis, or undefined where it is none. */
 export function parsePointer(text: string | null | undefined): Pointer | undefined {
   if (text === null || text === undefined) return undefined;

@@ -3,6 +3,7 @@ import type { Pool, PoolClient } from 'pg';
 import { LoadNotPossibleError, toNotPossible } from '../errors.ts';
 import type { LoadProgress } from '../load/progress.ts';
 import { schema } from '../load/tables.ts';
+import { storeAnalytics } from './analytics.ts';
 import type { Pointer, Triple } from './pointer.ts';
 import { KEPT_MONTHS } from './encode-subscriber.ts';
 import { removeGeneration } from './remove-keys.ts';
@@ -99,6 +100,7 @@ async function writeWithRoom(options: PublishOptions): Promise<WrittenGeneration
 export async function publishGeneration(options: PublishOptions): Promise<Published> {
   const { client, redis, keys, triple, progress, signal } = options;
   const { counts, bytesPerSubscriber, redisGeneration } = await writeWithRoom(options);
+  await storeAnalytics(client, { ...triple, redis: redisGeneration });
   signal?.throwIfAborted();
   progress.step('switch', { done: 0, total: 1 });
   const pointer = await switchTo(client, { redis, keys, set: { ...triple, redis: redisGeneration }, counts, ...(options.onWarning !== undefined && { onWarning: options.onWarning }) });

@@ -4,6 +4,7 @@ import { datasetNames } from '../datasets.ts';
 import type { DatasetName } from '../datasets.ts';
 import { LoadNotPossibleError } from '../errors.ts';
 import { qualified, replaceViews, schema } from '../load/tables.ts';
+import { dropAnalytics } from './analytics.ts';
 import { publishPointer, readPointer } from './pointer.ts';
 import type { Pointer, Triple } from './pointer.ts';
 import { removeGeneration } from './remove-keys.ts';
@@ -144,5 +145,6 @@ export async function pruneGenerations(client: PoolClient, { redis, keys, keep }
     await client.query(`update ${schema}.generation_sets set state = 'dropped' where redis = $1`, [generation]);
   }
   await dropUnusedTables(client);
+  await dropAnalytics(client);
   return spare;
 }
