@@ -5,6 +5,7 @@ import { readPointer } from '@millrace/subscribers';
 import type { Pointer } from '@millrace/subscribers';
 import type { RequestHandler } from 'express';
 import type { Config } from './config.ts';
+import { openErasedSubscribers, refreshInBackground } from './erased-subscribers.ts';
 import { createHousekeeping } from './housekeeping.ts';
 import type { Housekeeping } from './housekeeping.ts';
 import { createIndexMembers } from './index-members.ts';
@@ -38,15 +39,16 @@ export async function openLookup({ config, logger, metrics, health, onClose }: P
   const background = connectRedis(config.UT360_REDIS_URL, { role: 'background', name: 'ut360-lookup:background' });
   onClose(() => closeRedis(background));
 
-  const pointer = createLivePointer({ pool, first: await readPointer(pool), onBehind: () => void housekeeping.check() });
-  const housekeeping = createHousekeeping({ pool: direct, redis: background, keys, keep: config.UT360_KEEP_GENERATIONS, pointer, logger });
+  const erased = await openErasedSubscribers(pool, config.UT360_ERASURE_SECRET);
+  const pointer = createLivePointer({ pool, first: await readPointer(pool), onBehind: () => void housekeeping.check(), onNew: () => refreshInBackground(erased, logger) });
+  const housekeeping = createHousekeeping({ pool: direct, redis: background, keys, keep: config.UT360_KEEP_GENERATIONS, erased, erasureSecret: config.UT360_ERASURE_SECRET, pointer, logger });
   // One of the two stores is enough to answer.
   health.addCheck('stores', async () => {
     await checkSchemaVersion(db, migrations).catch(async (error: unknown) => {
       if ((await requests.ping().catch(() => undefined)) !== 'PONG') throw error;
     });
   });
-  const reader = createSubscriberReader({ redis: requests, keys, pool, pointer, onEvent: createLookupMetrics(metrics, () => pointer) });
+  const reader = createSubscriberReader({ redis: requests, keys, pool, pointer, isErased: erased.has, onEvent: createLookupMetrics(metrics, () => pointer) });
   const members = createIndexMembers({ redis: requests, keys, pool, onBroken: (name, at) => housekeeping.repairIndex(name, at) });
   const askPointer = async (): Promise<Pointer> => {
     try {
