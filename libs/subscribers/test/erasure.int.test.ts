@@ -81,7 +81,7 @@ describe('erasing subscribers', () => {
   it('a table that a killed load has left is taken over without those who were erased since', async () => {
     await load('FIRST');
     // As after a kill before the switch: the table is there, no set names it.
-    await stores.pool.query(`update ut360.generation_sets set state = 'dropped' where redis = 1`);
+    await stores.pool.query(`update ut360.generation_sets set state = 'building' where redis = 1`);
     await stores.pool.query(`update ut360.pointer set recommendations = 0, profiles = 0, arpu = 0, redis = 0`);
     const { rows } = await stores.pool.query<{ row: string }>('select r::text as row from ut360.recommendations_1 r where isdn = $1', [PHONE]);
     await erase();
