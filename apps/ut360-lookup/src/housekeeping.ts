@@ -48,7 +48,7 @@ async function repair(deps: HousekeepingDeps): Promise<void> {
 /** What an erasure could not do because Redis was away, a load was running, or it was killed. */
 async function finishErasures({ logger, ...deps }: HousekeepingDeps): Promise<void> {
   if (!(await hasOpenErasures(deps.pool))) return;
-  const { done } = await underLoadLock(deps.pool, (client) => completeErasures(client, deps), { waitMs: 100, name: 'ut360-lookup' });
+  const done = await underLoadLock(deps.pool, (client) => completeErasures(client, deps), { waitMs: 100, name: 'ut360-lookup' });
   logger.info({ subscribers: done }, 'finished erasing subscribers');
 }
 

@@ -5,6 +5,7 @@ import { readPointer } from '@millrace/subscribers';
 import type { Pointer } from '@millrace/subscribers';
 import type { RequestHandler } from 'express';
 import type { Config } from './config.ts';
+import { eraseRoutes } from './erase.routes.ts';
 import { openErasedSubscribers, refreshInBackground } from './erased-subscribers.ts';
 import { createHousekeeping } from './housekeeping.ts';
 import type { Housekeeping } from './housekeeping.ts';
@@ -59,5 +60,5 @@ export async function openLookup({ config, logger, metrics, health, onClose }: P
     }
   };
   const deps = { askPointer, reader, piiReads: createPiiReads(pool, config.UT360_PII_DAILY_QUOTA), members, pointer };
-  return { handlers: [subscriberRoutes(deps), lookupRoutes(deps), listRoutes(deps)], housekeeping, pointer };
+  return { handlers: [subscriberRoutes(deps), lookupRoutes(deps), listRoutes(deps), eraseRoutes({ stores: { pool: direct, redis: background, keys, erasureSecret: config.UT360_ERASURE_SECRET }, erased })], housekeeping, pointer };
 }

@@ -39,7 +39,10 @@ describe('erasing subscribers', () => {
     await load('SECOND');
     expect((await found()).length).toBeGreaterThan(10);
     expect(await inStatistics()).toBeGreaterThan(0);
+    // A full server, too, can be left.
+    await stores.redis.config('SET', 'maxmemory', '1mb');
     const report = await erase();
+    await stores.redis.config('SET', 'maxmemory', '0');
     expect(report).toEqual({ subscribers: 2, recorded: 2, state: 'done', waits_for: null, rows: { recommendations: 4, subscriber_360_profiles: 4, subscriber_monthly_arpu: 4, bad_rows: 4 } });
     expect(await found()).toEqual([]);
     expect(await inStatistics()).toBe(0);
@@ -102,7 +105,7 @@ describe('erasing subscribers', () => {
     expect(readers).not.toContain('ut360.erased');
     await underLoadLock(stores.pool, (client) => rollBack(client, stores.redis, stores.keys, SECRET));
     expect(await found()).toEqual([]);
-    expect(await underLoadLock(stores.pool, (client) => completeErasures(client, stores))).toEqual({ done: 0, rows: {} });
+    expect(await underLoadLock(stores.pool, (client) => completeErasures(client, stores))).toBe(0);
   });
 
   it('a load, a rollback and another erasure are refused without the secret, and with another one', async () => {

@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { masterNodes } from '@millrace/redis-kit';
 import type { Keys, Redis } from '@millrace/redis-kit';
 import type { Pool, PoolClient } from 'pg';
 import { ErasureSecretError, LoadNotPossibleError } from '../errors.ts';
@@ -29,12 +30,16 @@ async function copyPointer(client: Pick<PoolClient, 'query'>, { redis, keys }: E
   return pointer;
 }
 
+type OnRows = (rows: ErasedRows) => void;
+
 /**
  * Removes subscribers from both stores. First the tables, whose commit moves the pointer's version; then that version goes to Redis, from where on
- * late fills are refused; then the keys. Safe to repeat. `client` must hold the lock of loads.
+ * late fills are refused; then the keys. Safe to repeat. `client` must hold the lock of loads. `onRows` is told of the rows that went, also where
+ * Redis fails then.
  */
-export async function removeFromStores(client: PoolClient, stores: ErasureStores, isdns: readonly string[]): Promise<ErasedRows> {
+export async function removeFromStores(client: PoolClient, stores: ErasureStores, isdns: readonly string[], onRows?: OnRows): Promise<ErasedRows> {
   const erased = await eraseFromTables(client, isdns);
+  onRows?.(erased);
   await copyPointer(client, stores);
   await eraseFromRedis(client, stores.redis, stores.keys, isdns);
   return erased;
@@ -44,20 +49,16 @@ const add = (sum: ErasedRows, more: ErasedRows): ErasedRows => Object.fromEntrie
 
 /**
  * Finishes every erasure that was recorded and is not done. Whoever holds the lock of loads may, and a load does before it switches. Killed
- * anywhere, the next one repeats it. Throws ErasureSecretError without the right secret. Costs one query where there is nothing to do.
+ * anywhere, the next one repeats it. Returns how many there were. Throws ErasureSecretError without the right secret. Costs one query where there is nothing to do.
  */
-export async function completeErasures(client: PoolClient, stores: ErasureStores): Promise<{ readonly done: number; readonly rows: ErasedRows }> {
+export async function completeErasures(client: PoolClient, stores: ErasureStores, onRows?: OnRows): Promise<number> {
   const { rows: open } = await client.query<{ hmac: string; sealed: Buffer }>(`select hmac, sealed from ${schema}.erased where sealed is not null order by seq`);
-  if (open.length === 0) return { done: 0, rows: {} };
+  if (open.length === 0) return 0;
   const { unseal } = await requireErasureKey(client, stores.erasureSecret);
-  let rows: ErasedRows = {};
-  for (let at = 0; at < open.length; at += CHUNK) {
-    const chunk = open.slice(at, at + CHUNK);
-    rows = add(rows, await removeFromStores(client, stores, chunk.map(({ sealed }) => unseal(sealed))));
-  }
+  for (let at = 0; at < open.length; at += CHUNK) await removeFromStores(client, stores, open.slice(at, at + CHUNK).map(({ sealed }) => unseal(sealed)), onRows);
   await vacuumTables(client);
   await client.query(`update ${schema}.erased set sealed = null, done_at = now() where hmac = any($1::text[])`, [open.map(({ hmac }) => hmac)]);
-  return { done: open.length, rows };
+  return open.length;
 }
 
 /** One transaction: from its commit on loads leave these subscribers out, and services answer 404 as soon as they hear of it. */
@@ -105,19 +106,23 @@ export interface EraseOptions {
 const RETRY_MS = 500;
 const LOCK_MS = 5_000;
 
+/** Does every server of it? */
+const answers = (redis: Redis): Promise<boolean> => Promise.all(masterNodes(redis).map((node) => node.ping())).then((replies) => replies.length > 0, () => false);
+
 /** What a try came to: done, or what it waits for. Postgres' own failures are thrown. */
-async function tryToComplete(pool: Pool, stores: ErasureStores, name: string, waitMs: number): Promise<{ readonly rows: ErasedRows; readonly waitsFor: ErasureReport['waits_for'] }> {
+async function tryToComplete(pool: Pool, stores: ErasureStores, { name, waitMs }: Required<EraseOptions>, onRows: OnRows): Promise<ErasureReport['waits_for']> {
   try {
     return await underLoadLock(pool, async (client) => {
-      const { rows } = await completeErasures(client, stores).catch(async (error: unknown) => {
-        // Postgres did its part where it answers: then it was Redis.
-        if (error instanceof ErasureSecretError || (await stores.redis.ping().catch(() => undefined)) === 'PONG') throw error;
-        return { rows: undefined };
-      });
-      return { rows: rows ?? {}, waitsFor: rows === undefined ? 'redis' : null };
+      try {
+        await completeErasures(client, stores, onRows);
+        return null;
+      } catch (error) {
+        if (error instanceof ErasureSecretError || (await answers(stores.redis))) throw error;
+        return 'redis';
+      }
     }, { name, waitMs });
   } catch (error) {
-    if (error instanceof LoadNotPossibleError && !(error instanceof ErasureSecretError)) return { rows: {}, waitsFor: 'load' };
+    if (error instanceof LoadNotPossibleError && !(error instanceof ErasureSecretError)) return 'load';
     throw error;
   }
 }
@@ -136,10 +141,9 @@ export async function eraseSubscribers({ pool, ...stores }: ErasureStores & { re
   const endMs = performance.now() + waitMs;
   let rows: ErasedRows = {};
   for (;;) {
-    const tried = await tryToComplete(pool, stores, name, Math.max(1, Math.min(LOCK_MS, endMs - performance.now())));
-    rows = add(rows, tried.rows);
-    const isDone = tried.waitsFor === null || !(await hasOpenErasures(pool));
-    if (isDone || performance.now() >= endMs) return { subscribers: named.length, recorded, state: isDone ? 'done' : 'open', waits_for: isDone ? null : tried.waitsFor, rows };
+    const waitsFor = await tryToComplete(pool, stores, { name, waitMs: Math.max(1, Math.min(LOCK_MS, endMs - performance.now())) }, (more) => { rows = add(rows, more); });
+    const isDone = waitsFor === null || !(await hasOpenErasures(pool));
+    if (isDone || performance.now() >= endMs) return { subscribers: named.length, recorded, state: isDone ? 'done' : 'open', waits_for: isDone ? null : waitsFor, rows };
     await delay(Math.min(RETRY_MS, waitMs));
   }
 }

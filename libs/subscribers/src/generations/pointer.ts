@@ -52,7 +52,7 @@ if ARGV[3] ~= '1' and before then
   if ok and type(known) == 'table' and tonumber(known.version) and tonumber(known.version) >= tonumber(ARGV[2]) then return 0 end
 end
 redis.call('SET', KEYS[1], ARGV[1])
-return 1`);
+return 1`, { whenFull: 'run' });
 
 /** Copies the pointer to Redis, to every bucket on Cluster. A newer one that is there stays, unless forced. */
 export async function publishPointer(redis: Redis, keys: Keys, pointer: Pointer, { force = false } = {}): Promise<void> {

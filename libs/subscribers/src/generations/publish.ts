@@ -90,8 +90,7 @@ async function leaveOutErased(options: PublishOptions, generation: number, count
   const { client } = options;
   // From here on what is corrected are these.
   await client.query(`update ${schema}.generation_sets set stats = $2 where redis = $1`, [generation, JSON.stringify(counts)]);
-  const { done } = await completeErasures(client, options);
-  if (done === 0) return counts;
+  if ((await completeErasures(client, options)) === 0) return counts;
   const { rows } = await client.query<{ stats: Counts }>(`select stats from ${schema}.generation_sets where redis = $1`, [generation]);
   return rows[0]?.stats ?? counts;
 }
