@@ -1,7 +1,9 @@
+import { text } from 'node:stream/consumers';
 import { LoadNotPossibleError, LoadRefusedError, toNotPossible } from '@millrace/subscribers';
 import type { Stores } from '@millrace/subscribers';
 import { Option } from 'commander';
 import type { Command } from 'commander';
+import { describeErased, eraseIsdns, readIsdns } from './commands/erase-subscribers.ts';
 import { describeGenerations, describeLoad, generateSubscribers, loadSubscribers, rollBackSubscribers, verifySubscribers } from './commands/ut360.ts';
 import type { GenerateOptions, LoadCommandOptions } from './commands/ut360.ts';
 import type { Config } from './config.ts';
@@ -16,9 +18,9 @@ export interface Ut360ProgramDeps {
 }
 
 /** A sentence for each expected failure: what was given is wrong (2), or it cannot be done now (1). */
-async function withStores<T>(config: Config, work: (stores: Stores) => Promise<T>): Promise<T> {
+async function withStores<T>(config: Config, work: (stores: Stores) => Promise<T>, options?: { readonly needsRedis: boolean }): Promise<T> {
   try {
-    return await withSubscriberStores(config, work);
+    return await withSubscriberStores(config, work, options);
   } catch (cause) {
     const error = toNotPossible(cause);
     if (error instanceof LoadRefusedError) throw new UsageError(error.message, { cause: error });
@@ -51,11 +53,26 @@ function addLoad(ut360: Command, { config, print }: Ut360ProgramDeps): void {
     });
 }
 
+function addErase(ut360: Command, { config, print }: Ut360ProgramDeps): void {
+  ut360
+    .command('erase <isdn...>')
+    .description('erase subscribers in every generation of both stores, for ever; - reads ISDNs from standard input, one a line')
+    .option('--wait <seconds>', 'how long to wait for a running load, and for Redis', (value) => Number(value), 60)
+    .option('--json', 'print the report as JSON')
+    .action(async (given: string[], options: { wait: number; json?: boolean }) => {
+      const isdns = await readIsdns(given, () => text(process.stdin));
+      const report = await withStores(config, (stores) => eraseIsdns(stores, isdns, options.wait), { needsRedis: false });
+      for (const line of options.json === true ? [JSON.stringify(report, undefined, 2)] : describeErased(report)) print(line);
+      if (report.state === 'open') throw new FailedError('');
+    });
+}
+
 /** `millrace ut360 …`: subscribers, directly on their database and their Redis. */
 export function addUt360(program: Command, deps: Ut360ProgramDeps): void {
   const { config, print } = deps;
   const ut360 = program.command('ut360').description('subscribers: files, generations');
   addLoad(ut360, deps);
+  addErase(ut360, deps);
   ut360.command('rollback').description('go back to the generation that was live before, in both stores').action(async () => print(await withStores(config, rollBackSubscribers)));
   ut360.command('generations').description('the generations that are there').action(async () => print(await withStores(config, describeGenerations)));
   ut360

@@ -38,14 +38,14 @@ export interface IndexMembersDeps {
 
 const COLUMNS: Readonly<Record<IndexName['kind'], string>> = { service: 'service_type', risk: 'bad_debt_risk', cluster: 'cluster_group' };
 
-/** Counts of a generation, as they were when it was written: they never change. */
+/** Counts of a generation: they change only with the pointer's version, when somebody is erased. */
 function createCounts(reads: Reads): (pointer: Pointer) => Promise<Counts> {
-  let known: { readonly redis: number; readonly counts: Promise<Counts> } | undefined;
+  let known: { readonly version: number; readonly counts: Promise<Counts> } | undefined;
   return (pointer) => {
-    const { redis } = pointer;
-    if (known?.redis === redis) return known.counts;
+    const { redis, version } = pointer;
+    if (known?.version === version) return known.counts;
     const counts = reads.at(pointer, (db) => db.query<{ stats: Counts }>('select stats from ut360.generation_sets where redis = $1', [redis])).then(({ rows }) => rows[0]?.stats ?? {});
-    known = { redis, counts };
+    known = { version, counts };
     counts.catch(() => { known = undefined; });
     return counts;
   };

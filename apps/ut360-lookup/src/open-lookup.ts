@@ -7,6 +7,8 @@ import type { RequestHandler } from 'express';
 import { createAnalytics } from './analytics.ts';
 import { analyticsRoutes } from './analytics.routes.ts';
 import type { Config } from './config.ts';
+import { eraseRoutes } from './erase.routes.ts';
+import { openErasedSubscribers, refreshInBackground } from './erased-subscribers.ts';
 import { createHousekeeping } from './housekeeping.ts';
 import type { Housekeeping } from './housekeeping.ts';
 import { createIndexMembers } from './index-members.ts';
@@ -43,8 +45,9 @@ export async function openLookup({ config, logger, metrics, health, onClose }: P
   const background = connectRedis(config.UT360_REDIS_URL, { role: 'background', name: 'ut360-lookup:background' });
   onClose(() => closeRedis(background));
 
-  const pointer = createLivePointer({ pool, first: await readPointer(pool), onBehind: () => void housekeeping.check() });
-  const housekeeping = createHousekeeping({ pool: direct, redis: background, keys, keep: config.UT360_KEEP_GENERATIONS, pointer, logger });
+  const erased = await openErasedSubscribers(pool, config.UT360_ERASURE_SECRET);
+  const pointer = createLivePointer({ pool, first: await readPointer(pool), onBehind: () => void housekeeping.check(), onNew: () => refreshInBackground(erased, logger) });
+  const housekeeping = createHousekeeping({ pool: direct, redis: background, keys, keep: config.UT360_KEEP_GENERATIONS, erased, erasureSecret: config.UT360_ERASURE_SECRET, pointer, logger });
   // One of the two stores is enough to answer.
   health.addCheck('stores', async () => {
     await checkSchemaVersion(db, migrations).catch(async (error: unknown) => {
@@ -52,7 +55,7 @@ export async function openLookup({ config, logger, metrics, health, onClose }: P
     });
   });
   const reads = createReads({ primary: pool, replica, timeoutMs: config.UT360_QUERY_TIMEOUT_MS / 2, onEvent: createReplicaMetrics(metrics) });
-  const reader = createSubscriberReader({ redis: requests, keys, reads, pointer, onEvent: createLookupMetrics(metrics, () => pointer) });
+  const reader = createSubscriberReader({ redis: requests, keys, reads, pointer, isErased: erased.has, onEvent: createLookupMetrics(metrics, () => pointer) });
   const members = createIndexMembers({ redis: requests, keys, reads, onBroken: (name, at) => housekeeping.repairIndex(name, at) });
   const askPointer = async (): Promise<Pointer> => {
     try {
@@ -64,5 +67,10 @@ export async function openLookup({ config, logger, metrics, health, onClose }: P
   };
   const analytics = createAnalytics({ reads, pool: direct });
   const deps = { askPointer, reader, piiReads: createPiiReads(pool, config.UT360_PII_DAILY_QUOTA), members, pointer };
-  return { handlers: [subscriberRoutes(deps), lookupRoutes(deps), listRoutes(deps), analyticsRoutes({ analytics, pool, askPointer, refresh: () => pointer.refresh() })], housekeeping, pointer };
+  const handlers = [
+    subscriberRoutes(deps), lookupRoutes(deps), listRoutes(deps),
+    analyticsRoutes({ analytics, pool, askPointer, refresh: () => pointer.refresh() }),
+    eraseRoutes({ stores: { pool: direct, redis: background, keys, erasureSecret: config.UT360_ERASURE_SECRET }, erased }),
+  ];
+  return { handlers, housekeeping, pointer };
 }

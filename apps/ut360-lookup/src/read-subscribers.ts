@@ -1,7 +1,7 @@
 import type { Keys, Redis } from '@millrace/redis-kit';
 import { AppError } from '@millrace/service';
 import { readSubscribers } from '@millrace/subscribers';
-import type { EncodedSubscriber, Pointer } from '@millrace/subscribers';
+import type { EncodedSubscriber, IsErased, Pointer } from '@millrace/subscribers';
 import type { LivePointer } from './live-pointer.ts';
 import type { Reads } from './reads.ts';
 import { fill, fillAbsent, readAbsent, readFromRedis } from './redis-subscribers.ts';
@@ -40,6 +40,8 @@ export interface ReaderDeps {
   readonly keys: Keys;
   readonly reads: Reads;
   readonly pointer: LivePointer;
+  /** Who is as unknown as if never loaded, whatever the stores say. */
+  readonly isErased: IsErased;
   readonly onEvent: (event: 'redis' | 'postgres' | 'absent' | 'filled' | 'redis_failed' | 'postgres_failed', count: number) => void;
 }
 
@@ -101,7 +103,7 @@ function postgresSide({ redis, keys, reads, onEvent }: ReaderDeps): AskPostgres 
   const ask = createFlights(reads);
   /** In the background: a failure costs the next reader a query, nothing else. */
   const fillBack = (pointer: Pointer, isdns: readonly string[], rows: readonly (EncodedSubscriber | undefined)[]): void => {
-    void Promise.all(isdns.map((isdn, at) => (rows[at] === undefined ? fillAbsent(redis, keys, pointer.redis, isdn) : fill(redis, keys, pointer.redis, rows[at]))))
+    void Promise.all(isdns.map((isdn, at) => (rows[at] === undefined ? fillAbsent(redis, keys, pointer, isdn) : fill(redis, keys, pointer, rows[at]))))
       .then((stored) => onEvent('filled', stored.filter(Boolean).length))
       .catch(() => onEvent('redis_failed', 1));
   };
@@ -120,9 +122,19 @@ function postgresSide({ redis, keys, reads, onEvent }: ReaderDeps): AskPostgres 
   };
 }
 
+/** Nobody asks the stores for those who were erased. */
+async function withoutErased(isErased: IsErased, isdns: readonly string[], ask: (rest: readonly string[]) => Promise<Resolved>): Promise<Resolved> {
+  if (!isdns.some(isErased)) return await ask(isdns);
+  const places = [...isdns.keys()].filter((at) => !isErased(isdns[at] ?? ''));
+  const { pointer, found } = await ask(places.map((at) => isdns[at] ?? ''));
+  const all: (FoundSubscriber | undefined)[] = isdns.map(() => undefined);
+  for (const [index, at] of places.entries()) all[at] = found[index];
+  return { pointer, found: all };
+}
+
 /** One reader a process. Whatever happens meanwhile, an answer is of one generation. */
 export function createSubscriberReader(deps: ReaderDeps): SubscriberReader {
-  const { pointer: live, onEvent } = deps;
+  const { pointer: live, isErased, onEvent } = deps;
   const askRedis = redisSide(deps);
   const askPostgres = postgresSide(deps);
   const attempt = async (isdns: readonly string[], options: FindOptions): Promise<Resolved> => {
@@ -141,12 +153,12 @@ export function createSubscriberReader(deps: ReaderDeps): SubscriberReader {
   return {
     async find(isdns, options) {
       try {
-        return await attempt(isdns, options).catch(async (error: unknown) => {
+        return await withoutErased(isErased, isdns, async (rest) => await attempt(rest, options).catch(async (error: unknown) => {
           if (!isGone(error)) throw error;
           // The generation was removed: this process had not heard of the new one for a minute.
           await live.refresh();
-          return await attempt(isdns, { withMonths: options.withMonths });
-        });
+          return await attempt(rest, { withMonths: options.withMonths });
+        }));
       } catch (error) {
         onEvent('postgres_failed', 1);
         throw new AppError('unavailable', 'subscribers cannot be read now: neither Redis nor Postgres has answered', { cause: error, headers: { 'Retry-After': '2' } });

@@ -28,6 +28,7 @@ export interface Instance extends Lookup {
   readonly call: (method: string, path: string, body?: unknown) => Promise<Answer>;
   readonly metric: (name: string, event: string) => Promise<number>;
   readonly logs: string[];
+  readonly metricsText: () => Promise<string>;
 }
 
 export interface Plane {
@@ -70,7 +71,7 @@ export async function startPlane({ redisUrl }: { readonly redisUrl?: string } = 
     const server = await startHttpServer(createHttpApp({ logger, metrics, handlers: [authenticate(verifier, ['gateway']), ...lookup.handlers] }), { host: '127.0.0.1', port: 0 });
     onClose(() => server.close(0));
     return {
-      ...lookup, logs,
+      ...lookup, logs, metricsText: () => metrics.metrics(),
       metric: async (name, event) => (await metrics.getSingleMetric(name)?.get())?.values.find(({ labels }) => labels['event'] === event)?.value ?? 0,
       async call(method, path, body) {
         const answer = await fetch(`http://127.0.0.1:${server.port}${path}`, { method, headers: { authorization: 'Bearer t', ...(body !== undefined && { 'content-type': 'application/json' }) }, ...(body !== undefined && { body: JSON.stringify(body) }) });

@@ -5,7 +5,12 @@ export class LoadRefusedError extends Error {
 
 /** Another load has the lock, or Redis has no room for one more generation: nothing was changed, the same may work later. */
 export class LoadNotPossibleError extends Error {
-  override readonly name = 'LoadNotPossibleError';
+  override readonly name: string = 'LoadNotPossibleError';
+}
+
+/** There is no UT360_ERASURE_SECRET, or another one than subscribers were erased under: going on could bring them back. Nothing was changed. */
+export class ErasureSecretError extends LoadNotPossibleError {
+  override readonly name: string = 'ErasureSecretError';
 }
 
 const BROKEN_CONNECTION = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'EHOSTUNREACH', 'ENOTFOUND', 'EAI_AGAIN']);

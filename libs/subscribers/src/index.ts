@@ -1,9 +1,13 @@
 export { maskIsdn, parseIsdn } from './isdn.ts';
 export { columnDefinitions, datasetNames, datasets, tableOf } from './datasets.ts';
 export type { Column, ColumnKind, Dataset, DatasetName } from './datasets.ts';
-export { LoadNotPossibleError, LoadRefusedError, toNotPossible } from './errors.ts';
+export { ErasureSecretError, LoadNotPossibleError, LoadRefusedError, toNotPossible } from './errors.ts';
 export { parseMappings } from './mapping.ts';
 export type { ColumnMapping, ColumnSource, FileMappings } from './mapping.ts';
+export { eraseSubscribers, completeErasures } from './erasure/erase-subscribers.ts';
+export type { EraseOptions, ErasureReport, ErasureStores } from './erasure/erase-subscribers.ts';
+export { countErased, createErasedFilter, erasureTableStatements, hasOpenErasures, readErased } from './erasure/erased-list.ts';
+export type { ErasedList, IsErased } from './erasure/erased-list.ts';
 export { readFile } from './files/read-file.ts';
 export type { RowSink, SourceFile } from './files/reading.ts';
 export { MAX_LINE_CHARACTERS } from './files/csv-rows.ts';

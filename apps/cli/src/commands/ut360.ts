@@ -84,7 +84,7 @@ export async function loadSubscribers(stores: Stores, options: LoadCommandOption
 
 /** For people. */
 export function describeLoad({ datasets, changes, counts, pointer, dry_run: isDry, seconds, removed_generations: removed, warnings, redis_bytes_per_subscriber: bytes }: LoadReport): string[] {
-  const files = datasets.map((one) => `${one.dataset}: ${one.rows} rows of ${one.file}, ${one.bad_rows} bad${one.resumed ? ', taken over from a load that was stopped' : `, ${one.seconds} s`}${one.ignored_columns.length > 0 ? `; columns left out: ${one.ignored_columns.join(', ')}` : ''}`);
+  const files = datasets.map((one) => `${one.dataset}: ${one.rows} rows of ${one.file}, ${one.bad_rows} bad${one.erased_rows > 0 ? `, ${one.erased_rows} left out (erased subscribers)` : ''}${one.resumed ? ', taken over from a load that was stopped' : `, ${one.seconds} s`}${one.ignored_columns.length > 0 ? `; columns left out: ${one.ignored_columns.join(', ')}` : ''}`);
   if (isDry) return [...files, ...Object.entries(changes).map(([name, change]) => `${name} would change: ${change.added} added, ${change.removed} removed, ${change.changed} changed, ${change.unchanged} unchanged`), 'dry run: nothing was changed'];
   const orphans = [['profiles without a recommendation', counts['profiles_without_recommendation']], ['subscribers with ARPU but no profile', counts['arpu_without_profile']]] as const;
   return [
@@ -95,8 +95,8 @@ export function describeLoad({ datasets, changes, counts, pointer, dry_run: isDr
   ];
 }
 
-export async function rollBackSubscribers({ pool, redis, keys }: Stores): Promise<string> {
-  const { from, pointer } = await underLoadLock(pool, (client) => rollBack(client, redis, keys));
+export async function rollBackSubscribers({ pool, redis, keys, erasureSecret }: Stores): Promise<string> {
+  const { from, pointer } = await underLoadLock(pool, (client) => rollBack(client, redis, keys, erasureSecret));
   return `live: generation ${pointer.redis} (recommendations ${pointer.recommendations}, profiles ${pointer.profiles}, ARPU ${pointer.arpu}), before: ${from}`;
 }
 

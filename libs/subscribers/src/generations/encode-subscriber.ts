@@ -24,7 +24,8 @@ const PLAIN = /^[\x20\x21\x23-\x5b\x5d-\x7e]*$/;
 const quote = (text: string): string => (PLAIN.test(text) ? `"${text}"` : JSON.stringify(text));
 
 const UNESCAPED: Readonly<Record<string, string>> = { '\\\\': '\\', '\\t': '\t', '\\n': '\n', '\\r': '\r', '\\b': '\b', '\\f': '\f', '\\v': '\v' };
-const unescapeCopy = (text: string): string => (text.includes('\\') ? text.replaceAll(/\\[\\tnrbfv]/g, (found) => UNESCAPED[found] ?? found) : text);
+/** A cell of COPY's text format as it was. */
+export const unescapeCopy = (text: string): string => (text.includes('\\') ? text.replaceAll(/\\[\\tnrbfv]/g, (found) => UNESCAPED[found] ?? found) : text);
 
 type Cells = readonly (string | undefined)[];
 const isText = ({ kind }: Column): boolean => kind === 'text' || kind === 'risk' || kind === 'date';

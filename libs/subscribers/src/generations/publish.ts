@@ -1,5 +1,6 @@
 import type { Keys, Redis } from '@millrace/redis-kit';
 import type { Pool, PoolClient } from 'pg';
+import { completeErasures } from '../erasure/erase-subscribers.ts';
 import { LoadNotPossibleError, toNotPossible } from '../errors.ts';
 import type { LoadProgress } from '../load/progress.ts';
 import { schema } from '../load/tables.ts';
@@ -19,6 +20,7 @@ export interface PublishOptions {
   readonly redis: Redis;
   readonly keys: Keys;
   readonly triple: Triple;
+  readonly erasureSecret: string | undefined;
   /** The set that it follows, for a rollback. */
   readonly previous: number;
   readonly keep: number;
@@ -96,12 +98,23 @@ async function writeWithRoom(options: PublishOptions): Promise<WrittenGeneration
   }
 }
 
+/** Who was erased while the generation was written goes from it before anybody reads it. Returns the counts without them. */
+async function leaveOutErased(options: PublishOptions, generation: number, counts: Counts): Promise<Counts> {
+  const { client } = options;
+  // From here on what is corrected are these.
+  await client.query(`update ${schema}.generation_sets set stats = $2 where redis = $1`, [generation, JSON.stringify(counts)]);
+  if ((await completeErasures(client, options)) === 0) return counts;
+  const { rows } = await client.query<{ stats: Counts }>(`select stats from ${schema}.generation_sets where redis = $1`, [generation]);
+  return rows[0]?.stats ?? counts;
+}
+
 /** Writes, checks and switches to a new set of Redis keys from a triple of tables; removes what it wrote where that fails. */
 export async function publishGeneration(options: PublishOptions): Promise<Published> {
   const { client, redis, keys, triple, progress, signal } = options;
-  const { counts, bytesPerSubscriber, redisGeneration } = await writeWithRoom(options);
+  const { counts: written, bytesPerSubscriber, redisGeneration } = await writeWithRoom(options);
   await storeAnalytics(client, { ...triple, redis: redisGeneration });
   signal?.throwIfAborted();
+  const counts = await leaveOutErased(options, redisGeneration, written);
   progress.step('switch', { done: 0, total: 1 });
   const pointer = await switchTo(client, { redis, keys, set: { ...triple, redis: redisGeneration }, counts, ...(options.onWarning !== undefined && { onWarning: options.onWarning }) });
   progress.step('switch', { done: 1, total: 1 });

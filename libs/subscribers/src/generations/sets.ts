@@ -2,6 +2,7 @@ import type { Keys, Redis } from '@millrace/redis-kit';
 import type { Pool, PoolClient } from 'pg';
 import { datasetNames } from '../datasets.ts';
 import type { DatasetName } from '../datasets.ts';
+import { sweepTables } from '../erasure/sweep.ts';
 import { LoadNotPossibleError } from '../errors.ts';
 import { qualified, replaceViews, schema } from '../load/tables.ts';
 import { dropAnalytics } from './analytics.ts';
@@ -88,11 +89,12 @@ export async function findPrevious(db: Pick<Pool | PoolClient, 'query'>): Promis
   return sets.find((set) => set.redis > 0 && set.redis === live?.previous && set.state === 'ready');
 }
 
-/** Goes back to the set before, in both stores. Throws LoadNotPossibleError where there is none. */
-export async function rollBack(client: PoolClient, redis: Redis, keys: Keys): Promise<{ readonly from: number; readonly pointer: Pointer }> {
+/** Goes back to the set before, in both stores, without those who were erased since. Throws LoadNotPossibleError where there is none, or where somebody was erased and `erasureSecret` is not the right one. */
+export async function rollBack(client: PoolClient, redis: Redis, keys: Keys, erasureSecret?: string): Promise<{ readonly from: number; readonly pointer: Pointer }> {
   const { redis: from } = await readPointer(client);
   const set = await findPrevious(client);
   if (set === undefined) throw new LoadNotPossibleError('there is no generation to go back to: the one before is not kept any more, or there never was one');
+  await sweepTables(client, { redis, keys, erasureSecret }, set);
   return { from, pointer: await switchTo(client, { redis, keys, set }) };
 }
 

@@ -77,7 +77,8 @@ function createIndexes(names: SubscriberKeys): Indexes {
   };
 }
 
-function count(counts: Counts, { recommendation, hasProfile, months, serviceType, risk, clusterGroup }: EncodedSubscriber): void {
+/** Adds one subscriber to the counts of a generation. */
+export function countSubscriber(counts: Counts, { recommendation, hasProfile, months, serviceType, risk, clusterGroup }: EncodedSubscriber): void {
   const add = (name: string, by = 1): void => { counts[name] = (counts[name] ?? 0) + by; };
   add('subscribers');
   if (recommendation !== undefined) add('recommendations');
@@ -161,7 +162,7 @@ async function writeFrom(client: PoolClient, writer: BulkWriter, options: WriteG
     for (const line of lines) {
       const subscriber = encodeSubscriber(cellsOf(line));
       if (measured.length < MEASURED) measured.push(subscriber);
-      count(counts, subscriber);
+      countSubscriber(counts, subscriber);
       indexes.add(subscriber);
       await writeAll(writer, commandsOf(names, subscriber), ASCII.test(line));
     }

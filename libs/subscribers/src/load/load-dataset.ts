@@ -7,6 +7,7 @@ import { from as copyFrom } from 'pg-copy-streams';
 import { escapeCopy } from '../cells.ts';
 import { copyColumns, datasets } from '../datasets.ts';
 import type { DatasetName } from '../datasets.ts';
+import type { ErasedList } from '../erasure/erased-list.ts';
 import { LoadRefusedError } from '../errors.ts';
 import { fileState } from '../files/file-state.ts';
 import type { SourceFile } from '../files/reading.ts';
@@ -25,6 +26,8 @@ export interface DatasetLoad {
   readonly generation: number;
   readonly loadId: number;
   readonly limit: BadRowLimit;
+  /** Whose rows are left out; undefined: nobody was erased. */
+  readonly erased?: ErasedList | undefined;
   readonly progress: LoadProgress;
   readonly signal: AbortSignal | undefined;
 }
@@ -37,6 +40,8 @@ export interface DatasetReport {
   readonly sha256: string;
   readonly rows: number;
   readonly bad_rows: number;
+  /** Rows that were left out because their subscriber was erased. */
+  readonly erased_rows: number;
   readonly ignored_columns: readonly string[];
   /** The generation of an earlier load of the very same file, which was not finished. */
   readonly resumed: boolean;
@@ -45,7 +50,7 @@ export interface DatasetReport {
 
 /** Everything of one file into its table, as the thread finds it. The table is new in this transaction, so its rows need no second visit (FREEZE). */
 async function copyRows(client: PoolClient, load: DatasetLoad, bytes: number, bad: BadRows): Promise<ParseSummary> {
-  const { dataset, source, mapping, generation, progress, signal } = load;
+  const { dataset, source, mapping, generation, progress, signal, erased } = load;
   const copy = client.query(copyFrom(`copy ${qualified(dataset, generation)} (${copyColumns(datasets[dataset]).join(', ')}) from stdin with (freeze)`));
   const failure = finished(copy);
   failure.catch(() => undefined);
@@ -55,7 +60,7 @@ async function copyRows(client: PoolClient, load: DatasetLoad, bytes: number, ba
     rows += taken.rows;
     progress.step('read', { dataset, done: taken.bytes, total: bytes, rows });
   };
-  const summary = await parseInThread({ dataset, source, mapping }, { onRows, onBad: (found) => bad.add(found) }, signal);
+  const summary = await parseInThread({ dataset, source, mapping, erased }, { onRows, onBad: (found) => bad.add(found) }, signal);
   copy.end();
   await failure;
   return summary;
@@ -149,7 +154,7 @@ export async function loadDataset(pool: Pool, load: DatasetLoad): Promise<Datase
     );
     await client.query('commit');
     isDone = true;
-    return { dataset, generation, file, bytes, sha256: summary.sha256, rows: summary.rows, bad_rows: summary.badRows, ignored_columns: summary.ignoredColumns, resumed: false, seconds: secondsSince(startMs) };
+    return { dataset, generation, file, bytes, sha256: summary.sha256, rows: summary.rows, bad_rows: summary.badRows, erased_rows: summary.erasedRows, ignored_columns: summary.ignoredColumns, resumed: false, seconds: secondsSince(startMs) };
   } finally {
     // A connection in the middle of COPY or of a transaction is of no use any more; Postgres rolls back.
     client.release(!isDone);

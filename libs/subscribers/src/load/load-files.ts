@@ -2,8 +2,10 @@ import { stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import type { Keys, Redis } from '@millrace/redis-kit';
 import type { Pool, PoolClient } from 'pg';
-import { datasetNames } from '../datasets.ts';
+import { datasetNames, datasets } from '../datasets.ts';
 import type { DatasetName } from '../datasets.ts';
+import { readErased } from '../erasure/erased-list.ts';
+import { sweepTables } from '../erasure/sweep.ts';
 import { LoadNotPossibleError, LoadRefusedError, toNotPossible } from '../errors.ts';
 import { hashFile } from '../files/read-file.ts';
 import type { SourceFile } from '../files/reading.ts';
@@ -31,6 +33,8 @@ export interface Stores {
   /** A `background` connection to the Redis of subscribers. */
   readonly redis: Redis;
   readonly keys: Keys;
+  /** UT360_ERASURE_SECRET; needed as soon as somebody was erased: without it nothing is loaded then. */
+  readonly erasureSecret?: string | undefined;
 }
 
 export interface LoadOptions {
@@ -101,7 +105,7 @@ async function findFinished(client: PoolClient, dataset: DatasetName, source: So
   );
   const [found] = rows;
   if (found === undefined || isBeyond(limit, found.bad_rows, found.rows + found.bad_rows) || (await hashFile(source.path)) !== found.sha256) return undefined;
-  return { dataset, generation: found.number, file: basename(source.path), bytes: size, sha256: found.sha256, rows: found.rows, bad_rows: found.bad_rows, ignored_columns: [], resumed: true, seconds: 0 };
+  return { dataset, generation: found.number, file: basename(source.path), bytes: size, sha256: found.sha256, rows: found.rows, bad_rows: found.bad_rows, erased_rows: 0, ignored_columns: [], resumed: true, seconds: 0 };
 }
 
 const nextNumber = async (client: PoolClient, dataset: DatasetName): Promise<number> =>
@@ -115,13 +119,21 @@ interface Run extends Stores {
   readonly loaded: DatasetReport[];
 }
 
-async function loadAll({ client, pool, options, loadId }: Run, wanted: Wanted, done: DatasetReport[]): Promise<void> {
+/** A table that an earlier load has left, without those who were erased since. */
+async function takeOver(client: PoolClient, stores: Stores, found: DatasetReport): Promise<DatasetReport> {
+  const erased = (await sweepTables(client, stores, { [found.dataset]: found.generation }))[datasets[found.dataset].table] ?? 0;
+  const { rows } = await client.query<{ rows: number }>(`select rows::int as rows from ${schema}.dataset_generations where dataset = $1 and number = $2`, [found.dataset, found.generation]);
+  return { ...found, rows: rows[0]?.rows ?? found.rows, erased_rows: erased };
+}
+
+async function loadAll({ client, options, loadId, ...stores }: Run, wanted: Wanted, done: DatasetReport[]): Promise<void> {
+  const erased = await readErased(client, stores.erasureSecret);
   for (const [dataset, source] of wanted) {
     const mapping = options.mappings?.[dataset] ?? {};
     const finished = options.dryRun === true ? undefined : await findFinished(client, dataset, source, { mapping: readingOf(source, mapping), limit: options.limit });
-    done.push(finished ?? (await loadDataset(pool, {
-      dataset, source, mapping, loadId, generation: await nextNumber(client, dataset), limit: options.limit, progress: options.progress ?? noProgress, signal: options.signal,
-    })));
+    done.push(finished !== undefined ? await takeOver(client, stores, finished) : await loadDataset(stores.pool, {
+      dataset, erased, source, mapping, loadId, generation: await nextNumber(client, dataset), limit: options.limit, progress: options.progress ?? noProgress, signal: options.signal,
+    }));
   }
 }
 
@@ -159,7 +171,7 @@ async function runLoad(run: Run, wanted: Wanted): Promise<LoadReport> {
     return { ...common, changes, counts: {}, pointer: live, redis_bytes_per_subscriber: 0, removed_generations: [], seconds: secondsSince(startMs) };
   }
   const triple = { recommendations: live.recommendations, profiles: live.profiles, arpu: live.arpu, ...Object.fromEntries(loaded.map(({ dataset, generation }) => [dataset, generation])) };
-  const published = await publishGeneration({ pool: run.pool, client, redis, keys, triple, previous: live.redis, keep: options.keep, progress: options.progress ?? noProgress, signal: options.signal, onWarning: (warning) => warnings.push(warning) });
+  const published = await publishGeneration({ pool: run.pool, erasureSecret: run.erasureSecret, client, redis, keys, triple, previous: live.redis, keep: options.keep, progress: options.progress ?? noProgress, signal: options.signal, onWarning: (warning) => warnings.push(warning) });
   // It is live: what fails from here on is told, and done by the next load or by ut360-lookup.
   const afterwards = async <T>(what: string, work: () => Promise<T>): Promise<T | undefined> => {
     try {
