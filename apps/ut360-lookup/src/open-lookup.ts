@@ -1,6 +1,7 @@
 import { checkSchemaVersion, createKysely, createPool, waitForSchema } from '@millrace/database';
+import type { DirectRoute } from '@millrace/http';
 import { closeRedis, connectRedis, keysFor } from '@millrace/redis-kit';
-import type { ServiceContext } from '@millrace/service';
+import type { IdentityVerifier, ServiceContext } from '@millrace/service';
 import { readPointer } from '@millrace/subscribers';
 import type { Pointer } from '@millrace/subscribers';
 import type { RequestHandler } from 'express';
@@ -16,10 +17,12 @@ import { createLookupMetrics } from './metrics.ts';
 import { migrations } from './migrations/index.ts';
 import { createPiiReads } from './pii-reads.ts';
 import { createSubscriberReader } from './read-subscribers.ts';
-import { subscriberRoutes } from './subscriber.routes.ts';
+import { directSubscriberRoutes, subscriberRoutes } from './subscriber.routes.ts';
 
 export interface Lookup {
   readonly handlers: readonly RequestHandler[];
+  /** The lookups of one subscriber, for callers that this verifier knows. */
+  readonly direct: (verifier: IdentityVerifier) => readonly DirectRoute[];
   readonly housekeeping: Housekeeping;
   readonly pointer: LivePointer;
 }
@@ -57,5 +60,5 @@ export async function openLookup({ config, logger, metrics, health, onClose }: P
     }
   };
   const deps = { askPointer, reader, piiReads: createPiiReads(pool, config.UT360_PII_DAILY_QUOTA), members, pointer };
-  return { handlers: [subscriberRoutes(deps), lookupRoutes(deps), listRoutes(deps)], housekeeping, pointer };
+  return { handlers: [subscriberRoutes(deps), lookupRoutes(deps), listRoutes(deps)], direct: (verifier) => directSubscriberRoutes(deps, verifier), housekeeping, pointer };
 }
