@@ -8,9 +8,9 @@ void runService({
   configSchema,
   async start(context) {
     const { config, logger, metrics, onClose } = context;
-    const { handlers, housekeeping, pointer } = await openLookup(context);
-    const fromGateway = authenticate(await openIdentityVerifier(config.INTERNAL_JWKS_FILE, 'ut360-lookup'), ['gateway']);
-    const server = await startHttpServer(createHttpApp({ logger, metrics, handlers: [fromGateway, ...handlers] }), { host: config.HOST, port: config.PORT });
+    const { handlers, direct, housekeeping, pointer } = await openLookup(context);
+    const verifier = await openIdentityVerifier(config.INTERNAL_JWKS_FILE, 'ut360-lookup');
+    const server = await startHttpServer(createHttpApp({ logger, metrics, handlers: [authenticate(verifier, ['gateway']), ...handlers], direct: direct(verifier) }), { host: config.HOST, port: config.PORT });
     onClose(() => server.close());
     const timer = setInterval(() => void housekeeping.check(), config.UT360_CHECK_MS);
     onClose(() => clearInterval(timer));

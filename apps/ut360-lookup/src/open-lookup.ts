@@ -1,6 +1,7 @@
 import { checkSchemaVersion, createKysely, createPool, waitForSchema } from '@millrace/database';
+import type { DirectRoute } from '@millrace/http';
 import { closeRedis, connectRedis, keysFor } from '@millrace/redis-kit';
-import type { ServiceContext } from '@millrace/service';
+import type { IdentityVerifier, ServiceContext } from '@millrace/service';
 import { readPointer } from '@millrace/subscribers';
 import type { Pointer } from '@millrace/subscribers';
 import type { RequestHandler } from 'express';
@@ -21,10 +22,12 @@ import { migrations } from './migrations/index.ts';
 import { createPiiReads } from './pii-reads.ts';
 import { createSubscriberReader } from './read-subscribers.ts';
 import { createReads } from './reads.ts';
-import { subscriberRoutes } from './subscriber.routes.ts';
+import { directSubscriberRoutes, subscriberRoutes } from './subscriber.routes.ts';
 
 export interface Lookup {
   readonly handlers: readonly RequestHandler[];
+  /** The lookups of one subscriber, for callers that this verifier knows. */
+  readonly direct: (verifier: IdentityVerifier) => readonly DirectRoute[];
   readonly housekeeping: Housekeeping;
   readonly pointer: LivePointer;
 }
@@ -72,5 +75,5 @@ export async function openLookup({ config, logger, metrics, health, onClose }: P
     analyticsRoutes({ analytics, pool, askPointer, refresh: () => pointer.refresh() }),
     eraseRoutes({ stores: { pool: direct, redis: background, keys, erasureSecret: config.UT360_ERASURE_SECRET }, erased }),
   ];
-  return { handlers, housekeeping, pointer };
+  return { handlers, direct: (verifier) => directSubscriberRoutes(deps, verifier), housekeeping, pointer };
 }

@@ -68,7 +68,7 @@ export async function startPlane({ redisUrl }: { readonly redisUrl?: string } = 
     const lookup = await openLookup({ config, logger, metrics, health: createHealth(), onClose });
     await whenReady(client);
     const verifier = { verify: async () => ({ issuer: 'gateway', subject: 'key_1', scopes }) };
-    const server = await startHttpServer(createHttpApp({ logger, metrics, handlers: [authenticate(verifier, ['gateway']), ...lookup.handlers] }), { host: '127.0.0.1', port: 0 });
+    const server = await startHttpServer(createHttpApp({ logger, metrics, handlers: [authenticate(verifier, ['gateway']), ...lookup.handlers], direct: lookup.direct(verifier) }), { host: '127.0.0.1', port: 0 });
     onClose(() => server.close(0));
     return {
       ...lookup, logs, metricsText: () => metrics.metrics(),

@@ -1,7 +1,9 @@
 export { authenticate, requireScope } from './authenticate.ts';
 export * from './cursor.ts';
+export { directGet } from './direct-get.ts';
+export type { DirectGetInput, DirectGetOptions } from './direct-get.ts';
 export { directRoute } from './direct-route.ts';
-export type { DirectInput, DirectRoute, DirectRouteOptions } from './direct-route.ts';
+export type { DirectCallers, DirectInput, DirectRoute, DirectRouteOptions } from './direct-route.ts';
 export * from './error-statuses.ts';
 export * from './etag.ts';
 export * from './http-app.ts';

@@ -34,6 +34,8 @@ export interface RouteInput<O> {
 export interface Reply {
   readonly status: number;
   readonly body?: unknown;
+  /** The body as JSON already. */
+  readonly text?: string;
   readonly headers?: Readonly<Record<string, string>>;
 }
 
@@ -41,6 +43,11 @@ export interface Reply {
 export type RouteHandler<O> = (input: RouteInput<O>) => Promise<Reply | undefined>;
 
 export const ok = (body: unknown, headers?: Readonly<Record<string, string>>): Reply => ({ status: 200, body, ...(headers && { headers }) });
+
+/** 200 with a body that is JSON already. */
+export const okText = (text: string, headers?: Readonly<Record<string, string>>): Reply => ({ status: 200, text, ...(headers && { headers }) });
+
+export const textOf = ({ body, text }: Reply): string => text ?? JSON.stringify(body);
 
 /** An operation without parameters refuses every parameter: a misspelt one must not be ignored. */
 const NO_QUERY = z.strictObject({});
@@ -59,12 +66,12 @@ function identityWithScope(req: Request, scope: string): Identity {
 export function send(res: Response, reply: Reply): void {
   if (reply.headers) res.set(reply.headers);
   res.status(reply.status);
-  if (reply.body === undefined) res.end();
+  if (reply.body === undefined && reply.text === undefined) res.end();
   // Express also looks whether a GET can be answered 304.
-  else if (res.req.method === 'GET' || res.req.method === 'HEAD') res.json(reply.body);
+  else if (reply.text === undefined && (res.req.method === 'GET' || res.req.method === 'HEAD')) res.json(reply.body);
   else {
     // A text goes out in one piece with the head.
-    const text = JSON.stringify(reply.body);
+    const text = textOf(reply);
     res.setHeader('Content-Type', res.getHeader('Content-Type') ?? 'application/json; charset=utf-8');
     res.setHeader('Content-Length', Buffer.byteLength(text));
     res.end(text);

@@ -1,11 +1,12 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { AppError, createLogger, createMetrics } from '@millrace/service';
+import { AppError, createLogger, createMetrics, notFound } from '@millrace/service';
 import { Router } from 'express';
 import { z } from 'zod';
-import { authenticate, createHttpApp, directRoute, ok, route, startHttpServer, traceparentOf } from '../src/index.ts';
-import type { HttpServer } from '../src/index.ts';
+import { authenticate, createHttpApp, directGet, directRoute, ok, okText, requestIdOf, route, startHttpServer, traceparentOf } from '../src/index.ts';
+import type { DirectGetInput, HttpServer } from '../src/index.ts';
 
 const note = { operationId: 'note', method: 'post', path: '/notes', scope: 'write', body: z.strictObject({ text: z.string().max(20), n: z.number().optional() }) } as const;
+const getNote = { operationId: 'getNote', method: 'get', path: '/notes/{name}', scope: 'write', params: z.strictObject({ name: z.string().max(20) }), query: z.strictObject({ part: z.enum(['all', 'head']).default('all') }) } as const;
 const metrics = createMetrics('test');
 let server: HttpServer;
 let runs = 0;
@@ -18,23 +19,33 @@ async function take({ body, traceparent }: { readonly body: { readonly text: str
   return ok({ ...body, traceparent: traceparent === undefined ? 'none' : 'there' }, { 'X-Own': 'yes' });
 }
 
+async function read({ params: { name }, query: { part }, requestId }: DirectGetInput<typeof getNote>) {
+  runs += 1;
+  if (name === 'none') throw notFound('this note');
+  if (name === 'bug') throw new Error('secret stack');
+  return okText(JSON.stringify({ name, part, id: requestId === undefined ? 'none' : 'there' }), { 'Cache-Control': 'no-store' });
+}
+
 beforeAll(async () => {
   const router = Router();
   route(router, note, ({ body, req }) => take({ body, traceparent: traceparentOf(req) }));
+  route(router, getNote, (input) => read({ ...input, requestId: requestIdOf(input.req) }));
   const verifier = {
     verify: async (token: string) => {
       if (token === 'forged') throw new AppError('unauthenticated', 'forged');
       return { issuer: token === 'outsider' ? 'worker' : 'gateway', subject: 'key_1', scopes: token === 'reader' ? ['read'] : ['write'] };
     },
   };
-  const direct = [directRoute({ operation: note, verifier, issuers: ['gateway'], handle: take })];
+  const callers = { verifier, issuers: ['gateway'] };
+  const direct = [directRoute({ operation: note, handle: take, ...callers }), directGet({ operation: getNote, handle: read, ...callers })];
   server = await startHttpServer(createHttpApp({ logger: createLogger('test', 'silent'), metrics, handlers: [authenticate(verifier, ['gateway']), router], direct }), { host: '127.0.0.1', port: 0 });
 });
 afterAll(() => server.close());
 
 interface Sent {
   readonly name: string;
-  readonly body: string | Uint8Array;
+  /** Absent: a GET. */
+  readonly body?: string | Uint8Array;
   readonly headers?: Readonly<Record<string, string>>;
   readonly path?: string;
   readonly token?: string;
@@ -42,7 +53,8 @@ interface Sent {
 
 const VARYING = new Set(['date', 'x-request-id']);
 async function send({ body, headers = {}, path = '/notes', token = 'writer' }: Sent, more: Readonly<Record<string, string>>) {
-  const answer = await fetch(`http://127.0.0.1:${server.port}${path}`, { method: 'POST', body: new Uint8Array(Buffer.from(body)), headers: { 'content-type': 'application/json', ...(token !== '' && { authorization: `Bearer ${token}` }), ...headers, ...more } });
+  const content = body !== undefined && { method: 'POST', body: new Uint8Array(Buffer.from(body)) };
+  const answer = await fetch(`http://127.0.0.1:${server.port}${path}`, { ...content, headers: { ...(content && { 'content-type': 'application/json' }), ...(token !== '' && { authorization: `Bearer ${token}` }), ...headers, ...more } });
   const { request_id: requestId, ...rest } = z.record(z.string(), z.unknown()).parse(await answer.json());
   const given = Object.fromEntries([...answer.headers].filter(([name]) => !VARYING.has(name)));
   return { status: answer.status, headers: given, body: rest, requestId: answer.headers.get('x-request-id'), sameId: requestId === undefined || requestId === answer.headers.get('x-request-id') };
@@ -68,6 +80,20 @@ describe('a direct route', () => {
     { name: 'a handler that refuses', body: '{"text":"refused"}' },
     { name: 'a handler that fails', body: '{"text":"bug"}' },
     { name: 'a wrong request id and trace', body: '{"text":"a"}', headers: { 'x-request-id': 'a b', traceparent: 'x' } },
+    { name: 'what is read by name', path: '/notes/a' },
+    { name: 'a name that is percent-encoded', path: '/notes/a%2Fb%20c+d%C4%91' },
+    { name: 'a name of a wrong encoding', path: '/notes/%ZZ' },
+    { name: 'a name that is too long', path: `/notes/${'x'.repeat(21)}` },
+    { name: 'a name in two parts', path: '/notes/a/b' },
+    { name: 'a name with a slash behind it', path: '/notes/a/' },
+    { name: 'another spelling of the path', path: '/NOTES/a' },
+    { name: 'a name with a parameter', path: '/notes/a?part=head' },
+    { name: 'a name with a wrong parameter', path: '/notes/a?part=tail&x=1' },
+    { name: 'a name that is not there', path: '/notes/none' },
+    { name: 'a reader that fails', path: '/notes/bug' },
+    { name: 'a reader without a token', path: '/notes/a', token: '' },
+    { name: 'a reader of another issuer', path: '/notes/a', token: 'outsider' },
+    { name: 'a reader without the scope', path: '/notes/a', token: 'reader' },
   ];
   it.each(cases)('answers $name as express does', async (sent) => {
     // What comes from another origin is express' own.
@@ -85,17 +111,19 @@ describe('a direct route', () => {
   it('runs its handler once, also where that fails', async () => {
     const before = runs;
     for (const text of ['a', 'refused', 'bug']) await send({ name: '', body: JSON.stringify({ text }) }, {});
-    expect(runs - before).toBe(3);
+    for (const name of ['a', 'none', 'bug']) await send({ name: '', path: `/notes/${name}` }, {});
+    expect(runs - before).toBe(6);
   });
 
   it('counts each answer under its route', async () => {
-    const counted = async (status: number): Promise<number> => {
-      const line = new RegExp(`^http_request_duration_seconds_count\\{.*route="/notes",status="${status}".*\\} (\\d+)$`, 'm').exec(await metrics.metrics());
+    const counted = async (status: number, path = '/notes'): Promise<number> => {
+      const line = new RegExp(`^http_request_duration_seconds_count\\{.*route="${path}",status="${status}".*\\} (\\d+)$`, 'm').exec(await metrics.metrics());
       return Number(line?.[1] ?? 0);
     };
-    const [good, bad] = [await counted(200), await counted(503)];
+    const [good, bad, read200] = [await counted(200), await counted(503), await counted(200, '/notes/:name')];
     await send({ name: '', body: '{"text":"a"}' }, {});
     await send({ name: '', body: '{"text":"refused"}' }, {});
-    expect([(await counted(200)) - good, (await counted(503)) - bad]).toEqual([1, 1]);
+    for (const origin of ['', 'https://shop.example']) await send({ name: '', path: '/notes/a', headers: origin === '' ? {} : { origin } }, {});
+    expect([(await counted(200)) - good, (await counted(503)) - bad, (await counted(200, '/notes/:name')) - read200]).toEqual([1, 1, 2]);
   });
 });

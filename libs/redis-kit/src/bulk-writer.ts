@@ -12,30 +12,34 @@ import { nodeOf } from './send-by-node.ts';
  */
 export interface BulkWriter {
   /**
-   * Takes a command about one key. Waits while too much is on its way; rejects with the first refusal or broken connection. `isAscii`: the
-   * caller knows that there are no other characters, so nobody has to look.
+   * Takes a command about one key. Waits while too much is on its way; rejects with the first refusal or broken connection. `isBytes`: each
+   * character of the command is a byte (ASCII, or UTF-8 that was decoded as latin1), so nobody has to look.
    */
-  write(key: string, command: readonly string[], isAscii?: boolean): Promise<void> | undefined;
+  write(key: string, command: readonly string[], isBytes?: boolean): Promise<void> | undefined;
   /** Resolves when every command was answered. */
   drain(): Promise<void>;
   close(): void;
 }
 
 const CRLF = '\r\n';
+const LENGTHS = Array.from({ length: 4_096 }, (_none, bytes) => `$${bytes}${CRLF}`);
 /** RESP2 of a command (https://redis.io/docs/latest/develop/reference/protocol-spec). */
-export function encodeCommand(command: readonly string[], isAscii = false): string {
+export function encodeCommand(command: readonly string[], isBytes = false): string {
   let text = `*${command.length}${CRLF}`;
-  for (const part of command) text += `$${isAscii ? part.length : Buffer.byteLength(part)}${CRLF}${part}${CRLF}`;
+  for (const part of command) {
+    const bytes = isBytes ? part.length : Buffer.byteLength(part);
+    text += (LENGTHS[bytes] ?? `$${bytes}${CRLF}`) + part + CRLF;
+  }
   return text;
 }
 
-const BUFFER_CHARACTERS = 131_072;
+const BUFFER_BYTES = 131_072;
 const MAX_UNANSWERED = 5_000;
 const NEW_LINE = 0x0a;
 const MINUS = 0x2d;
 
 interface NodeWriter {
-  add(text: string, isAscii?: boolean): Promise<void> | undefined;
+  add(text: string, isBytes?: boolean): Promise<void> | undefined;
   drain(): Promise<void>;
   close(): void;
 }
@@ -54,8 +58,9 @@ async function openNode(node: SingleRedis): Promise<NodeWriter> {
   const socket = await open(node);
   let failure: Error | undefined;
   let [unanswered, isLineStart] = [0, true];
-  let pending: string[] = [];
-  let characters = 0;
+  const spare: Buffer<ArrayBuffer>[] = [];
+  let buffer = Buffer.allocUnsafeSlow(BUFFER_BYTES);
+  let used = 0;
   let wake: (() => void) | undefined;
   const fail = (error: Error): void => {
     failure ??= error;
@@ -77,22 +82,23 @@ async function openNode(node: SingleRedis): Promise<NodeWriter> {
       await new Promise<void>((resolve) => { wake = resolve; });
     }
   };
-  let isPlain = true;
   const flush = (): void => {
-    // One byte a character is half the work.
-    socket.write(Buffer.from(pending.join(''), isPlain ? 'latin1' : 'utf8'));
-    pending = [];
-    characters = 0;
-    isPlain = true;
+    if (used === 0) return;
+    const sent = buffer;
+    // Used again as soon as it is out: new ones for everything would keep the garbage collector busy.
+    socket.write(sent.subarray(0, used), () => void spare.push(sent));
+    buffer = spare.pop() ?? Buffer.allocUnsafeSlow(BUFFER_BYTES);
+    used = 0;
   };
-  const add: NodeWriter['add'] = (text, isAscii = false) => {
-    pending.push(text);
-    isPlain &&= isAscii;
-    characters += text.length;
+  // Each text becomes bytes at once: texts that wait are garbage that is hard to collect.
+  const add: NodeWriter['add'] = (text, isBytes = false) => {
+    const size = isBytes ? text.length : Buffer.byteLength(text);
+    const mustFlush = used + size > BUFFER_BYTES;
+    if (mustFlush) flush();
     unanswered += 1;
-    if (characters < BUFFER_CHARACTERS) return undefined;
-    flush();
-    return until(() => unanswered < MAX_UNANSWERED);
+    if (size > BUFFER_BYTES) socket.write(text, isBytes ? 'latin1' : 'utf8');
+    else used += buffer.write(text, used, isBytes ? 'latin1' : 'utf8');
+    return mustFlush ? until(() => unanswered < MAX_UNANSWERED) : undefined;
   };
   const { username, password, db = 0 } = node.options;
   if (password) await add(encodeCommand(['AUTH', ...(username ? [username] : []), password]));
@@ -118,7 +124,7 @@ export async function openBulkWriter(redis: Redis): Promise<BulkWriter> {
     return writer;
   };
   return {
-    write: (key, command, isAscii) => writerOf(key).add(encodeCommand(command, isAscii), isAscii),
+    write: (key, command, isBytes) => writerOf(key).add(encodeCommand(command, isBytes), isBytes),
     drain: async () => void (await Promise.all(nodes.map(({ writer }) => writer.drain()))),
     close: () => nodes.forEach(({ writer }) => writer.close()),
   };

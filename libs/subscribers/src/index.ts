@@ -35,7 +35,7 @@ export type { GenerationSet } from './generations/sets.ts';
 export { verifyGenerations } from './generations/verify.ts';
 export type { Verification } from './generations/verify.ts';
 export { readSubscribers } from './generations/read-subscribers.ts';
-export { KEPT_MONTHS } from './generations/encode-subscriber.ts';
+export { KEPT_MONTHS } from './generations/months.ts';
 export type { EncodedSubscriber } from './generations/encode-subscriber.ts';
 export { indexSizes } from './generations/write-generation.ts';
 export type { Counts } from './generations/write-generation.ts';

@@ -27,9 +27,9 @@ async function serveOurs({ BENCH_REDIS_URL, BENCH_DATABASE_URL }: Variables): Pr
   await writeFile(key, JSON.stringify(keys.privateKeys['gateway']), { mode: 0o600 });
   const config = configSchema.parse({ INTERNAL_JWKS_FILE: jwks, INTERNAL_KEY_FILE: key, UT360_REDIS_URL: BENCH_REDIS_URL, UT360_LOOKUP_DATABASE_URL: BENCH_DATABASE_URL });
   const [logger, metrics] = [createLogger('bench', 'warn'), createMetrics('bench')];
-  const { handlers } = await openLookup({ config, logger, metrics, health: createHealth(), onClose: () => undefined });
+  const { handlers, direct } = await openLookup({ config, logger, metrics, health: createHealth(), onClose: () => undefined });
   const verifier = await openIdentityVerifier(jwks, 'ut360-lookup');
-  const { port } = await startHttpServer(createHttpApp({ logger, metrics, handlers: [authenticate(verifier, ['gateway']), ...handlers] }), { host: '127.0.0.1', port: 0 });
+  const { port } = await startHttpServer(createHttpApp({ logger, metrics, handlers: [authenticate(verifier, ['gateway']), ...handlers], direct: direct(verifier) }), { host: '127.0.0.1', port: 0 });
   const token = await (await openIdentitySigner(key)).sign('ut360-lookup', { subject: 'bench', scopes: ['ut360:read'] });
   await rm(directory, { recursive: true });
   return { port, token };

@@ -1,7 +1,7 @@
 import type { Pool, PoolClient } from 'pg';
 import type { DatasetName } from '../datasets.ts';
 import { qualified, schema } from '../load/tables.ts';
-import { KEPT_MONTHS } from './encode-subscriber.ts';
+import { KEPT_MONTHS } from './months.ts';
 import type { Triple } from './pointer.ts';
 
 /** Rows of service and risk that an answer has at most; of more, those with the most subscribers. */

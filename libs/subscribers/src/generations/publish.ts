@@ -6,7 +6,7 @@ import type { LoadProgress } from '../load/progress.ts';
 import { schema } from '../load/tables.ts';
 import { storeAnalytics } from './analytics.ts';
 import type { Pointer, Triple } from './pointer.ts';
-import { KEPT_MONTHS } from './encode-subscriber.ts';
+import { KEPT_MONTHS } from './months.ts';
 import { removeGeneration } from './remove-keys.ts';
 import { beginSet, pruneGenerations, switchTo } from './sets.ts';
 import { checkGeneration, writeGeneration } from './write-generation.ts';

@@ -2,12 +2,14 @@ import { openBulkWriter, sendByNode } from '@millrace/redis-kit';
 import type { BulkWriter, Keys, Redis, SubscriberKeys } from '@millrace/redis-kit';
 import type { Pool, PoolClient } from 'pg';
 import { to as copyTo } from 'pg-copy-streams';
-import { LoadRefusedError } from '../errors.ts';
 import { qualified } from '../load/tables.ts';
-import { cellsOf, encodeSubscriber, subscriberQuery } from './encode-subscriber.ts';
-import type { EncodedSubscriber } from './encode-subscriber.ts';
+import { fromBytes, onBytes } from './byte-text.ts';
+import { cellsOf, createGrouping, encodeSubscriber } from './encode-subscriber.ts';
+import type { EncodedSubscriber, SubscriberRows } from './encode-subscriber.ts';
+import { createIndexBatches } from './index-batches.ts';
 import type { Triple } from './pointer.ts';
 import { requireRoom } from './room.ts';
+import { STREAMED, subscriberQuery } from './subscriber-rows.ts';
 
 export interface WriteGenerationOptions {
   readonly redis: Redis;
@@ -34,100 +36,74 @@ export interface WrittenGeneration {
   readonly bytesPerSubscriber: number;
 }
 
-/** Small: what lives through a batch is not garbage that is easy to collect. */
-const BATCH = 64;
-const ASCII = /^[\t\x20-\x7e]*$/;
-const INDEX_MEMBERS = 500;
 const MEASURED = 400;
 const SAMPLE = 200;
-/** Different services, risks and clusters; each has an index and a count. */
-const MAX_LABELS = 10_000;
 /** A member of a sorted set and of two sets, without its name. */
 const INDEX_BYTES = 250;
 
-interface Indexes {
-  add(subscriber: EncodedSubscriber): void;
-  /** What is due, or everything. */
-  take(all: boolean): string[][];
+type CountedSubscribers = Record<'subscribers' | 'recommendations' | 'profiles' | 'arpu_subscribers' | 'profiles_without_recommendation' | 'arpu_without_profile', number>;
+const noSubscribers = (): CountedSubscribers => ({ subscribers: 0, recommendations: 0, profiles: 0, arpu_subscribers: 0, profiles_without_recommendation: 0, arpu_without_profile: 0 });
+
+function count(counts: CountedSubscribers, { recommendation, hasProfile, months }: EncodedSubscriber): void {
+  counts.subscribers += 1;
+  if (recommendation !== undefined) counts.recommendations += 1;
+  if (hasProfile) counts.profiles += 1;
+  if (months > 0) counts.arpu_subscribers += 1;
+  if (hasProfile && recommendation === undefined) counts.profiles_without_recommendation += 1;
+  if (months > 0 && !hasProfile) counts.arpu_without_profile += 1;
 }
 
-/** Members are gathered, so that an index gets them by the hundred. */
-function createIndexes(names: SubscriberKeys): Indexes {
-  const sets = new Map<string, { readonly name: 'ZADD' | 'SADD'; members: string[] }>();
-  const put = (name: 'ZADD' | 'SADD', key: string, ...members: string[]): void => {
-    const known = sets.get(key);
-    if (sets.size > MAX_LABELS) throw new LoadRefusedError(`service_type and cluster_group have more than ${MAX_LABELS} different values: are they the right columns (--mapping)?`);
-    if (known === undefined) sets.set(key, { name, members });
-    else known.members.push(...members);
-  };
-  return {
-    add({ isdn, serviceType, risk, clusterGroup, priority }) {
-      if (serviceType !== undefined) put('ZADD', names.service(serviceType), priority ?? '0', isdn);
-      if (risk !== undefined) put('SADD', names.risk(risk), isdn);
-      if (clusterGroup !== undefined) put('SADD', names.cluster(clusterGroup), isdn);
-    },
-    take(all) {
-      const due = [...sets].filter(([, { members }]) => members.length > 0 && (all || members.length >= INDEX_MEMBERS));
-      return due.map(([key, set]) => {
-        const command = [set.name, key, ...set.members];
-        set.members = [];
-        return command;
-      });
-    },
-  };
+/** Adds one subscriber to the counts of a generation, those of its indexes too. */
+export function countSubscriber(counts: Counts, subscriber: EncodedSubscriber): void {
+  const counted = noSubscribers();
+  count(counted, subscriber);
+  const { serviceType, risk, clusterGroup } = subscriber;
+  const labels = [['service', serviceType], ['risk', risk], ['cluster', clusterGroup]].flatMap(([kind, value]) => (value === undefined ? [] : [[`${kind}:${value}`, 1] as const]));
+  for (const [name, by] of [...Object.entries(counted), ...labels]) if (by > 0) counts[name] = (counts[name] ?? 0) + by;
 }
 
-/** Adds one subscriber to the counts of a generation. */
-export function countSubscriber(counts: Counts, { recommendation, hasProfile, months, serviceType, risk, clusterGroup }: EncodedSubscriber): void {
-  const add = (name: string, by = 1): void => { counts[name] = (counts[name] ?? 0) + by; };
-  add('subscribers');
-  if (recommendation !== undefined) add('recommendations');
-  if (hasProfile) add('profiles');
-  if (months > 0) add('arpu_subscribers');
-  if (hasProfile && recommendation === undefined) add('profiles_without_recommendation');
-  if (months > 0 && !hasProfile) add('arpu_without_profile');
-  if (serviceType !== undefined) add(`service:${serviceType}`);
-  if (risk !== undefined) add(`risk:${risk}`);
-  if (clusterGroup !== undefined) add(`cluster:${clusterGroup}`);
-}
+type OwnNames = Pick<SubscriberKeys, 'recommendation' | 'profile' | 'body'>;
+const byteNames = (names: SubscriberKeys): OwnNames => ({ recommendation: onBytes((isdn) => names.recommendation(isdn)), profile: onBytes((isdn) => names.profile(isdn)), body: onBytes((isdn) => names.body(isdn)) });
 
 /** The commands of one subscriber; the second word of each is its key. */
-function commandsOf(names: SubscriberKeys, { isdn, recommendation, profile, body }: EncodedSubscriber): string[][] {
+function commandsOf(names: OwnNames, { isdn, recommendation, profile, body }: EncodedSubscriber): string[][] {
   const own = [['HSET', names.profile(isdn), ...profile], ['SET', names.body(isdn), body]];
   return recommendation === undefined ? own : [['HSET', names.recommendation(isdn), ...recommendation], ...own];
 }
 
-/** Waits only where the writer says so: most commands are only put down. */
-async function writeAll(writer: BulkWriter, commands: readonly (readonly string[])[], isAscii = false): Promise<void> {
-  for (const command of commands) {
-    const room = writer.write(command[1] ?? '', command, isAscii);
-    if (room !== undefined) await room;
-  }
+/** Waits only where the writer says so: most commands are only put down. Their texts are of bytes. */
+function put(writer: BulkWriter, commands: readonly (readonly string[])[]): Promise<void> | undefined {
+  let room: Promise<void> | undefined;
+  for (const command of commands) room = writer.write(command[1] ?? '', command, true) ?? room;
+  return room;
 }
+
+const toText = (one: EncodedSubscriber): EncodedSubscriber => ({ ...one, isdn: fromBytes(one.isdn), body: fromBytes(one.body), profile: one.profile.map(fromBytes), recommendation: one.recommendation?.map(fromBytes) });
 
 /** What one subscriber takes in Redis, by those that are there already. */
 async function measure(redis: Redis, names: SubscriberKeys, written: readonly EncodedSubscriber[]): Promise<number> {
   const keys = written.flatMap((one) => commandsOf(names, one).map(([, key = '']) => key));
   const sizes = await sendByNode(redis, keys.map((key) => ({ key, name: 'MEMORY', args: ['USAGE', key] })));
-  return sizes.reduce((sum: number, size) => sum + Number(size ?? 0), 0) / Math.max(1, written.length) + INDEX_BYTES + 3 * (written[0]?.isdn.length ?? 0);
+  return sizes.reduce((sum: number, size) => sum + Number(size ?? 0), 0) / Math.max(1, written.length) + INDEX_BYTES + (3 * written.reduce((sum, { isdn }) => sum + isdn.length, 0)) / Math.max(1, written.length);
 }
 
-/** Lines of a COPY, by the hundred. */
-async function* lineBatches(client: PoolClient, query: string): AsyncGenerator<string[]> {
-  const decoder = new TextDecoder();
+/** Rows of each subscriber of a COPY, as they come, their texts as bytes. `take` says when it can take no more for now; `onChunk` after each piece. */
+async function readRows(client: PoolClient, query: string, { take, onChunk }: { readonly take: (rows: SubscriberRows) => Promise<void> | undefined; readonly onChunk: () => Promise<void> }): Promise<void> {
+  const grouping = createGrouping();
   let rest = '';
-  let batch: string[] = [];
-  for await (const chunk of client.query(copyTo(`copy (${query}) to stdout`))) {
-    const lines = (rest + decoder.decode(Buffer.isBuffer(chunk) ? chunk : Buffer.from(String(chunk)), { stream: true })).split('\n');
+  for await (const chunk of client.query(copyTo(`copy (${query}) to stdout with (null E'\\b')`))) {
+    const lines = (rest + (Buffer.isBuffer(chunk) ? chunk.toString('latin1') : String(chunk))).split('\n');
     rest = lines.pop() ?? '';
     for (const line of lines) {
-      batch.push(line);
-      if (batch.length < BATCH) continue;
-      yield batch;
-      batch = [];
+      const rows = grouping.add(cellsOf(line));
+      const room = rows === undefined ? undefined : take(rows);
+      if (room !== undefined) await room;
     }
+    await onChunk();
   }
-  if (batch.length > 0) yield batch;
+  const last = grouping.end();
+  if (last !== undefined) await take(last);
+  await onChunk();
 }
 
 /**
@@ -138,7 +114,7 @@ export async function writeGeneration(pool: Pool, options: WriteGenerationOption
   const writer = await openBulkWriter(options.redis);
   const client = await pool.connect();
   try {
-    await client.query(`set statement_timeout = 0; set work_mem = '64MB'`);
+    await client.query(STREAMED);
     return await writeFrom(client, writer, options);
   } finally {
     writer.close();
@@ -150,39 +126,40 @@ export async function writeGeneration(pool: Pool, options: WriteGenerationOption
 async function writeFrom(client: PoolClient, writer: BulkWriter, options: WriteGenerationOptions): Promise<WrittenGeneration> {
   const { redis, keys, generation, triple, lastMonth, expected, facts, onProgress, signal } = options;
   const names = keys.subscribers(generation);
+  const own = byteNames(names);
   const tables = { recommendations: qualified('recommendations', triple.recommendations), profiles: qualified('profiles', triple.profiles), arpu: qualified('arpu', triple.arpu), lastMonth };
-  const counts: Counts = { subscribers: 0, recommendations: 0, profiles: 0, arpu_subscribers: 0 };
-  const indexes = createIndexes(names);
+  const counted = noSubscribers();
+  const indexes = createIndexBatches(names);
   const sample: EncodedSubscriber[] = [];
   const measured: EncodedSubscriber[] = [];
   const every = Math.max(1, Math.ceil(expected / SAMPLE));
-  let bytesPerSubscriber = 0;
-  for await (const lines of lineBatches(client, subscriberQuery(tables))) {
+  let isMeasured = false;
+  const take = (rows: SubscriberRows): Promise<void> | undefined => {
+    const subscriber = encodeSubscriber(rows, lastMonth);
+    count(counted, subscriber);
+    indexes.add(subscriber);
+    if (measured.length < MEASURED) measured.push(toText(subscriber));
+    if (counted.subscribers > sample.length * every) sample.push(toText(subscriber));
+    return put(writer, commandsOf(own, subscriber));
+  };
+  await readRows(client, subscriberQuery(tables), { take, async onChunk() {
     signal?.throwIfAborted();
-    for (const line of lines) {
-      const subscriber = encodeSubscriber(cellsOf(line));
-      if (measured.length < MEASURED) measured.push(subscriber);
-      countSubscriber(counts, subscriber);
-      indexes.add(subscriber);
-      await writeAll(writer, commandsOf(names, subscriber), ASCII.test(line));
-    }
-    await writeAll(writer, indexes.take(false));
-    const done = counts['subscribers'] ?? 0;
-    const last = lines.at(-1);
-    if (last !== undefined && done >= sample.length * every) sample.push(encodeSubscriber(cellsOf(last)));
-    if (bytesPerSubscriber === 0 && (done >= MEASURED || done >= expected)) {
+    await put(writer, indexes.take(false));
+    const done = counted.subscribers;
+    if (!isMeasured && done >= Math.min(MEASURED, expected)) {
+      isMeasured = true;
       await writer.drain();
-      bytesPerSubscriber = await measure(redis, names, measured);
-      await requireRoom(redis, bytesPerSubscriber * Math.max(0, expected - done));
+      await requireRoom(redis, (await measure(redis, names, measured)) * Math.max(0, expected - done));
     }
     onProgress(done);
-  }
-  await writeAll(writer, indexes.take(true));
+  } });
+  await put(writer, indexes.take(true));
   // The last word: where it is, all of it is.
   await writer.drain();
-  await writeAll(writer, [['HSET', names.stats, ...Object.entries({ ...counts, ...facts }).flatMap(([name, value]) => [name, String(value)])]]);
+  const counts = { ...counted, ...indexes.counts() };
+  await writer.write(names.stats, ['HSET', names.stats, ...Object.entries({ ...counts, ...facts }).flatMap(([name, value]) => [name, String(value)])]);
   await writer.drain();
-  return { counts, sample, bytesPerSubscriber };
+  return { counts, sample, bytesPerSubscriber: await measure(redis, names, sample) };
 }
 
 /** Compares a generation with what was written: counts of every index, and some subscribers wholly. Returns what is wrong. */
