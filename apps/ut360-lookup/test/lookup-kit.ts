@@ -27,6 +27,8 @@ export interface Answer {
 export interface Instance extends Lookup {
   readonly call: (method: string, path: string, body?: unknown) => Promise<Answer>;
   readonly metric: (name: string, event: string) => Promise<number>;
+  /** Of a metric without labels. */
+  readonly gauge: (name: string) => Promise<number>;
   readonly logs: string[];
   readonly metricsText: () => Promise<string>;
 }
@@ -72,6 +74,7 @@ export async function startPlane({ redisUrl }: { readonly redisUrl?: string } = 
     onClose(() => server.close(0));
     return {
       ...lookup, logs, metricsText: () => metrics.metrics(),
+      gauge: async (name) => (await metrics.getSingleMetric(name)?.get())?.values[0]?.value ?? Number.NaN,
       metric: async (name, event) => (await metrics.getSingleMetric(name)?.get())?.values.find(({ labels }) => labels['event'] === event)?.value ?? 0,
       async call(method, path, body) {
         const answer = await fetch(`http://127.0.0.1:${server.port}${path}`, { method, headers: { authorization: 'Bearer t', ...(body !== undefined && { 'content-type': 'application/json' }) }, ...(body !== undefined && { body: JSON.stringify(body) }) });
