@@ -38,7 +38,7 @@ describeWith('postgres-bin', 'ut360-lookup with a replica of Postgres', () => {
     tunnel = await startTunnel(pair.replicaUrl);
     closing.push(() => tunnel.close());
     await inStep();
-    instance = await plane.startInstance({ DATABASE_REPLICA_URL: tunnel.url, UT360_QUERY_TIMEOUT_MS: '4000' }, ['ut360:read', 'pii:read']);
+    instance = await plane.startInstance({ DATABASE_REPLICA_URL: tunnel.url, UT360_QUERY_TIMEOUT_MS: '30000' }, ['ut360:read', 'pii:read']);
   }, 90_000);
   afterAll(async () => {
     for (const step of closing.toReversed()) await step();
@@ -81,18 +81,18 @@ describeWith('postgres-bin', 'ut360-lookup with a replica of Postgres', () => {
 
   it('is answered by the primary while the replica hangs or is away', async () => {
     await inStep();
+    instance = await plane.startInstance({ DATABASE_REPLICA_URL: tunnel.url, UT360_QUERY_TIMEOUT_MS: '3000' });
     await eventually(async () => {
-      const before = await asked('replica');
       await lookUp();
-      return (await asked('replica')) > before;
-    });
+      return (await asked('replica')) > 0;
+    }, { timeoutMs: 25_000 });
+    const failed = await asked('failed');
     tunnel.swallow(true);
     expect(await lookUp()).toMatchObject({ recommendation: one.recommendation });
-    expect(await asked('failed')).toBe(1);
+    expect(await asked('failed')).toBe(failed + 1);
     tunnel.drop(true);
-    const other = await plane.startInstance({ DATABASE_REPLICA_URL: tunnel.url });
-    await plane.stores.redis.del(plane.stores.keys.subscribers(2).body(one.isdn));
-    expect((await other.call('GET', `/api/ut360/subscribers/${encodeURIComponent(one.isdn)}`)).body).toMatchObject({ freshness: { profile: { source: 'postgres' } } });
-    expect(await other.metric('ut360_replica_reads_total', 'failed')).toBe(1);
-  });
+    instance = await plane.startInstance({ DATABASE_REPLICA_URL: tunnel.url });
+    expect(await lookUp()).toMatchObject({ freshness: { profile: { source: 'postgres' } } });
+    expect(await asked('failed')).toBe(1);
+  }, 60_000);
 });
