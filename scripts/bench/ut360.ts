@@ -9,6 +9,7 @@ import { startRedisServer } from '@millrace/testing/redis-server';
 import { createTestDatabase } from '@millrace/testing/servers';
 import { migrations } from '../../apps/ut360-lookup/src/migrations/index.ts';
 import type { BenchRow } from './support/measure.ts';
+import { benchAnalytics } from './ut360/analytics.ts';
 import { benchArpu, benchWhole } from './ut360/load.ts';
 import { benchLookup } from './ut360/lookup.ts';
 
@@ -26,7 +27,8 @@ export async function run(): Promise<BenchRow[]> {
     const paths = await writeSampleFiles({ count: SUBSCRIBERS, directory });
     const arpu = await benchArpu(stores, csv.arpu);
     const { rows, generation } = await benchWhole(stores, paths, { databaseUrl: database.url, redisUrl: redis.url, directory });
-    return [...arpu, ...rows, ...(await benchLookup({ redisUrl: redis.url, databaseUrl: database.url, generation, subscribers: SUBSCRIBERS }))];
+    const lookups = { redisUrl: redis.url, databaseUrl: database.url, generation, subscribers: SUBSCRIBERS };
+    return [...arpu, ...rows, ...(await benchLookup(lookups)), ...(await benchAnalytics(stores, lookups))];
   } finally {
     await closeRedis(client);
     await pool.end();

@@ -6,6 +6,7 @@ import type { Command } from 'commander';
 import { describeErased, eraseIsdns, readIsdns } from './commands/erase-subscribers.ts';
 import { describeGenerations, describeLoad, generateSubscribers, loadSubscribers, rollBackSubscribers, verifySubscribers } from './commands/ut360.ts';
 import type { GenerateOptions, LoadCommandOptions } from './commands/ut360.ts';
+import { describeLoads } from './commands/ut360-loads.ts';
 import type { Config } from './config.ts';
 import { FailedError } from './failed-error.ts';
 import { createLoadProgress } from './load-progress.ts';
@@ -75,6 +76,12 @@ export function addUt360(program: Command, deps: Ut360ProgramDeps): void {
   addErase(ut360, deps);
   ut360.command('rollback').description('go back to the generation that was live before, in both stores').action(async () => print(await withStores(config, rollBackSubscribers)));
   ut360.command('generations').description('the generations that are there').action(async () => print(await withStores(config, describeGenerations)));
+  ut360
+    .command('loads')
+    .description('the last loads: states, rows, bad rows, why they were refused')
+    .option('--limit <n>', 'how many', (value) => Number(value), 10)
+    .option('--json', 'print them as JSON')
+    .action(async (options: { limit: number; json?: boolean }) => print(await withStores(config, (stores) => describeLoads(stores, options))));
   ut360
     .command('verify')
     .description('compare what Redis serves with Postgres')

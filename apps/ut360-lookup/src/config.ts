@@ -6,7 +6,7 @@ export const configSchema = z.object({
   ...publicHttpVariables(8106),
   UT360_LOOKUP_DATABASE_URL: z.url().describe('Postgres, as the role of this service'),
   DATABASE_DIRECT_URL: z.url().optional().describe('The same database around a pooler, for the lock of loads; default: UT360_LOOKUP_DATABASE_URL'),
-  DATABASE_REPLICA_URL: z.preprocess((text) => (text === '' ? undefined : text), z.url().optional()).describe('A read replica of the same database, for what Redis cannot answer; used only while it has the generation that is asked for'),
+  DATABASE_REPLICA_URL: z.url().optional().describe('A read replica of the same database, for what Redis cannot answer; used only while it has the generation that is asked for'),
   UT360_REDIS_URL: z.url({ protocol: /^rediss?(-cluster|-sentinel)?$/ }).default('redis://127.0.0.1:6379').describe('Redis of subscribers (noeviction), forms as of REDIS_URL'),
   UT360_KEEP_GENERATIONS: z.coerce.number().int().min(0).max(10).default(1).describe('Generations before the live one that are kept for a rollback'),
   UT360_QUERY_TIMEOUT_MS: z.coerce.number().int().min(50).max(60_000).default(2_000).describe('Longest query of a lookup that Redis cannot answer, milliseconds'),

@@ -10,7 +10,7 @@ import { createHealth, createLogger, createMetrics } from '@millrace/service';
 import { loadFiles, verifyGenerations } from '@millrace/subscribers';
 import type { LoadReport, Stores, Verification } from '@millrace/subscribers';
 import { createTestDatabase, startRedisServer, startTunnel } from '@millrace/testing';
-import type { RedisServer, Tunnel } from '@millrace/testing';
+import type { RedisServer, TestDatabase, Tunnel } from '@millrace/testing';
 import { z } from 'zod';
 import { configSchema } from '../src/config.ts';
 import { migrations } from '../src/migrations/index.ts';
@@ -47,8 +47,8 @@ export interface Plane {
 }
 
 /** A database and a Redis of the test's own, and instances of ut360-lookup on them, as main.ts wires them. */
-export async function startPlane({ redisUrl }: { readonly redisUrl?: string } = {}): Promise<Plane> {
-  const [database, redis, directory] = await Promise.all([createTestDatabase(), startRedisServer(), mkdtemp(join(tmpdir(), 'millrace-lookup-'))]);
+export async function startPlane({ redisUrl, database: given }: { readonly redisUrl?: string; readonly database?: Pick<TestDatabase, 'url' | 'drop'> } = {}): Promise<Plane> {
+  const [database, redis, directory] = await Promise.all([given ?? createTestDatabase(), startRedisServer(), mkdtemp(join(tmpdir(), 'millrace-lookup-'))]);
   const url = redisUrl ?? redis.url;
   const pool = createPool({ url: database.url, name: 'test', max: 4, statementTimeoutMs: 0 });
   await migrateSchema(createKysely<unknown>(pool), migrations);

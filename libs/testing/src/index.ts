@@ -10,6 +10,8 @@ export { startRedisStack } from './redis-stack.ts';
 export { startRedisCluster } from './redis-cluster.ts';
 export type { RedisCluster, RedisClusterOptions } from './redis-cluster.ts';
 export { startRedisSentinel } from './redis-sentinel.ts';
+export { startPostgresPair } from './postgres-pair.ts';
+export type { PostgresPair } from './postgres-pair.ts';
 export { startTunnel } from './tunnel.ts';
 export type { Tunnel } from './tunnel.ts';
 export { findEverywhere } from './find-everywhere.ts';

@@ -96,6 +96,7 @@ export async function storeAnalytics(client: PoolClient, { recommendations, arpu
   await client.query('begin');
   try {
     await client.query(`set local statement_timeout = 0`);
+    await client.query('set local jit = off');
     await client.query(`set local work_mem = '${WORK_MEM}'`);
     await client.query(`select pg_advisory_xact_lock(hashtext('millrace ut360 analytics'), $1)`, [redis]);
     if ((await readAnalytics(client, redis)) === undefined) {

@@ -112,9 +112,9 @@ async function leaveOutErased(options: PublishOptions, generation: number, count
 export async function publishGeneration(options: PublishOptions): Promise<Published> {
   const { client, redis, keys, triple, progress, signal } = options;
   const { counts: written, bytesPerSubscriber, redisGeneration } = await writeWithRoom(options);
-  await storeAnalytics(client, { ...triple, redis: redisGeneration });
   signal?.throwIfAborted();
   const counts = await leaveOutErased(options, redisGeneration, written);
+  await storeAnalytics(client, { ...triple, redis: redisGeneration });
   progress.step('switch', { done: 0, total: 1 });
   const pointer = await switchTo(client, { redis, keys, set: { ...triple, redis: redisGeneration }, counts, ...(options.onWarning !== undefined && { onWarning: options.onWarning }) });
   progress.step('switch', { done: 1, total: 1 });
