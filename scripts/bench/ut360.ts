@@ -11,6 +11,7 @@ import { migrations } from '../../apps/ut360-lookup/src/migrations/index.ts';
 import type { BenchRow } from './support/measure.ts';
 import { benchArpu, benchWhole } from './ut360/load.ts';
 import { benchLookup } from './ut360/lookup.ts';
+import { benchSegments } from './ut360/segments.ts';
 
 const SUBSCRIBERS = Number(process.env['BENCH_SUBSCRIBERS'] ?? 214_000);
 
@@ -26,7 +27,7 @@ export async function run(): Promise<BenchRow[]> {
     const paths = await writeSampleFiles({ count: SUBSCRIBERS, directory });
     const arpu = await benchArpu(stores, csv.arpu);
     const { rows, generation } = await benchWhole(stores, paths, { databaseUrl: database.url, redisUrl: redis.url, directory });
-    return [...arpu, ...rows, ...(await benchLookup({ redisUrl: redis.url, databaseUrl: database.url, generation, subscribers: SUBSCRIBERS }))];
+    return [...arpu, ...rows, ...(await benchLookup({ redisUrl: redis.url, databaseUrl: database.url, generation, subscribers: SUBSCRIBERS })), ...(await benchSegments({ redisUrl: redis.url, databaseUrl: database.url, pool }))];
   } finally {
     await closeRedis(client);
     await pool.end();

@@ -18,14 +18,14 @@ export interface ForwardOptions {
   readonly headers: Readonly<Record<string, string>>;
   /** Longest wait for the head of the answer; for streams also between its parts. */
   readonly timeoutMs: number;
-  /** The body is of any length and sent on while it comes. Else it is read whole first, so that a slow caller holds no connection to the service. */
+  /** Body or answer are of any length and sent on while they come. Else it is read whole first, so that a slow caller holds no connection to the service. */
   readonly isStream: boolean;
   /** The answer does not end by itself: it has as long as it sends something at least every `FEED_SILENCE_MS`. */
   readonly isFeed?: boolean;
 }
 
 const CONNECTIONS = 128;
-/** Uploads last minutes: a pool of their own, so that they take no connection from the others. */
+/** Uploads and downloads last minutes: a pool of their own, so that they take no connection from the others. */
 const STREAMS = 16;
 /** Of a feed's clients: each holds a connection for as long as it stays. */
 const FEEDS = 512;
@@ -33,7 +33,7 @@ const FEED_SILENCE_MS = 60_000;
 
 /** Headers of the caller that services may see; everything else, above all its key, stays here. */
 const PASSED_ON = ['accept', 'content-type', 'content-encoding', 'if-match', 'if-none-match', 'idempotency-key', 'x-user-id', 'last-event-id'];
-const PASSED_BACK = ['content-type', 'content-length', 'etag', 'location', 'retry-after', 'idempotent-replayed', 'cache-control', 'x-accel-buffering'];
+const PASSED_BACK = ['content-type', 'content-length', 'etag', 'location', 'retry-after', 'idempotent-replayed', 'cache-control', 'content-disposition', 'x-row-count', 'x-accel-buffering'];
 
 const pick = (names: readonly string[], headers: Readonly<Record<string, string | string[] | undefined>>): Record<string, string> => {
   const picked: Record<string, string> = {};
@@ -91,7 +91,7 @@ export function createUpstream(service: string, origin: string, { bodyTimeoutMs 
   let ending = new AbortController();
   return {
     forward: async (req, res, { path, headers, timeoutMs, isStream, isFeed = false }) => {
-      if (isStream && streams.stats.running >= STREAMS) throw new AppError('unavailable', `${STREAMS} uploads are running already: try again later`, { headers: { 'Retry-After': '10' } });
+      if (isStream && streams.stats.running >= STREAMS) throw new AppError('unavailable', `${STREAMS} uploads or downloads are running already: try again later`, { headers: { 'Retry-After': '10' } });
       if (isFeed && feeds.stats.running >= FEEDS) throw new AppError('unavailable', `${FEEDS} clients follow a feed of ${service} already: try again later`, { headers: { 'Retry-After': '10' } });
       const body = isStream || !hasBody(req) ? undefined : await readBody(req, res, bodyTimeoutMs);
       const gone = new AbortController();

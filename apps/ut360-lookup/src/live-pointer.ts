@@ -18,16 +18,21 @@ export interface LivePointerOptions {
   readonly first: Pointer;
   /** Redis was seen to be behind. */
   readonly onBehind: () => void;
+  /** It is a newer one now. */
+  readonly onMoved?: (pointer: Pointer) => void;
 }
 
 /** Keeps the newest pointer that either store has told of. */
-export function createLivePointer({ pool, first, onBehind }: LivePointerOptions): LivePointer {
+export function createLivePointer({ pool, first, onBehind, onMoved }: LivePointerOptions): LivePointer {
   let current = first;
   let seen: string | null | undefined;
   let isRedisBehind = false;
   let asking: Promise<Pointer> | undefined;
   const take = (pointer: Pointer | undefined): Pointer => {
-    if (pointer !== undefined && pointer.version > current.version) current = pointer;
+    if (pointer !== undefined && pointer.version > current.version) {
+      current = pointer;
+      onMoved?.(pointer);
+    }
     return current;
   };
   return {

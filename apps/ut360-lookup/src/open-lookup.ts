@@ -15,6 +15,7 @@ import { lookupRoutes } from './lookup.routes.ts';
 import { createLookupMetrics } from './metrics.ts';
 import { migrations } from './migrations/index.ts';
 import { createPiiReads } from './pii-reads.ts';
+import { openSegments } from './segments/open-segments.ts';
 import { createSubscriberReader } from './read-subscribers.ts';
 import { subscriberRoutes } from './subscriber.routes.ts';
 
@@ -38,7 +39,7 @@ export async function openLookup({ config, logger, metrics, health, onClose }: P
   const background = connectRedis(config.UT360_REDIS_URL, { role: 'background', name: 'ut360-lookup:background' });
   onClose(() => closeRedis(background));
 
-  const pointer = createLivePointer({ pool, first: await readPointer(pool), onBehind: () => void housekeeping.check() });
+  const pointer = createLivePointer({ pool, first: await readPointer(pool), onBehind: () => void housekeeping.check(), onMoved: (moved) => segments.columns.follow(moved) });
   const housekeeping = createHousekeeping({ pool: direct, redis: background, keys, keep: config.UT360_KEEP_GENERATIONS, pointer, logger });
   // One of the two stores is enough to answer.
   health.addCheck('stores', async () => {
@@ -57,5 +58,6 @@ export async function openLookup({ config, logger, metrics, health, onClose }: P
     }
   };
   const deps = { askPointer, reader, piiReads: createPiiReads(pool, config.UT360_PII_DAILY_QUOTA), members, pointer };
-  return { handlers: [subscriberRoutes(deps), lookupRoutes(deps), listRoutes(deps)], housekeeping, pointer };
+  const segments = openSegments({ config, logger, metrics, onClose, pool, direct, ...deps });
+  return { handlers: [subscriberRoutes(deps), lookupRoutes(deps), listRoutes(deps), segments.routes], housekeeping, pointer };
 }

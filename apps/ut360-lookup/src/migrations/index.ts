@@ -1,5 +1,6 @@
 import type { SchemaMigrations } from '@millrace/database';
 import * as generations from './001-generations.ts';
 import * as piiReads from './002-pii-reads.ts';
+import * as segments from './003-segments.ts';
 
-export const migrations: SchemaMigrations = { schema: 'ut360', migrations: { '001-generations': generations, '002-pii-reads': piiReads } };
+export const migrations: SchemaMigrations = { schema: 'ut360', migrations: { '001-generations': generations, '002-pii-reads': piiReads, '003-segments': segments } };

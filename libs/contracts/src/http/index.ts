@@ -14,6 +14,7 @@ import { recommendationOperations } from './recommendations.ts';
 import { relevanceOperations } from './relevance.ts';
 import { searchOperations } from './search.ts';
 import { searchCountOperations } from './searches.ts';
+import { segmentOperations } from './segments.ts';
 import { subscriberOperations } from './subscribers.ts';
 import { deadLetterOperations, streamOperations } from './streams.ts';
 import { traceOperations } from './trace.ts';
@@ -35,6 +36,8 @@ export * from './recommendations.ts';
 export * from './relevance.ts';
 export * from './search.ts';
 export * from './searches.ts';
+export * from './segment-query.ts';
+export * from './segments.ts';
 export * from './streams.ts';
 export * from './subscribers.ts';
 export * from './trace.ts';
@@ -42,6 +45,6 @@ export * from './trace.ts';
 /** Every public operation of Millrace. */
 export const operations: readonly Operation[] = [
   ...productOperations, ...merchantOperations, ...searchOperations, ...relevanceOperations, ...searchCountOperations,
-  ...eventOperations, ...quarantineOperations, ...erasureOperations, ...recommendationOperations, ...recommendationCountOperations, ...experimentOperations, ...analyticsOperations, ...subscriberOperations,
+  ...eventOperations, ...quarantineOperations, ...erasureOperations, ...recommendationOperations, ...recommendationCountOperations, ...experimentOperations, ...analyticsOperations, ...subscriberOperations, ...segmentOperations,
   ...adminOperations, ...driftOperations, ...rebuildOperations, ...traceOperations, ...streamOperations, ...deadLetterOperations,
 ];
