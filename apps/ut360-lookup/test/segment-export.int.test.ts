@@ -136,12 +136,18 @@ describe('exports of segments', () => {
     });
 
     it('are eight at once, one more is asked to wait', async () => {
-      const server = await serve('many', forever);
+      const held = Promise.withResolvers<void>();
+      const server = await serve('many', async function* waiting() {
+        yield [['84912345678', 1]];
+        await held.promise;
+      });
       const gone = new AbortController();
       const answers = await Promise.all(Array.from({ length: 8 }, () => fetch(server.url, { headers, signal: gone.signal })));
+      expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 200));
       const refused = await fetch(server.url, { headers });
       expect([refused.status, refused.headers.get('retry-after')]).toEqual([503, '10']);
       gone.abort();
+      held.resolve();
       await Promise.all(answers.map(async (answer) => await expect(answer.text()).rejects.toThrow()));
       await eventually(async () => {
         const again = await fetch(server.url, { headers, signal: AbortSignal.timeout(5_000) });

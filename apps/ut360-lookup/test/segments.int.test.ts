@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { campaignSegment, getSegment, listSegments, segmentNumberFields, segmentTextFields } from '@millrace/contracts';
 import type { SegmentQuery } from '@millrace/contracts';
 import { sampleSubscribers } from '@millrace/sample-subscribers';
-import { rollBack, underLoadLock } from '@millrace/subscribers';
+import { publishPointer, readPointer, rollBack, underLoadLock } from '@millrace/subscribers';
 import { eventually } from '@millrace/testing';
 import { z } from 'zod';
 import { createLivePointer } from '../src/live-pointer.ts';
@@ -189,6 +189,16 @@ describe('segments', () => {
     ended.abort();
     await watch;
     expect([...seen].toSorted()).toEqual(['[200,2]', `[${COUNT},1]`]);
+  });
+
+  it('forget who was removed from the live generation as soon as the pointer has a new version', async () => {
+    const { pool, redis, keys } = plane.stores;
+    await inMemory(memory);
+    await pool.query(`begin; delete from ut360.recommendations_1 where isdn = '${loaded[0]?.isdn ?? ''}'; update ut360.pointer set version = version + 1; commit`);
+    await publishPointer(redis, keys, await readPointer(pool));
+    expect((await preview(memory, low)).body).toMatchObject({ total: COUNT - 1 });
+    await inMemory(memory);
+    expect((await preview(memory, low)).body).toMatchObject({ total: COUNT - 1 });
   });
 
   it('are counted by Postgres where they do not fit into the memory that they may take', async () => {

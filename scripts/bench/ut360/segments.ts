@@ -1,22 +1,12 @@
-// Segments at 214,000 subscribers. As a part of `npm run bench -- ut360`, or alone, with recommendations only: node scripts/bench/ut360/segments.ts
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { campaignSegment } from '@millrace/contracts';
-import { createKysely, createPool, migrateSchema } from '@millrace/database';
-import { closeRedis, connectRedis, keysFor, whenReady } from '@millrace/redis-kit';
-import { writeSampleFiles } from '@millrace/sample-subscribers';
-import { loadFiles, qualified, readPointer } from '@millrace/subscribers';
-import { eventually } from '@millrace/testing';
-import { startRedisServer } from '@millrace/testing/redis-server';
-import { createTestDatabase } from '@millrace/testing/servers';
+import { qualified, readPointer } from '@millrace/subscribers';
+import { eventually } from '@millrace/testing/eventually';
 import type { Pool } from 'pg';
 import { Pool as HttpPool } from 'undici';
 import { z } from 'zod';
-import { migrations } from '../../../apps/ut360-lookup/src/migrations/index.ts';
 import { alternate, median, msOf, percentile, row } from '../support/measure.ts';
 import type { BenchRow } from '../support/measure.ts';
 
@@ -100,24 +90,3 @@ export async function benchSegments(bench: SegmentBench): Promise<BenchRow[]> {
     await server.close();
   }
 }
-
-async function alone(subscribers: number): Promise<BenchRow[]> {
-  const [database, redis, directory] = await Promise.all([createTestDatabase(), startRedisServer(), mkdtemp(join(tmpdir(), 'millrace-bench-'))]);
-  const pool = createPool({ url: database.url, name: 'bench', max: 4, statementTimeoutMs: 0 });
-  const client = connectRedis(redis.url, { role: 'background', name: 'bench', silentSocketMs: 60_000 });
-  try {
-    await whenReady(client);
-    await migrateSchema(createKysely<unknown>(pool), migrations);
-    const { recommendations: path } = await writeSampleFiles({ count: subscribers, directory });
-    await loadFiles({ pool, redis: client, keys: keysFor(redis.url) }, { files: { recommendations: { path } }, limit: { share: 0 }, keep: 1 });
-    return await benchSegments({ databaseUrl: database.url, redisUrl: redis.url, pool });
-  } finally {
-    await closeRedis(client);
-    await pool.end();
-    await redis.stop();
-    await database.drop();
-    await rm(directory, { recursive: true });
-  }
-}
-
-if (import.meta.main) console.table(await alone(Number(process.env['BENCH_SUBSCRIBERS'] ?? 214_000)));

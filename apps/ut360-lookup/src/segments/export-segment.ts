@@ -70,6 +70,8 @@ export function exportSegment({ pool, reader, piiReads, logger, stallMs = 30_000
         // The head may be out: the missing last chunk tells it.
         res.destroy();
       });
+      // Numbers of a generation change only where it is counted for the first time, or subscribers were removed from it.
+      if (segment.last_count?.generation === generation && segment.last_count.count === rows.count) return;
       await storeCount(pool, segment, { count: rows.count, generation, counted_at: new Date().toISOString() }).catch((err: unknown) => logger.warn({ err, segment: segment.id }, 'the number of an export was not kept'));
     } finally {
       await rows.close();

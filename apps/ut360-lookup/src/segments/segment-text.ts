@@ -9,13 +9,22 @@ export type Format = 'csv' | 'ndjson';
 const FORMULA = /^[=+\-@\t\r\n\uFF1D\uFF0B\uFF0D\uFF20]/;
 const NUMBER = /^-?\d+(?:\.\d+)?$/;
 const TO_QUOTE = /[",\r\n]|^\s|\s$/;
+/** Nearly every text: there is nothing to look at. */
+const PLAIN = /^[A-Za-z0-9_/][A-Za-z0-9_/+=.-]*$/;
 
 /** One cell of CSV (RFC 4180). */
 export function csvCell(cell: Cell): string {
   if (typeof cell === 'number') return String(cell);
   if (cell === null) return '';
+  if (PLAIN.test(cell)) return cell;
   const text = FORMULA.test(cell) && !NUMBER.test(cell) ? `'${cell}` : cell;
   return TO_QUOTE.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}
+
+function csvRow(cells: readonly Cell[]): string {
+  let line = '';
+  for (let at = 0; at < cells.length; at += 1) line += (at === 0 ? '' : ',') + csvCell(cells[at] ?? null);
+  return `${line}\n`;
 }
 
 export interface RowWriter {
@@ -29,7 +38,7 @@ export interface RowWriter {
 
 /** Lines of one format. */
 export function createRowWriter(format: Format, columns: readonly string[]): RowWriter {
-  if (format === 'csv') return { contentType: 'text/csv; charset=utf-8; header=present', head: `${columns.join(',')}\n`, row: (cells) => `${cells.map(csvCell).join(',')}\n`, end: () => '' };
+  if (format === 'csv') return { contentType: 'text/csv; charset=utf-8; header=present', head: `${columns.join(',')}\n`, row: csvRow, end: () => '' };
   const names = columns.map((name, at) => `${at === 0 ? '{' : ','}"${name}":`);
   return {
     contentType: 'application/x-ndjson; charset=utf-8', head: '',

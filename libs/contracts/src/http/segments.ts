@@ -74,7 +74,7 @@ export const campaignSegment: NewSegment = {
 };
 const segmentExample: Segment = {
   id: CAMPAIGN_SEGMENT, version: 1, ...campaignSegment, is_shipped: true, created_by: 'millrace', created_at: '2026-11-22T02:00:00.000Z', updated_at: '2026-11-22T02:00:00.000Z',
-  last_count: { count: 12_880, generation: 8, counted_at: '2026-11-22T08:00:00.000Z' },
+  last_count: { count: 15_082, generation: 8, counted_at: '2026-11-22T08:00:00.000Z' },
 };
 const newExample = { name: 'postpaid or valuable', query: { or: [{ field: 'subscriber_type', op: 'eq', value: 'POSTPAID' }, { field: 'arpu_avg_6m', op: 'between', value: [300, 900] }] }, order_by: [{ field: 'arpu_avg_6m', direction: 'desc' as const }] };
 
@@ -85,7 +85,7 @@ export const previewSegment = defineOperation({
   operationId: 'previewSegment', method: 'post', path: '/api/ut360/segments/preview', service, scope: read, summary: 'How many subscribers match a query',
   description: 'Exact, and of one generation, whatever is loaded meanwhile.',
   body: z.strictObject({ query: segmentQuerySchema }), bodyExample: { query: campaignQuery },
-  responses: { 200: { description: 'The number', schema: segmentCountSchema, example: { count: 12_880, total: 214_000, freshness: { recommendation: { generation: 8, loaded_at: '2026-11-21T19:00:12.000Z', source: 'memory' } } } } },
+  responses: { 200: { description: 'The number', schema: segmentCountSchema, example: { count: 15_082, total: 214_000, freshness: { recommendation: { generation: 8, loaded_at: '2026-11-21T19:00:12.000Z', source: 'memory' } } } } },
 });
 export const listSegments = defineOperation({
   operationId: 'listSegments', method: 'get', path: '/api/ut360/segments', service, scope: read, summary: 'List saved segments',
