@@ -15,6 +15,7 @@ import type { Instance, Plane } from './lookup-kit.ts';
 const COUNT = 3_000;
 const ALL = ['ut360:read', 'ut360:write', 'pii:read'];
 const low: SegmentQuery = { field: 'bad_debt_risk', op: 'eq', value: 'LOW' };
+const { signal } = new AbortController();
 const sourceOf = (body: Record<string, unknown>): unknown => z.object({ freshness: z.object({ recommendation: z.object({ source: z.string() }) }) }).parse(body).freshness.recommendation.source;
 const numberOf = (value: unknown): number => (typeof value === 'number' ? value : Number.NaN);
 
@@ -90,7 +91,7 @@ describe('segments', () => {
     let both: readonly [SegmentReader, SegmentReader];
     beforeAll(async () => {
       const { pool } = plane.stores;
-      const columns = await readColumns(pool, 1, 100_000_000);
+      const columns = await readColumns(pool, 1, { limitBytes: 100_000_000, signal });
       const pointer = createLivePointer({ pool, first: memory.pointer.current, onBehind: () => undefined });
       const common = { pool, exportPool: pool, askPointer: async () => pointer.current, refreshPointer: async () => pointer.current };
       const none = createLiveColumns({ pool, limitBytes: 0, logger: { info: () => undefined, warn: () => undefined } });
@@ -203,8 +204,9 @@ describe('segments', () => {
 
   it('are counted by Postgres where they do not fit into the memory that they may take', async () => {
     const { pool } = plane.stores;
-    await expect(readColumns(pool, 1, 50_000)).rejects.toThrow('take more than');
-    await expect(readColumns(pool, 1, COUNT * 96)).rejects.toThrow('take more than');
+    await expect(readColumns(pool, 1, { limitBytes: 50_000, signal })).rejects.toThrow('take more than');
+    await expect(readColumns(pool, 1, { limitBytes: COUNT * 96, signal })).rejects.toThrow('take more than');
+    expect((await readColumns(pool, 0, { limitBytes: 1_000, signal })).rows).toBe(0);
     expect(await create({ name: 'all', query: { or: [low, { not: low }] } })).toBeGreaterThan(1);
   });
 });

@@ -30,7 +30,13 @@ export interface LiveColumnsDeps {
 const READ_MS = 120_000;
 const REST_MS = 5_000;
 
-async function readRows(client: PoolClient, table: string, limitBytes: number): Promise<SubscriberColumns> {
+interface ReadOptions {
+  readonly limitBytes: number;
+  /** Ends the reading, whatever it waits for. */
+  readonly signal: AbortSignal;
+}
+
+async function readRows(client: PoolClient, table: string, { limitBytes, signal }: ReadOptions): Promise<SubscriberColumns> {
   // One snapshot: the number of rows is known before the first.
   await client.query(`begin isolation level repeatable read read only; set local statement_timeout = ${READ_MS}`);
   const { rows: [counted] } = await client.query<{ count: number }>(`select count(*)::int as count from ${table}`);
@@ -44,21 +50,30 @@ async function readRows(client: PoolClient, table: string, limitBytes: number): 
         done(error instanceof Error ? error : new Error('the rows could not be read', { cause: error }));
       }
     },
-  }));
+  }), { signal });
   await client.query('commit');
   return reader.finish();
 }
 
 /** Throws ColumnsTooLargeError where they do not fit. */
-export async function readColumns(pool: Pool, generation: number, limitBytes: number): Promise<SubscriberColumns> {
+export async function readColumns(pool: Pool, generation: number, options: ReadOptions): Promise<SubscriberColumns> {
+  const { signal } = options;
   const client = await pool.connect();
-  let isDone = false;
+  let isHeld = true;
+  const release = (isBroken: boolean): void => {
+    if (isHeld) client.release(isBroken);
+    isHeld = false;
+  };
+  const stop = (): void => release(true);
+  signal.addEventListener('abort', stop);
   try {
-    const columns = await readRows(client, qualified('recommendations', generation), limitBytes);
-    isDone = true;
+    signal.throwIfAborted();
+    const columns = await readRows(client, qualified('recommendations', generation), options);
+    release(false);
     return columns;
   } finally {
-    client.release(!isDone);
+    signal.removeEventListener('abort', stop);
+    release(true);
   }
 }
 
@@ -70,23 +85,28 @@ export function createLiveColumns({ pool, limitBytes, logger }: LiveColumnsDeps)
   let current: { readonly version: number; readonly columns: SubscriberColumns } | undefined;
   let wanted: Pointer | undefined;
   let reading: Promise<void> | undefined;
+  let stopping = new AbortController();
+  let isClosed = false;
   let refused = -1;
   let restUntilMs = 0;
   const read = async (pointer: Pointer): Promise<void> => {
+    stopping = new AbortController();
+    const { signal } = stopping;
     const startMs = performance.now();
     try {
-      const columns = await readColumns(pool, pointer.recommendations, limitBytes);
-      if (wanted?.version !== pointer.version) return;
+      const columns = await readColumns(pool, pointer.recommendations, { limitBytes, signal });
+      if (signal.aborted) return;
       current = { version: pointer.version, columns };
       logger.info({ generation: pointer.recommendations, rows: columns.rows, bytes: columns.bytes, ms: Math.round(performance.now() - startMs) }, 'segments are counted in memory');
     } catch (err) {
+      if (signal.aborted) return;
       if (err instanceof ColumnsTooLargeError) refused = pointer.version;
       else restUntilMs = performance.now() + REST_MS;
       logger.warn({ err, generation: pointer.recommendations }, 'segments are counted by postgres: there is no copy in memory');
     }
   };
   const start = (): void => {
-    if (reading !== undefined || wanted === undefined || wanted.version === current?.version || wanted.version === refused || limitBytes === 0 || performance.now() < restUntilMs) return;
+    if (isClosed || reading !== undefined || wanted === undefined || wanted.version === current?.version || wanted.version === refused || limitBytes === 0 || performance.now() < restUntilMs) return;
     reading = read(wanted).finally(() => {
       reading = undefined;
       start();
@@ -97,6 +117,7 @@ export function createLiveColumns({ pool, limitBytes, logger }: LiveColumnsDeps)
       wanted = pointer;
       current = undefined;
       restUntilMs = 0;
+      stopping.abort();
     }
     start();
   };
@@ -110,7 +131,8 @@ export function createLiveColumns({ pool, limitBytes, logger }: LiveColumnsDeps)
       return current?.columns.bytes ?? 0;
     },
     async close() {
-      restUntilMs = Number.POSITIVE_INFINITY;
+      isClosed = true;
+      stopping.abort();
       await reading;
     },
   };
