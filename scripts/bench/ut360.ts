@@ -12,6 +12,7 @@ import type { BenchRow } from './support/measure.ts';
 import { benchAnalytics } from './ut360/analytics.ts';
 import { benchArpu, benchWhole } from './ut360/load.ts';
 import { benchLookup } from './ut360/lookup.ts';
+import { benchSegments } from './ut360/segments.ts';
 
 const SUBSCRIBERS = Number(process.env['BENCH_SUBSCRIBERS'] ?? 214_000);
 
@@ -28,7 +29,7 @@ export async function run(): Promise<BenchRow[]> {
     const arpu = await benchArpu(stores, csv.arpu);
     const { rows, generation } = await benchWhole(stores, paths, { databaseUrl: database.url, redisUrl: redis.url, directory });
     const lookups = { redisUrl: redis.url, databaseUrl: database.url, generation, subscribers: SUBSCRIBERS };
-    return [...arpu, ...rows, ...(await benchLookup(lookups)), ...(await benchAnalytics(stores, lookups))];
+    return [...arpu, ...rows, ...(await benchLookup(lookups)), ...(await benchAnalytics(stores, lookups)), ...(await benchSegments({ ...lookups, pool }))];
   } finally {
     await closeRedis(client);
     await pool.end();

@@ -24,12 +24,14 @@ export interface ForwardOptions {
   readonly timeoutMs: number;
   /** The body is of any length and sent on while it comes. Else it is read whole first, so that a slow caller holds no connection to the service. */
   readonly isStream: boolean;
+  /** The answer is of any length: it has as long as it takes, with no pause of `timeoutMs`. */
+  readonly isDownload?: boolean;
   /** The answer does not end by itself: it has as long as it sends something at least every `FEED_SILENCE_MS`. */
   readonly isFeed?: boolean;
 }
 
 const CONNECTIONS = 128;
-/** Uploads last minutes: a pool of their own, so that they take no connection from the others. */
+/** Uploads and downloads last minutes: a pool of their own, so that they take no connection from the others. */
 const STREAMS = 16;
 /** Of a feed's clients: each holds a connection for as long as it stays. */
 const FEEDS = 512;
@@ -39,7 +41,7 @@ const WHOLE_BYTES = 1_048_576;
 
 /** Headers of the caller that services may see; everything else, above all its key, stays here. */
 const PASSED_ON = ['accept', 'content-type', 'content-encoding', 'if-match', 'if-none-match', 'idempotency-key', 'x-user-id', 'last-event-id'];
-const PASSED_BACK = ['content-type', 'content-length', 'etag', 'location', 'retry-after', 'idempotent-replayed', 'cache-control', 'x-accel-buffering'];
+const PASSED_BACK = ['content-type', 'content-length', 'etag', 'location', 'retry-after', 'idempotent-replayed', 'cache-control', 'content-disposition', 'x-row-count', 'x-accel-buffering'];
 
 const pick = (names: readonly string[], headers: Readonly<Record<string, string | string[] | undefined>>): Record<string, string> => {
   const picked: Record<string, string> = {};
@@ -96,17 +98,18 @@ export function createUpstream(service: string, origin: string, { bodyTimeoutMs 
   const feeds = new Pool(origin, { ...options, connections: FEEDS });
   let ending = new AbortController();
   return {
-    forward: async (req, res, { path, headers, timeoutMs, isStream, isFeed = false }) => {
-      if (isStream && streams.stats.running >= STREAMS) throw new AppError('unavailable', `${STREAMS} uploads are running already: try again later`, { headers: { 'Retry-After': '10' } });
+    forward: async (req, res, { path, headers, timeoutMs, isStream, isDownload = false, isFeed = false }) => {
+      const isLong = isStream || isDownload;
+      if (isLong && streams.stats.running >= STREAMS) throw new AppError('unavailable', `${STREAMS} uploads or downloads are running already: try again later`, { headers: { 'Retry-After': '10' } });
       if (isFeed && feeds.stats.running >= FEEDS) throw new AppError('unavailable', `${FEEDS} clients follow a feed of ${service} already: try again later`, { headers: { 'Retry-After': '10' } });
       const body = isStream || !hasBody(req) ? undefined : await readBody(req, res, bodyTimeoutMs);
       const gone = new AbortController();
       res.once('close', () => gone.abort());
       // Waiting for a free connection counts, too: nobody waits for ever behind a service that hangs.
-      const signals = isFeed ? [gone.signal, ending.signal] : isStream ? [gone.signal] : [gone.signal, AbortSignal.timeout(timeoutMs)];
+      const signals = isFeed ? [gone.signal, ending.signal] : isLong ? [gone.signal] : [gone.signal, AbortSignal.timeout(timeoutMs)];
       const bodyTimeout = isFeed ? FEED_SILENCE_MS : timeoutMs;
       try {
-        const answer = await (isFeed ? feeds : isStream ? streams : pool).request({
+        const answer = await (isFeed ? feeds : isLong ? streams : pool).request({
           method: req.method, path, headers: { ...pick(PASSED_ON, req.headers), ...headers }, body: isStream && hasBody(req) ? req : (body ?? null),
           headersTimeout: timeoutMs, bodyTimeout, signal: AbortSignal.any(signals),
         });

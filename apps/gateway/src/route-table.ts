@@ -41,7 +41,7 @@ const passOn = (operation: Operation, upstream: Upstream, signer: IdentitySigner
   const token = await signer.sign(operation.service, { subject: owner.id, scopes: owner.scopes });
   const { path, headers: own } = forService(req, operation);
   const headers = { ...own, authorization: `Bearer ${token}`, 'x-request-id': requestId, traceparent: traceparentOf(req) ?? '' };
-  return await upstream.forward(req, res, { path, headers, timeoutMs: operation.timeoutMs ?? DEFAULT_TIMEOUT_MS, isStream: isStream(operation, owner), isFeed: operation.isFeed === true });
+  return await upstream.forward(req, res, { path, headers, timeoutMs: operation.timeoutMs ?? DEFAULT_TIMEOUT_MS, isStream: isStream(operation, owner), isDownload: operation.isDownload === true, isFeed: operation.isFeed === true });
 };
 
 /** This process, under the identity that a service would get. */

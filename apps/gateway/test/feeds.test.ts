@@ -12,6 +12,7 @@ import type { Upstream } from '../src/proxy.ts';
 import { routeTable } from '../src/route-table.ts';
 
 const feed: Operation = { operationId: 'feed', method: 'get', path: '/api/feed', service: 'svc', scope: 'analytics:read', summary: '', isFeed: true, timeoutMs: 100, responses: {} };
+const download: Operation = { operationId: 'download', method: 'get', path: '/api/download', service: 'svc', scope: 'analytics:read', summary: '', isDownload: true, timeoutMs: 1_000, responses: {} };
 const key = createApiKey();
 const open: ServerResponse[] = [];
 const lastEventIds: (string | undefined)[] = [];
@@ -22,7 +23,7 @@ let gateway: HttpServer;
 beforeAll(async () => {
   service = createServer((req, res) => {
     lastEventIds.push(req.headers['last-event-id']?.toString());
-    res.writeHead(200, { 'content-type': 'text/event-stream' });
+    res.writeHead(200, { 'content-type': 'text/event-stream', 'content-disposition': 'attachment; filename="a.csv"', 'x-row-count': '7' });
     res.write(': here\n\n');
     open.push(res);
     res.once('close', () => open.splice(open.indexOf(res), 1));
@@ -32,7 +33,7 @@ beforeAll(async () => {
   upstream = createUpstream('svc', `http://127.0.0.1:${typeof address === 'object' && address ? address.port : 0}`);
   const logger = createLogger('test', 'silent');
   const routes = routeTable({
-    operations: [feed], upstreams: { svc: upstream }, local: {}, logger, signer: { sign: async () => 't' }, audit: async () => undefined,
+    operations: [feed, download], upstreams: { svc: upstream }, local: {}, logger, signer: { sign: async () => 't' }, audit: async () => undefined,
     authenticate: async () => ({ id: 'key_1', scopes: ['analytics:read'], isDevelopment: false }),
   });
   gateway = await startHttpServer(createHttpApp({ logger, metrics: createMetrics('test'), handlers: [routes] }), { host: '127.0.0.1', port: 0 });
@@ -43,15 +44,41 @@ afterAll(async () => {
   service.close();
 });
 
-async function follow(headers: Readonly<Record<string, string>> = {}) {
+async function follow(headers: Readonly<Record<string, string>> = {}, path = '/api/feed') {
   const gone = new AbortController();
-  const answer = await fetch(`http://127.0.0.1:${gateway.port}/api/feed`, { headers: { 'x-api-key': key, ...headers }, signal: gone.signal });
+  const answer = await fetch(`http://127.0.0.1:${gateway.port}${path}`, { headers: { 'x-api-key': key, ...headers }, signal: gone.signal });
   let text = '';
   const read = async (): Promise<void> => {
     for await (const chunk of answer.body ?? []) text += Buffer.from(chunk).toString();
   };
   return { answer, text: () => text, over: read().then(() => 'ended', () => 'cut'), leave: () => gone.abort() };
 }
+
+describe('a download through the gateway', () => {
+  it('goes on for longer than its timeout while parts come, with its name and its number of rows', async () => {
+    const startMs = performance.now();
+    const client = await follow({}, '/api/download');
+    expect([client.answer.headers.get('content-disposition'), client.answer.headers.get('x-row-count')]).toEqual(['attachment; filename="a.csv"', '7']);
+    let sent = ': here\n\n';
+    await eventually(() => {
+      open[0]?.write('row\n');
+      sent += 'row\n';
+      return performance.now() - startMs > 1_500;
+    });
+    open[0]?.end();
+    expect([await client.over, client.text()]).toEqual(['ended', sent]);
+  });
+  it('breaks off for the caller where the service breaks off, and for the service where the caller goes', async () => {
+    const client = await follow({}, '/api/download');
+    await eventually(() => client.text() === ': here\n\n');
+    open[0]?.destroy();
+    expect(await client.over).toBe('cut');
+    const other = await follow({}, '/api/download');
+    await eventually(() => open.length === 1);
+    other.leave();
+    await eventually(() => open.length === 0);
+  });
+});
 
 describe('a feed through the gateway', () => {
   it('is passed on part by part, longer than any timeout, with Last-Event-ID', async () => {

@@ -12,6 +12,7 @@ export const configSchema = z.object({
   UT360_QUERY_TIMEOUT_MS: z.coerce.number().int().min(50).max(60_000).default(2_000).describe('Longest query of a lookup that Redis cannot answer, milliseconds'),
   UT360_PII_DAILY_QUOTA: z.coerce.number().int().min(0).max(1_000_000_000).default(10_000).describe('Unmasked ISDNs that one key may read a day (UTC)'),
   UT360_ERASURE_SECRET: z.string().min(32).optional().describe('At least 32 random characters, the same for ut360-lookup and whoever loads, for ever: erased subscribers are recognised by HMACs made with it. Without it nobody can be erased'),
+  UT360_SEGMENT_MEMORY_MB: z.coerce.number().int().min(0).max(65_536).default(256).describe('Most memory of the copy in which segments are counted, MiB (100 a million subscribers, with ISDNs of 30 bytes); beyond it, and with 0, Postgres counts'),
   UT360_CHECK_MS: z.coerce.number().int().min(100).max(3_600_000).default(10_000).describe('How often it is looked whether Redis has the live generation, and for generations that may go, milliseconds'),
 });
 export type Config = z.output<typeof configSchema>;

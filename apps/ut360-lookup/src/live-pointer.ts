@@ -19,7 +19,7 @@ export interface LivePointerOptions {
   /** Redis was seen to be behind. */
   readonly onBehind: () => void;
   /** There is a newer version: something was switched, or somebody was erased. */
-  readonly onNew: () => void;
+  readonly onNew: (pointer: Pointer) => void;
 }
 
 /** Keeps the newest pointer that either store has told of. */
@@ -31,7 +31,7 @@ export function createLivePointer({ pool, first, onBehind, onNew }: LivePointerO
   const take = (pointer: Pointer | undefined): Pointer => {
     if (pointer === undefined || pointer.version <= current.version) return current;
     current = pointer;
-    onNew();
+    onNew(pointer);
     return current;
   };
   return {

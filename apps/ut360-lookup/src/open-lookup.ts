@@ -20,6 +20,7 @@ import { lookupRoutes } from './lookup.routes.ts';
 import { createLookupMetrics, createReplicaMetrics } from './metrics.ts';
 import { migrations } from './migrations/index.ts';
 import { createPiiReads } from './pii-reads.ts';
+import { openSegments } from './segments/open-segments.ts';
 import { createSubscriberReader } from './read-subscribers.ts';
 import { createReads } from './reads.ts';
 import { directSubscriberRoutes, subscriberRoutes } from './subscriber.routes.ts';
@@ -49,7 +50,11 @@ export async function openLookup({ config, logger, metrics, health, onClose }: P
   onClose(() => closeRedis(background));
 
   const erased = await openErasedSubscribers(pool, config.UT360_ERASURE_SECRET);
-  const pointer = createLivePointer({ pool, first: await readPointer(pool), onBehind: () => void housekeeping.check(), onNew: () => refreshInBackground(erased, logger) });
+  const onNew = (moved: Pointer): void => {
+    refreshInBackground(erased, logger);
+    segments.columns.follow(moved);
+  };
+  const pointer = createLivePointer({ pool, first: await readPointer(pool), onBehind: () => void housekeeping.check(), onNew });
   const housekeeping = createHousekeeping({ pool: direct, redis: background, keys, keep: config.UT360_KEEP_GENERATIONS, erased, erasureSecret: config.UT360_ERASURE_SECRET, pointer, logger });
   // One of the two stores is enough to answer.
   health.addCheck('stores', async () => {
@@ -70,8 +75,9 @@ export async function openLookup({ config, logger, metrics, health, onClose }: P
   };
   const analytics = createAnalytics({ reads, pool: direct });
   const deps = { askPointer, reader, piiReads: createPiiReads(pool, config.UT360_PII_DAILY_QUOTA), members, pointer };
+  const segments = openSegments({ config, logger, metrics, onClose, pool, direct, ...deps });
   const handlers = [
-    subscriberRoutes(deps), lookupRoutes(deps), listRoutes(deps),
+    subscriberRoutes(deps), lookupRoutes(deps), listRoutes(deps), segments.routes,
     analyticsRoutes({ analytics, pool, askPointer, refresh: () => pointer.refresh() }),
     eraseRoutes({ stores: { pool: direct, redis: background, keys, erasureSecret: config.UT360_ERASURE_SECRET }, erased }),
   ];

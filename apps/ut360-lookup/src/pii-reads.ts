@@ -19,7 +19,7 @@ export function createPiiReads(pool: Pool, dailyQuota: number): PiiReads {
   return {
     async allow({ subject, scopes }, { operation, isdns, requestId }) {
       if (!scopes.includes('pii:read')) throw new AppError('forbidden', 'unmasked ISDNs need the scope pii:read', { details: [{ in: 'query', pointer: '/unmask', detail: 'needs the scope pii:read' }] });
-      const refused = new AppError('too_many_requests', `this key may read ${dailyQuota} unmasked ISDNs a day (UTC): ask without unmask, or tomorrow`, { headers: { 'Retry-After': '3600' } });
+      const refused = new AppError('too_many_requests', `this key may read ${dailyQuota} unmasked ISDNs a day (UTC): ask without unmask, for fewer, or tomorrow`, { headers: { 'Retry-After': '3600' } });
       if (isdns > dailyQuota) throw refused;
       const { rowCount } = await pool.query(STATEMENT, [subject, isdns, dailyQuota, operation, requestId ?? null]).catch((error: unknown) => {
         throw new AppError('unavailable', 'unmasked ISDNs are not shown while their reading cannot be written down', { cause: error });

@@ -22,10 +22,11 @@ export interface Answer {
   readonly status: number;
   readonly body: Record<string, unknown>;
   readonly text: string;
+  readonly headers: Headers;
 }
 
 export interface Instance extends Lookup {
-  readonly call: (method: string, path: string, body?: unknown) => Promise<Answer>;
+  readonly call: (method: string, path: string, body?: unknown, headers?: Readonly<Record<string, string>>) => Promise<Answer>;
   readonly metric: (name: string, event: string) => Promise<number>;
   /** Of a metric without labels. */
   readonly gauge: (name: string) => Promise<number>;
@@ -76,10 +77,10 @@ export async function startPlane({ redisUrl, database: given }: { readonly redis
       ...lookup, logs, metricsText: () => metrics.metrics(),
       gauge: async (name) => (await metrics.getSingleMetric(name)?.get())?.values[0]?.value ?? Number.NaN,
       metric: async (name, event) => (await metrics.getSingleMetric(name)?.get())?.values.find(({ labels }) => labels['event'] === event)?.value ?? 0,
-      async call(method, path, body) {
-        const answer = await fetch(`http://127.0.0.1:${server.port}${path}`, { method, headers: { authorization: 'Bearer t', ...(body !== undefined && { 'content-type': 'application/json' }) }, ...(body !== undefined && { body: JSON.stringify(body) }) });
+      async call(method, path, body, headers = {}) {
+        const answer = await fetch(`http://127.0.0.1:${server.port}${path}`, { method, headers: { authorization: 'Bearer t', ...(body !== undefined && { 'content-type': 'application/json' }), ...headers }, ...(body !== undefined && { body: JSON.stringify(body) }) });
         const text = await answer.text();
-        return { status: answer.status, text, body: answer.headers.get('content-type')?.includes('ndjson') === true ? {} : anyObject.parse(JSON.parse(text)) };
+        return { status: answer.status, text, headers: answer.headers, body: answer.headers.get('content-type')?.includes('application/json') === true || answer.headers.get('content-type')?.includes('problem') === true ? anyObject.parse(JSON.parse(text)) : {} };
       },
     };
   };

@@ -1,7 +1,7 @@
 import type { z } from 'zod';
 
 /** What a key must be allowed to do. Only the gateway's own pages need no key. */
-export const scopes = ['products:read', 'products:write', 'search:read', 'events:write', 'events:read', 'analytics:read', 'users:erase', 'ut360:read', 'pii:read', 'admin', 'ops'] as const;
+export const scopes = ['products:read', 'products:write', 'search:read', 'events:write', 'events:read', 'analytics:read', 'users:erase', 'ut360:read', 'ut360:write', 'pii:read', 'admin', 'ops'] as const;
 export type Scope = (typeof scopes)[number];
 
 export type Method = 'get' | 'post' | 'put' | 'patch' | 'delete';
@@ -30,6 +30,8 @@ export interface Operation {
   readonly isPersonal?: boolean;
   /** The answer never ends by itself: it is passed on part by part, for as long as both sides are there. */
   readonly isFeed?: boolean;
+  /** The answer is long and ends by itself: it is passed on part by part, however long that takes, as long as there is none of `timeoutMs` without a part. */
+  readonly isDownload?: boolean;
   /** Browsers may call it, with a publishable key; text/plain counts as JSON then, because that needs no preflight. */
   readonly isPublishable?: boolean;
   /** Longest time the gateway waits for an answer's head; default 10 s. */

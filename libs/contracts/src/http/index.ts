@@ -16,6 +16,7 @@ import { searchOperations } from './search.ts';
 import { searchCountOperations } from './searches.ts';
 import { subscriberAnalyticsOperations } from './subscriber-analytics.ts';
 import { eraseSubscribersOperation } from './subscriber-erasure.ts';
+import { segmentOperations } from './segments.ts';
 import { subscriberOperations } from './subscribers.ts';
 import { deadLetterOperations, streamOperations } from './streams.ts';
 import { traceOperations } from './trace.ts';
@@ -37,6 +38,8 @@ export * from './recommendations.ts';
 export * from './relevance.ts';
 export * from './search.ts';
 export * from './searches.ts';
+export * from './segment-query.ts';
+export * from './segments.ts';
 export * from './streams.ts';
 export * from './subscriber-analytics.ts';
 export * from './subscriber-erasure.ts';
@@ -46,6 +49,6 @@ export * from './trace.ts';
 /** Every public operation of Millrace. */
 export const operations: readonly Operation[] = [
   ...productOperations, ...merchantOperations, ...searchOperations, ...relevanceOperations, ...searchCountOperations,
-  ...eventOperations, ...quarantineOperations, ...erasureOperations, ...recommendationOperations, ...recommendationCountOperations, ...experimentOperations, ...analyticsOperations, ...subscriberOperations, ...subscriberAnalyticsOperations, eraseSubscribersOperation,
+  ...eventOperations, ...quarantineOperations, ...erasureOperations, ...recommendationOperations, ...recommendationCountOperations, ...experimentOperations, ...analyticsOperations, ...subscriberOperations, ...segmentOperations, ...subscriberAnalyticsOperations, eraseSubscribersOperation,
   ...adminOperations, ...driftOperations, ...rebuildOperations, ...traceOperations, ...streamOperations, ...deadLetterOperations,
 ];
