@@ -89,8 +89,10 @@ function redisSide({ redis, keys, pointer: live, onEvent }: ReaderDeps): AskRedi
         const pointer = at ?? live.current;
         const answer = await readFromRedis(redis, keys, { generation: pointer.redis, isdns, withMonths });
         // What was read is whole, also of the generation before: only the next question needs the new one. Once more, to be as new as can be.
-        if (live.observe(answer.pointer).redis !== pointer.redis && at === undefined && tries === 0) continue;
-        return { pointer, isThere: true, found: answer.bodies.map((body, place) => (body === null ? undefined : { body, months: answer.months[place] ?? null, source: 'redis' as const })) };
+        const now = live.observe(answer.pointer);
+        if (now.redis !== pointer.redis && at === undefined && tries === 0) continue;
+        // The newest version of the same generation: nobody joins a question to Postgres that was asked before somebody was erased.
+        return { pointer: now.redis === pointer.redis ? now : pointer, isThere: true, found: answer.bodies.map((body, place) => (body === null ? undefined : { body, months: answer.months[place] ?? null, source: 'redis' as const })) };
       }
     } catch {
       restUntilMs = performance.now() + REST_MS;
