@@ -49,7 +49,7 @@ export async function openLookup({ config, logger, metrics, health, onClose }: P
       if ((await requests.ping().catch(() => undefined)) !== 'PONG') throw error;
     });
   });
-  const reader = createSubscriberReader({ redis: requests, keys, pool, pointer, isErased: erased.has, onEvent: createLookupMetrics(metrics, () => pointer) });
+  const reader = createSubscriberReader({ redis: requests, keys, pool, pointer, isErased: erased.has, erasedAreKnown: erased.settled, onEvent: createLookupMetrics(metrics, () => pointer) });
   const members = createIndexMembers({ redis: requests, keys, pool, onBroken: (name, at) => housekeeping.repairIndex(name, at) });
   const askPointer = async (): Promise<Pointer> => {
     try {

@@ -43,6 +43,8 @@ export interface ReaderDeps {
   readonly pointer: LivePointer;
   /** Who is as unknown as if never loaded, whatever the stores say. */
   readonly isErased: IsErased;
+  /** Resolves once `isErased` knows what the newest pointer tells of. */
+  readonly erasedAreKnown: () => Promise<void>;
   readonly onEvent: (event: 'redis' | 'postgres' | 'absent' | 'filled' | 'redis_failed' | 'postgres_failed', count: number) => void;
 }
 
@@ -102,11 +104,12 @@ function redisSide({ redis, keys, pointer: live, onEvent }: ReaderDeps): AskRedi
   };
 }
 
-function postgresSide({ redis, keys, pool, onEvent }: ReaderDeps): AskPostgres {
+function postgresSide({ redis, keys, pool, isErased, erasedAreKnown, onEvent }: ReaderDeps): AskPostgres {
   const ask = createFlights(pool);
   /** In the background: a failure costs the next reader a query, nothing else. */
   const fillBack = (pointer: Pointer, isdns: readonly string[], rows: readonly (EncodedSubscriber | undefined)[]): void => {
-    void Promise.all(isdns.map((isdn, at) => (rows[at] === undefined ? fillAbsent(redis, keys, pointer, isdn) : fill(redis, keys, pointer, rows[at]))))
+    // Not even a marker that they are unknown is made of those who were erased just now.
+    void erasedAreKnown().then(() => Promise.all(isdns.map(async (isdn, at) => !isErased(isdn) && await (rows[at] === undefined ? fillAbsent(redis, keys, pointer, isdn) : fill(redis, keys, pointer, rows[at])))))
       .then((stored) => onEvent('filled', stored.filter(Boolean).length))
       .catch(() => onEvent('redis_failed', 1));
   };
