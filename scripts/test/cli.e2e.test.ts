@@ -10,11 +10,12 @@ import { eventually, uniqueName } from '../../libs/testing/src/index.ts';
 import { root } from '../local/paths.ts';
 import type { Plane } from './support/plane.ts';
 import { startPlane } from './support/plane.ts';
+import { describeSubscriberCanary } from './support/subscriber-canary.ts';
 
 let plane: Plane;
 let directory: string;
 beforeAll(async () => {
-  plane = await startPlane({ LOG_LEVEL: 'info' });
+  plane = await startPlane({ LOG_LEVEL: 'debug' });
   directory = await mkdtemp(join(tmpdir(), 'millrace-cli-'));
 }, 120_000);
 afterAll(() => plane.stop(), 30_000);
@@ -172,3 +173,5 @@ describe('millrace streams and dlq', () => {
     await plane.agrees(60_000);
   }, 120_000);
 });
+
+describeSubscriberCanary(() => plane);

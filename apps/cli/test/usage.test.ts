@@ -8,6 +8,9 @@ describe('millrace, called wrongly', () => {
     ['an unknown command', ['fly'], "unknown command 'fly'"],
     ['a missing argument', ['import'], "missing required argument 'file'"],
     ['a count that is none', ['sample', '--count', 'many'], '--count'],
+    ['an ISDN that is none, by its place', ['ut360', 'erase', '0912345678', 'short'], 'ISDN 2 of 2 is neither'],
+    ['ISDNs and standard input at once', ['ut360', 'erase', '-', '0912345678'], 'not both'],
+    ['a subscriber to erase and no stores', ['ut360', 'erase', '0912345678'], 'no stores'],
     ['nothing to replay', ['dlq', 'replay'], 'say which ones'],
   ])('exits 2 with a sentence for %s', async (_what, args, sentence) => {
     const lines: string[] = [];

@@ -9,6 +9,8 @@ export interface ErasedSubscribers {
   readonly has: IsErased;
   /** Resolves once `has` knows everybody who was recorded before the call. One query where there is nobody new. */
   refresh(): Promise<void>;
+  /** Resolves once the last `refresh` has ended, also where it failed. */
+  readonly settled: () => Promise<void>;
 }
 
 const NOBODY: IsErased = () => false;
@@ -28,7 +30,7 @@ export async function openErasedSubscribers(pool: Pool, secret: string | undefin
   let running: Promise<void> = Promise.resolve();
   const refresh = (): Promise<void> => (running = running.catch(() => undefined).then(load));
   await refresh();
-  return { has: (isdn) => isErased(isdn), refresh };
+  return { has: (isdn) => isErased(isdn), refresh, settled: () => running.catch(() => undefined) };
 }
 
 /** For whoever cannot wait: what fails is tried again with the next check. */

@@ -63,7 +63,7 @@ export async function openLookup({ config, logger, metrics, health, onClose }: P
     });
   });
   const reads = createReads({ primary: pool, replica, timeoutMs: config.UT360_QUERY_TIMEOUT_MS / 2, onEvent: createReplicaMetrics(metrics) });
-  const reader = createSubscriberReader({ redis: requests, keys, reads, pointer, isErased: erased.has, onEvent: createLookupMetrics(metrics, () => pointer) });
+  const reader = createSubscriberReader({ redis: requests, keys, reads, pointer, isErased: erased.has, erasedAreKnown: erased.settled, onEvent: createLookupMetrics(metrics, () => pointer) });
   const members = createIndexMembers({ redis: requests, keys, reads, onBroken: (name, at) => housekeeping.repairIndex(name, at) });
   const askPointer = async (): Promise<Pointer> => {
     try {

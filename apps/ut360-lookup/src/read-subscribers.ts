@@ -42,6 +42,8 @@ export interface ReaderDeps {
   readonly pointer: LivePointer;
   /** Who is as unknown as if never loaded, whatever the stores say. */
   readonly isErased: IsErased;
+  /** Resolves once `isErased` knows what the newest pointer tells of. */
+  readonly erasedAreKnown: () => Promise<void>;
   readonly onEvent: (event: 'redis' | 'postgres' | 'absent' | 'filled' | 'redis_failed' | 'postgres_failed', count: number) => void;
 }
 
@@ -88,8 +90,10 @@ function redisSide({ redis, keys, pointer: live, onEvent }: ReaderDeps): AskRedi
         const pointer = at ?? live.current;
         const answer = await readFromRedis(redis, keys, { generation: pointer.redis, isdns, withMonths });
         // What was read is whole, also of the generation before: only the next question needs the new one. Once more, to be as new as can be.
-        if (live.observe(answer.pointer).redis !== pointer.redis && at === undefined && tries === 0) continue;
-        return { pointer, isThere: true, found: answer.bodies.map((body, place) => (body === null ? undefined : { body, months: answer.months[place] ?? null, source: 'redis' as const })) };
+        const now = live.observe(answer.pointer);
+        if (now.redis !== pointer.redis && at === undefined && tries === 0) continue;
+        // The newest version of the same generation: nobody joins a question to Postgres that was asked before somebody was erased.
+        return { pointer: now.redis === pointer.redis ? now : pointer, isThere: true, found: answer.bodies.map((body, place) => (body === null ? undefined : { body, months: answer.months[place] ?? null, source: 'redis' as const })) };
       }
     } catch {
       restUntilMs = performance.now() + REST_MS;
@@ -99,11 +103,12 @@ function redisSide({ redis, keys, pointer: live, onEvent }: ReaderDeps): AskRedi
   };
 }
 
-function postgresSide({ redis, keys, reads, onEvent }: ReaderDeps): AskPostgres {
+function postgresSide({ redis, keys, reads, isErased, erasedAreKnown, onEvent }: ReaderDeps): AskPostgres {
   const ask = createFlights(reads);
   /** In the background: a failure costs the next reader a query, nothing else. */
   const fillBack = (pointer: Pointer, isdns: readonly string[], rows: readonly (EncodedSubscriber | undefined)[]): void => {
-    void Promise.all(isdns.map((isdn, at) => (rows[at] === undefined ? fillAbsent(redis, keys, pointer, isdn) : fill(redis, keys, pointer, rows[at]))))
+    // Not even a marker that they are unknown is made of those who were erased just now.
+    void erasedAreKnown().then(() => Promise.all(isdns.map(async (isdn, at) => !isErased(isdn) && await (rows[at] === undefined ? fillAbsent(redis, keys, pointer, isdn) : fill(redis, keys, pointer, rows[at])))))
       .then((stored) => onEvent('filled', stored.filter(Boolean).length))
       .catch(() => onEvent('redis_failed', 1));
   };

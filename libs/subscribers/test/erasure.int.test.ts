@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { findEverywhere } from '@millrace/testing';
+import { masterNodes, scanKeys } from '@millrace/redis-kit';
+import { findEverywhere, startRedisCluster } from '@millrace/testing';
 import { ErasureSecretError, completeErasures, eraseSubscribers, indexSizes, readPointer, rollBack, underLoadLock, verifyGenerations } from '../src/index.ts';
 import type { Counts, LoadReport } from '../src/index.ts';
 import { startStores } from './kit.ts';
@@ -125,4 +126,31 @@ describe('erasing subscribers', () => {
     await erase();
     expect(await found()).toEqual([]);
   });
+});
+
+it('erasing reaches every node of a cluster, and every generation and copy there', async () => {
+  const cluster = await startRedisCluster();
+  const stores = await startStores({ redisUrl: cluster.url });
+  try {
+    const isdns = Array.from({ length: 20 }, (_none, at) => `8491234500${at + 10}`);
+    const [victim = ''] = isdns;
+    const load = async (service: string): Promise<LoadReport> => await stores.load({ recommendations: { path: await stores.file('some.csv', `isdn,service_type,bad_debt_risk,cluster_group\n${isdns.map((isdn, at) => `${isdn},${service}${at % 3},LOW,${at % 4}`).join('\n')}\n`) } }, { aliasKeys: true });
+    await load('A');
+    await load('B');
+    const found = async (): Promise<number> => {
+      let keys = 0;
+      for await (const page of scanKeys(masterNodes(stores.redis), `*${victim}*`)) keys += page.length;
+      return keys;
+    };
+    expect(await found()).toBe(8);
+    expect(await eraseSubscribers({ ...stores, erasureSecret: SECRET }, [victim], { waitMs: 5_000 })).toMatchObject({ state: 'done', rows: { recommendations: 2 } });
+    expect(await found()).toBe(0);
+    expect(await stores.redis.zscore(stores.keys.subscribers().service('B0'), victim)).toBeNull();
+    expect((await verifyGenerations({ ...stores, keep: 1, repair: false })).problems).toEqual([]);
+    await underLoadLock(stores.pool, (client) => rollBack(client, stores.redis, stores.keys, SECRET));
+    expect((await verifyGenerations({ ...stores, keep: 1, repair: false })).problems).toEqual([]);
+  } finally {
+    await stores.close();
+    await cluster.stop();
+  }
 });
