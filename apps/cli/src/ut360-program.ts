@@ -1,4 +1,4 @@
-import { LoadNotPossibleError, LoadRefusedError } from '@millrace/subscribers';
+import { LoadNotPossibleError, LoadRefusedError, defaultDropNames } from '@millrace/subscribers';
 import type { Stores } from '@millrace/subscribers';
 import { Option } from 'commander';
 import type { Command } from 'commander';
@@ -26,6 +26,9 @@ async function withStores<T>(config: Config, work: (stores: Stores) => Promise<T
   }
 }
 
+const dropNames = ({ UT360_DROP_RECOMMENDATIONS: recommendations, UT360_DROP_PROFILES: profiles, UT360_DROP_ARPU: arpu }: Config): typeof defaultDropNames =>
+  ({ recommendations: recommendations ?? defaultDropNames.recommendations, profiles: profiles ?? defaultDropNames.profiles, arpu: arpu ?? defaultDropNames.arpu });
+
 function addLoad(ut360: Command, { config, print }: Ut360ProgramDeps): void {
   ut360
     .command('load')
@@ -33,6 +36,7 @@ function addLoad(ut360: Command, { config, print }: Ut360ProgramDeps): void {
     .option('--recommendations <file>', 'CSV (gzip too) or Parquet')
     .option('--profiles <file>', 'CSV (gzip too) or Parquet')
     .option('--arpu <file>', 'monthly ARPU: CSV (gzip too) or Parquet')
+    .option('--drop-dir <folder>', 'whatever is new in a folder, found as the schedule finds it')
     .option('--mapping <file>', 'JSON: which header is which column, and what blanks are')
     .option('--max-bad <limit>', 'refuse a file with more bad rows: a share (1%) or a number (250)', '1%')
     .option('--encoding <label>', 'encoding of CSV files; default: by the byte order mark, else utf-8')
@@ -42,9 +46,13 @@ function addLoad(ut360: Command, { config, print }: Ut360ProgramDeps): void {
     .option('--report <file>', 'write the report as JSON')
     .option('--json', 'print the report as JSON')
     .action(async (options: LoadCommandOptions & { json?: boolean }) => {
-      const report = await withStores(config, (stores) => loadSubscribers(stores, options, { keep: config.UT360_KEEP_GENERATIONS, progress: createLoadProgress(process.stderr) }));
-      if (options.json === true) print(JSON.stringify(report, undefined, 2));
-      else describeLoad(report).forEach((line) => print(line));
+      const report = await withStores(config, (stores) => loadSubscribers(stores, options, {
+        keep: config.UT360_KEEP_GENERATIONS, progress: createLoadProgress(process.stderr),
+        names: dropNames(config),
+        note: (line) => void process.stderr.write(`${line}\n`),
+      }));
+      if (options.json === true) print(JSON.stringify(report ?? null, undefined, 2));
+      else if (report !== undefined) describeLoad(report).forEach((line) => print(line));
     });
 }
 

@@ -1,5 +1,6 @@
 import { publicHttpVariables, serviceVariables } from '@millrace/service';
 import { z } from 'zod';
+import { scheduleVariables } from './schedule/schedule-variables.ts';
 
 export const configSchema = z.object({
   ...serviceVariables,
@@ -11,5 +12,6 @@ export const configSchema = z.object({
   UT360_QUERY_TIMEOUT_MS: z.coerce.number().int().min(50).max(60_000).default(2_000).describe('Longest query of a lookup that Redis cannot answer, milliseconds'),
   UT360_PII_DAILY_QUOTA: z.coerce.number().int().min(0).max(1_000_000_000).default(10_000).describe('Unmasked ISDNs that one key may read a day (UTC)'),
   UT360_CHECK_MS: z.coerce.number().int().min(100).max(3_600_000).default(10_000).describe('How often it is looked whether Redis has the live generation, and for generations that may go, milliseconds'),
+  ...scheduleVariables,
 });
 export type Config = z.output<typeof configSchema>;

@@ -16,12 +16,16 @@ import { createLookupMetrics } from './metrics.ts';
 import { migrations } from './migrations/index.ts';
 import { createPiiReads } from './pii-reads.ts';
 import { createSubscriberReader } from './read-subscribers.ts';
+import { openSchedule } from './schedule/open-schedule.ts';
+import type { Schedule } from './schedule/start-schedule.ts';
 import { subscriberRoutes } from './subscriber.routes.ts';
 
 export interface Lookup {
   readonly handlers: readonly RequestHandler[];
   readonly housekeeping: Housekeeping;
   readonly pointer: LivePointer;
+  /** Undefined without a drop folder. */
+  readonly schedule: Schedule | undefined;
 }
 
 /** The stores of this service and its routes over them. Resolves once the schema is there; Redis may come later. */
@@ -40,6 +44,8 @@ export async function openLookup({ config, logger, metrics, health, onClose }: P
 
   const pointer = createLivePointer({ pool, first: await readPointer(pool), onBehind: () => void housekeeping.check() });
   const housekeeping = createHousekeeping({ pool: direct, redis: background, keys, keep: config.UT360_KEEP_GENERATIONS, pointer, logger });
+  const schedule = openSchedule({ config, logger, metrics }, direct);
+  onClose(() => schedule?.close());
   // One of the two stores is enough to answer.
   health.addCheck('stores', async () => {
     await checkSchemaVersion(db, migrations).catch(async (error: unknown) => {
@@ -57,5 +63,5 @@ export async function openLookup({ config, logger, metrics, health, onClose }: P
     }
   };
   const deps = { askPointer, reader, piiReads: createPiiReads(pool, config.UT360_PII_DAILY_QUOTA), members, pointer };
-  return { handlers: [subscriberRoutes(deps), lookupRoutes(deps), listRoutes(deps)], housekeeping, pointer };
+  return { handlers: [subscriberRoutes(deps), lookupRoutes(deps), listRoutes(deps)], housekeeping, pointer, schedule };
 }

@@ -1,7 +1,7 @@
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile, stat, writeFile } from 'node:fs/promises';
 import { writeSampleFiles } from '@millrace/sample-subscribers';
-import { listSets, loadFiles, parseBadRowLimit, parseMappings, rollBack, underLoadLock, verifyGenerations } from '@millrace/subscribers';
-import type { DatasetName, FileMappings, GenerationSet, LoadReport, SourceFile, Stores } from '@millrace/subscribers';
+import { listSets, loadFiles, parseBadRowLimit, parseMappings, planDrop, rollBack, underLoadLock, verifyGenerations } from '@millrace/subscribers';
+import type { DatasetName, DropPlan, FileMappings, GenerationSet, LoadReport, SourceFile, Stores } from '@millrace/subscribers';
 import type { ShownProgress } from '../load-progress.ts';
 import { renderTable } from '../table.ts';
 import { UsageError } from '../usage-error.ts';
@@ -10,6 +10,7 @@ export interface LoadCommandOptions {
   readonly recommendations?: string;
   readonly profiles?: string;
   readonly arpu?: string;
+  readonly dropDir?: string;
   readonly mapping?: string;
   readonly maxBad: string;
   readonly encoding?: string;
@@ -31,17 +32,49 @@ function filesOf({ recommendations, profiles, arpu, encoding, delimiter }: LoadC
   return { ...(recommendations !== undefined && { recommendations: source(recommendations) }), ...(profiles !== undefined && { profiles: source(profiles) }), ...(arpu !== undefined && { arpu: source(arpu) }) };
 }
 
-/** Loads the named files; Ctrl-C stops it and leaves what is served as it is. */
-export async function loadSubscribers(stores: Stores, options: LoadCommandOptions, { keep, progress }: { readonly keep: number; readonly progress: ShownProgress }): Promise<LoadReport> {
+const pathsOf = (plan: DropPlan | undefined): Partial<Record<DatasetName, string>> => Object.fromEntries(Object.entries(plan?.files ?? {}).map(([dataset, { path }]) => [dataset, path]));
+
+interface FolderContext extends Pick<LoadContext, 'names' | 'note'> {
+  readonly mappings: FileMappings;
+  readonly signal: AbortSignal;
+}
+
+/** A look by hand need not wait as long as one at night. */
+const SETTLE_MS = 2_000;
+
+/** What is new in a drop folder, found as the schedule finds it. */
+async function planFolder({ pool }: Stores, { dropDir: directory = '', ...given }: LoadCommandOptions, { names, note, mappings, signal }: FolderContext): Promise<DropPlan> {
+  if (Object.keys(filesOf(given)).length > 0) throw new UsageError('either --drop-dir, or the files by their names');
+  if ((await stat(directory).catch(() => undefined))?.isDirectory() !== true) throw new UsageError(`${directory} is not a folder that can be read`);
+  const plan = await planDrop(pool, { directory, names, mappings, settleMs: SETTLE_MS, signal });
+  for (const { file, reason } of plan.skipped) note(`${file} ${reason}`);
+  if (Object.keys(plan.files).length === 0) note(plan.skipped.length === 0 ? `nothing to load: none of ${Object.values(names).join(', ')} is in ${directory}` : 'nothing to load');
+  return plan;
+}
+
+interface LoadContext {
+  readonly keep: number;
+  readonly progress: ShownProgress;
+  /** Of the files in a drop folder. */
+  readonly names: Readonly<Record<DatasetName, string>>;
+  /** Which of them are left out, and why. */
+  readonly note: (line: string) => void;
+}
+
+/** Loads the named files, or what is new in a folder (undefined: nothing is); Ctrl-C stops it and leaves what is served as it is. */
+export async function loadSubscribers(stores: Stores, options: LoadCommandOptions, { keep, progress, names, note }: LoadContext): Promise<LoadReport | undefined> {
   const limit = parseBadRowLimit(options.maxBad);
   if (limit === undefined) throw new UsageError('--max-bad must be a share or a number of rows: --max-bad 1%, --max-bad 250');
   const stopping = new AbortController();
   const stop = (): void => stopping.abort(new UsageError('stopped: what is served was not changed'));
   for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, stop);
   try {
+    const mappings = await readMappings(options.mapping);
+    const plan = options.dropDir === undefined ? undefined : await planFolder(stores, options, { names, note, mappings, signal: stopping.signal });
+    if (plan !== undefined && Object.keys(plan.files).length === 0) return undefined;
     const report = await loadFiles(stores, {
-      files: filesOf(options), mappings: await readMappings(options.mapping), limit, keep, progress, signal: stopping.signal,
-      dryRun: options.dryRun === true, aliasKeys: options.aliasKeys === true,
+      files: filesOf({ ...options, ...pathsOf(plan) }), mappings, limit, keep, progress, signal: stopping.signal,
+      dryRun: options.dryRun === true, aliasKeys: options.aliasKeys === true, ...(plan !== undefined && { confirm: () => plan.checkUnchanged() }),
     });
     if (options.report !== undefined) await writeFile(options.report, `${JSON.stringify(report, undefined, 2)}\n`);
     return report;

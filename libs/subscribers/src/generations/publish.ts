@@ -22,6 +22,8 @@ export interface PublishOptions {
   readonly keep: number;
   readonly progress: LoadProgress;
   readonly signal: AbortSignal | undefined;
+  /** See LoadOptions. */
+  readonly confirm?: ((client: PoolClient) => Promise<void>) | undefined;
 }
 
 export interface Published {
@@ -85,11 +87,11 @@ async function writeWithRoom(options: PublishOptions): Promise<WrittenGeneration
 
 /** Writes, checks and switches to a new set of Redis keys from a triple of tables; removes what it wrote where that fails. */
 export async function publishGeneration(options: PublishOptions): Promise<Published> {
-  const { client, redis, keys, triple, progress, signal } = options;
+  const { client, redis, keys, triple, progress, signal, confirm } = options;
   const { counts, bytesPerSubscriber, redisGeneration } = await writeWithRoom(options);
   signal?.throwIfAborted();
   progress.step('switch', { done: 0, total: 1 });
-  const pointer = await switchTo(client, { redis, keys, set: { ...triple, redis: redisGeneration }, counts });
+  const pointer = await switchTo(client, { redis, keys, set: { ...triple, redis: redisGeneration }, counts, confirm });
   progress.step('switch', { done: 1, total: 1 });
   return { pointer, counts, bytesPerSubscriber };
 }

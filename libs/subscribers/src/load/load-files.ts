@@ -45,6 +45,10 @@ export interface LoadOptions {
   readonly aliasKeys?: boolean;
   readonly progress?: LoadProgress;
   readonly signal?: AbortSignal;
+  /** In the transaction of the switch: where it throws, what was live stays. For a fence. */
+  readonly confirm?: (client: PoolClient) => Promise<void>;
+  /** Seen in pg_stat_activity; default: ut360-load. */
+  readonly name?: string;
 }
 
 export interface LoadReport {
@@ -138,7 +142,7 @@ async function runLoad(run: Run, wanted: Wanted): Promise<LoadReport> {
     return { ...common, changes, counts: {}, pointer: live, redis_bytes_per_subscriber: 0, removed_generations: [], seconds: secondsSince(startMs) };
   }
   const triple = { recommendations: live.recommendations, profiles: live.profiles, arpu: live.arpu, ...Object.fromEntries(loaded.map(({ dataset, generation }) => [dataset, generation])) };
-  const published = await publishGeneration({ pool: run.pool, client, redis, keys, triple, previous: live.redis, keep: options.keep, progress: options.progress ?? noProgress, signal: options.signal });
+  const published = await publishGeneration({ pool: run.pool, client, redis, keys, triple, previous: live.redis, keep: options.keep, progress: options.progress ?? noProgress, signal: options.signal, confirm: options.confirm });
   if (options.aliasKeys === true) await copyAliases(redis, keys, published.pointer.redis);
   const removed = await pruneGenerations(client, { redis, keys, keep: options.keep });
   return { ...common, changes: {}, counts: published.counts, pointer: published.pointer, redis_bytes_per_subscriber: Math.round(published.bytesPerSubscriber), removed_generations: removed, seconds: secondsSince(startMs) };
@@ -174,5 +178,5 @@ export async function loadFiles(stores: Stores, options: LoadOptions): Promise<L
       await endLoad(stores.pool, loadId, state, { error: error instanceof Error ? error.message : 'unknown' });
       throw error;
     }
-  });
+  }, options.name === undefined ? {} : { name: options.name });
 }
