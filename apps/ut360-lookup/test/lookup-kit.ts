@@ -26,7 +26,7 @@ export interface Answer {
 
 export interface Instance extends Lookup {
   readonly call: (method: string, path: string, body?: unknown) => Promise<Answer>;
-  readonly metric: (name: string, event: string) => Promise<number>;
+  readonly metric: (name: string, value: string, label?: string) => Promise<number>;
   readonly logs: string[];
 }
 
@@ -71,7 +71,7 @@ export async function startPlane({ redisUrl }: { readonly redisUrl?: string } = 
     onClose(() => server.close(0));
     return {
       ...lookup, logs,
-      metric: async (name, event) => (await metrics.getSingleMetric(name)?.get())?.values.find(({ labels }) => labels['event'] === event)?.value ?? 0,
+      metric: async (name, value, label = 'event') => (await metrics.getSingleMetric(name)?.get())?.values.find(({ labels }) => labels[label] === value)?.value ?? 0,
       async call(method, path, body) {
         const answer = await fetch(`http://127.0.0.1:${server.port}${path}`, { method, headers: { authorization: 'Bearer t', ...(body !== undefined && { 'content-type': 'application/json' }) }, ...(body !== undefined && { body: JSON.stringify(body) }) });
         const text = await answer.text();

@@ -49,5 +49,7 @@ export async function runLoadChild({ settings, signal, logger, onStep }: LoadChi
   clearTimeout(silent);
   clearTimeout(stopped);
   const how = child.signalCode ?? `code ${child.exitCode ?? 'unknown'}`;
-  return outcome ?? { state: 'failed', reason: `the process of the load ended by ${how}`, seconds: Math.round((performance.now() - startMs) / 1_000), rows: {}, skipped: [] };
+  const seconds = Math.round((performance.now() - startMs) / 1_000);
+  // One that had hardly begun has no word of its own.
+  return outcome ?? { state: signal.aborted ? 'stopped' : 'failed', reason: `the process of the load ended by ${how}`, seconds, rows: {}, skipped: [] };
 }

@@ -4,6 +4,7 @@ import { z } from 'zod';
 export const loadSettingsSchema = z.object({
   /** ISO time that the run is for. */
   dueAt: z.string(),
+  logLevel: z.string(),
   databaseUrl: z.string(),
   redisUrl: z.string(),
   /** Of the lease. */

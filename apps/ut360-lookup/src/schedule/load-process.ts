@@ -47,14 +47,17 @@ async function run(settings: LoadSettings): Promise<Outcome> {
 }
 
 setPriority(10);
-process.on('disconnect', () => process.exit(1));
+const dieWithParent = (): never => process.exit(1);
+process.on('disconnect', dieWithParent);
 for (const name of ['SIGTERM', 'SIGINT'] as const) process.on(name, () => stopping.abort(new Error('the service was stopped')));
 const runAndTell = async (message: unknown): Promise<void> => {
   try {
     const settings = loadSettingsSchema.parse(message);
+    logger.level = settings.logLevel;
     const alive = setInterval(() => tell({ kind: 'alive' }), settings.leaseMs / 3);
     const outcome = await run(settings);
     clearInterval(alive);
+    process.off('disconnect', dieWithParent);
     process.send?.({ kind: 'ended', outcome } satisfies LoadMessage, () => process.disconnect());
   } catch (err) {
     logger.error({ err }, 'the scheduled load could not be begun or recorded');

@@ -22,7 +22,7 @@ export function openSchedule({ config, logger, metrics }: Pick<ServiceContext<Co
     run: (dueAt, signal) => runLoadChild({
       signal, logger, onStep: ({ phase, dataset, done, total, rows }) => logger.debug({ phase, dataset, done, total, rows }, 'scheduled load'),
       settings: {
-        dueAt: dueAt.toISOString(), databaseUrl: config.DATABASE_DIRECT_URL ?? config.UT360_LOOKUP_DATABASE_URL, redisUrl: config.UT360_REDIS_URL, busRedisUrl, directory,
+        dueAt: dueAt.toISOString(), logLevel: config.LOG_LEVEL, databaseUrl: config.DATABASE_DIRECT_URL ?? config.UT360_LOOKUP_DATABASE_URL, redisUrl: config.UT360_REDIS_URL, busRedisUrl, directory,
         names: { recommendations: config.UT360_DROP_RECOMMENDATIONS, profiles: config.UT360_DROP_PROFILES, arpu: config.UT360_DROP_ARPU },
         ...(config.UT360_DROP_MAPPING !== undefined && { mappingFile: config.UT360_DROP_MAPPING }),
         maxBad: config.UT360_DROP_MAX_BAD, settleMs: config.UT360_DROP_SETTLE_MS, keep: config.UT360_KEEP_GENERATIONS, aliasKeys: config.UT360_ALIAS_KEYS,
