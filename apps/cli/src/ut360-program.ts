@@ -1,5 +1,5 @@
 import { text } from 'node:stream/consumers';
-import { LoadNotPossibleError, LoadRefusedError, toNotPossible } from '@millrace/subscribers';
+import { LoadNotPossibleError, LoadRefusedError, defaultDropNames, toNotPossible } from '@millrace/subscribers';
 import type { Stores } from '@millrace/subscribers';
 import { Option } from 'commander';
 import type { Command } from 'commander';
@@ -30,6 +30,9 @@ async function withStores<T>(config: Config, work: (stores: Stores) => Promise<T
   }
 }
 
+const dropNames = ({ UT360_DROP_RECOMMENDATIONS: recommendations, UT360_DROP_PROFILES: profiles, UT360_DROP_ARPU: arpu }: Config): typeof defaultDropNames =>
+  ({ recommendations: recommendations ?? defaultDropNames.recommendations, profiles: profiles ?? defaultDropNames.profiles, arpu: arpu ?? defaultDropNames.arpu });
+
 function addLoad(ut360: Command, { config, print }: Ut360ProgramDeps): void {
   ut360
     .command('load')
@@ -37,6 +40,7 @@ function addLoad(ut360: Command, { config, print }: Ut360ProgramDeps): void {
     .option('--recommendations <file>', 'CSV (gzip too) or Parquet')
     .option('--profiles <file>', 'CSV (gzip too) or Parquet')
     .option('--arpu <file>', 'monthly ARPU: CSV (gzip too) or Parquet')
+    .option('--drop-dir <folder>', 'whatever is new in a folder, found as the schedule finds it')
     .option('--mapping <file>', 'JSON: which header is which column, and what blanks are')
     .option('--max-bad <limit>', 'refuse a file with more bad rows: a share (1%) or a number (250)', '1%')
     .option('--encoding <label>', 'encoding of CSV files; default: by the byte order mark, else utf-8')
@@ -46,11 +50,14 @@ function addLoad(ut360: Command, { config, print }: Ut360ProgramDeps): void {
     .option('--report <file>', 'write the report as JSON')
     .option('--json', 'print the report as JSON')
     .action(async (options: LoadCommandOptions & { json?: boolean }) => {
-      const json = (report: unknown): void => print(JSON.stringify(report, undefined, 2));
-      const deps = { keep: config.UT360_KEEP_GENERATIONS, progress: createLoadProgress(process.stderr), ...(options.json === true && { onFailed: json }) };
-      const report = await withStores(config, (stores) => loadSubscribers(stores, options, deps));
+      const json = (report: unknown): void => print(JSON.stringify(report ?? null, undefined, 2));
+      const context = {
+        keep: config.UT360_KEEP_GENERATIONS, progress: createLoadProgress(process.stderr), names: dropNames(config),
+        note: (line: string) => void process.stderr.write(`${line}\n`), ...(options.json === true && { onFailed: json }),
+      };
+      const report = await withStores(config, (stores) => loadSubscribers(stores, options, context));
       if (options.json === true) json(report);
-      else describeLoad(report).forEach((line) => print(line));
+      else if (report !== undefined) describeLoad(report).forEach((line) => print(line));
     });
 }
 

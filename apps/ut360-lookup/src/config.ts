@@ -1,5 +1,6 @@
 import { publicHttpVariables, serviceVariables } from '@millrace/service';
 import { z } from 'zod';
+import { scheduleVariables } from './schedule/schedule-variables.ts';
 
 export const configSchema = z.object({
   ...serviceVariables,
@@ -14,5 +15,6 @@ export const configSchema = z.object({
   UT360_ERASURE_SECRET: z.string().min(32).optional().describe('At least 32 random characters, the same for ut360-lookup and whoever loads, for ever: erased subscribers are recognised by HMACs made with it. Without it nobody can be erased'),
   UT360_SEGMENT_MEMORY_MB: z.coerce.number().int().min(0).max(65_536).default(256).describe('Most memory of the copy in which segments are counted, MiB (100 a million subscribers, with ISDNs of 30 bytes); beyond it, and with 0, Postgres counts'),
   UT360_CHECK_MS: z.coerce.number().int().min(100).max(3_600_000).default(10_000).describe('How often it is looked whether Redis has the live generation, and for generations that may go, milliseconds'),
+  ...scheduleVariables,
 });
 export type Config = z.output<typeof configSchema>;

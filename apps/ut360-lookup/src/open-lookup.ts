@@ -23,6 +23,8 @@ import { createPiiReads } from './pii-reads.ts';
 import { openSegments } from './segments/open-segments.ts';
 import { createSubscriberReader } from './read-subscribers.ts';
 import { createReads } from './reads.ts';
+import { openSchedule } from './schedule/open-schedule.ts';
+import type { Schedule } from './schedule/start-schedule.ts';
 import { directSubscriberRoutes, subscriberRoutes } from './subscriber.routes.ts';
 
 export interface Lookup {
@@ -31,6 +33,8 @@ export interface Lookup {
   readonly direct: (verifier: IdentityVerifier) => readonly DirectRoute[];
   readonly housekeeping: Housekeeping;
   readonly pointer: LivePointer;
+  /** Undefined without a drop folder. */
+  readonly schedule: Schedule | undefined;
 }
 
 /** The stores of this service and its routes over them. Resolves once the schema is there; Redis may come later. */
@@ -56,6 +60,8 @@ export async function openLookup({ config, logger, metrics, health, onClose }: P
   };
   const pointer = createLivePointer({ pool, first: await readPointer(pool), onBehind: () => void housekeeping.check(), onNew });
   const housekeeping = createHousekeeping({ pool: direct, redis: background, keys, keep: config.UT360_KEEP_GENERATIONS, erased, erasureSecret: config.UT360_ERASURE_SECRET, pointer, logger });
+  const schedule = openSchedule({ config, logger, metrics }, direct);
+  onClose(() => schedule?.close());
   // One of the two stores is enough to answer.
   health.addCheck('stores', async () => {
     await checkSchemaVersion(db, migrations).catch(async (error: unknown) => {
@@ -81,5 +87,5 @@ export async function openLookup({ config, logger, metrics, health, onClose }: P
     analyticsRoutes({ analytics, pool, askPointer, refresh: () => pointer.refresh() }),
     eraseRoutes({ stores: { pool: direct, redis: background, keys, erasureSecret: config.UT360_ERASURE_SECRET }, erased }),
   ];
-  return { handlers, direct: (verifier) => directSubscriberRoutes(deps, verifier), housekeeping, pointer };
+  return { handlers, direct: (verifier) => directSubscriberRoutes(deps, verifier), housekeeping, pointer, schedule };
 }

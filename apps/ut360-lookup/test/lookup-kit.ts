@@ -27,7 +27,7 @@ export interface Answer {
 
 export interface Instance extends Lookup {
   readonly call: (method: string, path: string, body?: unknown, headers?: Readonly<Record<string, string>>) => Promise<Answer>;
-  readonly metric: (name: string, event: string) => Promise<number>;
+  readonly metric: (name: string, value: string, label?: string) => Promise<number>;
   /** Of a metric without labels. */
   readonly gauge: (name: string) => Promise<number>;
   readonly logs: string[];
@@ -76,7 +76,7 @@ export async function startPlane({ redisUrl, database: given }: { readonly redis
     return {
       ...lookup, logs, metricsText: () => metrics.metrics(),
       gauge: async (name) => (await metrics.getSingleMetric(name)?.get())?.values[0]?.value ?? Number.NaN,
-      metric: async (name, event) => (await metrics.getSingleMetric(name)?.get())?.values.find(({ labels }) => labels['event'] === event)?.value ?? 0,
+      metric: async (name, value, label = 'event') => (await metrics.getSingleMetric(name)?.get())?.values.find(({ labels }) => labels[label] === value)?.value ?? 0,
       async call(method, path, body, headers = {}) {
         const answer = await fetch(`http://127.0.0.1:${server.port}${path}`, { method, headers: { authorization: 'Bearer t', ...(body !== undefined && { 'content-type': 'application/json' }), ...headers }, ...(body !== undefined && { body: JSON.stringify(body) }) });
         const text = await answer.text();

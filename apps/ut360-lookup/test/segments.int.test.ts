@@ -92,7 +92,7 @@ describe('segments', () => {
     beforeAll(async () => {
       const { pool } = plane.stores;
       const columns = await readColumns(pool, 1, { limitBytes: 100_000_000, signal });
-      const pointer = createLivePointer({ pool, first: memory.pointer.current, onBehind: () => undefined });
+      const pointer = createLivePointer({ pool, first: memory.pointer.current, onBehind: () => undefined, onNew: () => undefined });
       const common = { pool, exportPool: pool, askPointer: async () => pointer.current, refreshPointer: async () => pointer.current };
       const none = createLiveColumns({ pool, limitBytes: 0, logger: { info: () => undefined, warn: () => undefined } });
       both = [createSegmentReader({ ...common, columns: { ...none, at: () => columns } }), createSegmentReader({ ...common, columns: none })];

@@ -1,3 +1,4 @@
+import type { LeaseKeys } from './lease.ts';
 import { isClusterUrl } from './url.ts';
 
 /**
@@ -111,6 +112,8 @@ export interface Keys {
   readonly subscriberPointers: readonly string[];
   /** The bucket of a subscriber: what has the same one is on the same node. Always 0 on a single instance. */
   subscriberBucket(isdn: string): number;
+  /** A lease that one process of all has; with its hash tag everywhere. */
+  lease(name: string): LeaseKeys;
   /** BullMQ's `prefix` option. */
   readonly jobsPrefix: string;
 }
@@ -186,6 +189,7 @@ export function createKeys({ cluster = false }: KeyOptions = {}): Keys {
     subscriberPointer: (isdn) => (cluster ? `ut360:{b${bucketOf(isdn)}}:current` : 'ut360:current'),
     subscriberPointers: cluster ? Array.from({ length: BUCKETS }, (_none, bucket) => `ut360:{b${bucket}}:current`) : ['ut360:current'],
     subscriberBucket: (isdn) => (cluster ? bucketOf(isdn) : 0),
+    lease: (name) => ({ lease: `lease:{${name}}`, fence: `lease:{${name}}:fence` }),
     jobsPrefix: cluster ? '{bull}' : 'bull',
   };
 }

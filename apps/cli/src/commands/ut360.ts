@@ -1,7 +1,7 @@
-import { open, readFile, writeFile } from 'node:fs/promises';
+import { open, readFile, stat, writeFile } from 'node:fs/promises';
 import { writeSampleFiles } from '@millrace/sample-subscribers';
-import { listSets, loadFiles, parseBadRowLimit, parseMappings, rollBack, underLoadLock, verifyGenerations } from '@millrace/subscribers';
-import type { DatasetName, FailedLoad, FileMappings, GenerationSet, LoadReport, SourceFile, Stores } from '@millrace/subscribers';
+import { listSets, loadFiles, parseBadRowLimit, parseMappings, planDrop, rollBack, underLoadLock, verifyGenerations } from '@millrace/subscribers';
+import type { DatasetName, DropPlan, FailedLoad, FileMappings, GenerationSet, LoadReport, SourceFile, Stores } from '@millrace/subscribers';
 import { StoppedError } from '../failed-error.ts';
 import type { ShownProgress } from '../load-progress.ts';
 import { renderTable } from '../table.ts';
@@ -11,6 +11,7 @@ export interface LoadCommandOptions {
   readonly recommendations?: string;
   readonly profiles?: string;
   readonly arpu?: string;
+  readonly dropDir?: string;
   readonly mapping?: string;
   readonly maxBad: string;
   readonly encoding?: string;
@@ -44,15 +45,39 @@ const writeReport = async (path: string | undefined, report: LoadReport | Failed
   if (path !== undefined) await writeFile(path, `${JSON.stringify(report, undefined, 2)}\n`);
 };
 
-export interface LoadCommandDeps {
+const pathsOf = (plan: DropPlan | undefined): Partial<Record<DatasetName, string>> => Object.fromEntries(Object.entries(plan?.files ?? {}).map(([dataset, { path }]) => [dataset, path]));
+
+interface FolderContext extends Pick<LoadContext, 'names' | 'note'> {
+  readonly mappings: FileMappings;
+  readonly signal: AbortSignal;
+}
+
+/** A look by hand need not wait as long as one at night. */
+const SETTLE_MS = 2_000;
+
+/** What is new in a drop folder, found as the schedule finds it. */
+async function planFolder({ pool }: Stores, { dropDir: directory = '', ...given }: LoadCommandOptions, { names, note, mappings, signal }: FolderContext): Promise<DropPlan> {
+  if (Object.keys(filesOf(given)).length > 0) throw new UsageError('either --drop-dir, or the files by their names');
+  if ((await stat(directory).catch(() => undefined))?.isDirectory() !== true) throw new UsageError(`${directory} is not a folder that can be read`);
+  const plan = await planDrop(pool, { directory, names, mappings, settleMs: SETTLE_MS, signal });
+  for (const { file, reason } of plan.skipped) note(`${file} ${reason}`);
+  if (Object.keys(plan.files).length === 0) note(plan.skipped.length === 0 ? `nothing to load: none of ${Object.values(names).join(', ')} is in ${directory}` : 'nothing to load');
+  return plan;
+}
+
+export interface LoadContext {
   readonly keep: number;
   readonly progress: ShownProgress;
+  /** Of the files in a drop folder. */
+  readonly names: Readonly<Record<DatasetName, string>>;
+  /** Which of them are left out, and why. */
+  readonly note: (line: string) => void;
   /** Told of a load that has begun and is not live. */
   readonly onFailed?: (report: FailedLoad) => void;
 }
 
-/** Loads the named files; Ctrl-C stops it and leaves what is served as it is, a second one stops it at once. Writes the report in any case. */
-export async function loadSubscribers(stores: Stores, options: LoadCommandOptions, { keep, progress, onFailed }: LoadCommandDeps): Promise<LoadReport> {
+/** Loads the named files, or what is new in a folder (undefined: nothing is); Ctrl-C stops it and leaves what is served as it is, a second one stops it at once. Writes the report in any case. */
+export async function loadSubscribers(stores: Stores, options: LoadCommandOptions, { keep, progress, names, note, onFailed }: LoadContext): Promise<LoadReport | undefined> {
   const limit = parseBadRowLimit(options.maxBad);
   if (limit === undefined) throw new UsageError('--max-bad must be a share or a number of rows: --max-bad 1%, --max-bad 250');
   await checkReportFile(options.report);
@@ -64,9 +89,12 @@ export async function loadSubscribers(stores: Stores, options: LoadCommandOption
   let failed: FailedLoad | undefined;
   for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, stop);
   try {
+    const mappings = await readMappings(options.mapping);
+    const plan = options.dropDir === undefined ? undefined : await planFolder(stores, options, { names, note, mappings, signal: stopping.signal });
+    if (plan !== undefined && Object.keys(plan.files).length === 0) return undefined;
     const report = await loadFiles(stores, {
-      files: filesOf(options), mappings: await readMappings(options.mapping), limit, keep, progress, signal: stopping.signal,
-      dryRun: options.dryRun === true, aliasKeys: options.aliasKeys === true, onFailed: (told) => { failed = told; },
+      files: filesOf({ ...options, ...pathsOf(plan) }), mappings, limit, keep, progress, signal: stopping.signal,
+      dryRun: options.dryRun === true, aliasKeys: options.aliasKeys === true, onFailed: (told) => { failed = told; }, ...(plan !== undefined && { confirm: () => plan.checkUnchanged() }),
     });
     await writeReport(options.report, report);
     return report;

@@ -4,8 +4,16 @@ import * as piiReads from './002-pii-reads.ts';
 import * as segments from './003-segments.ts';
 import * as analytics from './004-analytics.ts';
 import * as erased from './005-erased.ts';
+import * as schedule from './006-schedule.ts';
 
 export const migrations: SchemaMigrations = {
   schema: 'ut360',
-  migrations: { '001-generations': generations, '002-pii-reads': piiReads, '003-segments': segments, '004-analytics': analytics, '005-erased': erased },
+  migrations: {
+    '001-generations': generations,
+    '002-pii-reads': piiReads,
+    '003-segments': segments,
+    '004-analytics': analytics,
+    '005-erased': erased,
+    '006-schedule': schedule,
+  },
 };

@@ -1,7 +1,7 @@
-import { asList, asText, asTexts } from '@millrace/redis-kit';
+import { acquireLease, asList, asText, asTexts, renewLease } from '@millrace/redis-kit';
 import type { Redis, TopicKeys } from '@millrace/redis-kit';
 import type { LeaseTable } from '../assignment.ts';
-import { acquireLease, joinMembers, renewLease } from './scripts/leases.ts';
+import { joinMembers } from './scripts/leases.ts';
 
 export interface RedisLeaseOptions {
   readonly control: Redis;

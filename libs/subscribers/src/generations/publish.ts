@@ -28,6 +28,8 @@ export interface PublishOptions {
   readonly signal: AbortSignal | undefined;
   /** What did not succeed although the generation is live. */
   readonly onWarning?: (warning: string) => void;
+  /** See LoadOptions. */
+  readonly confirm?: ((client: PoolClient) => Promise<void>) | undefined;
 }
 
 export interface Published {
@@ -110,13 +112,13 @@ async function leaveOutErased(options: PublishOptions, generation: number, count
 
 /** Writes, checks and switches to a new set of Redis keys from a triple of tables; removes what it wrote where that fails. */
 export async function publishGeneration(options: PublishOptions): Promise<Published> {
-  const { client, redis, keys, triple, progress, signal } = options;
+  const { client, redis, keys, triple, progress, signal, confirm } = options;
   const { counts: written, bytesPerSubscriber, redisGeneration } = await writeWithRoom(options);
   signal?.throwIfAborted();
   const counts = await leaveOutErased(options, redisGeneration, written);
   await storeAnalytics(client, { ...triple, redis: redisGeneration });
   progress.step('switch', { done: 0, total: 1 });
-  const pointer = await switchTo(client, { redis, keys, set: { ...triple, redis: redisGeneration }, counts, ...(options.onWarning !== undefined && { onWarning: options.onWarning }) });
+  const pointer = await switchTo(client, { redis, keys, set: { ...triple, redis: redisGeneration }, counts, confirm, ...(options.onWarning !== undefined && { onWarning: options.onWarning }) });
   progress.step('switch', { done: 1, total: 1 });
   return { pointer, counts, bytesPerSubscriber };
 }

@@ -55,15 +55,18 @@ export interface SwitchOptions {
   readonly counts?: Counts;
   /** Told where Redis could not be told of the switch, which is done then; without it that is thrown. */
   readonly onWarning?: (warning: string) => void;
+  /** In the transaction of the switch: where it throws, what was live stays. */
+  readonly confirm?: ((client: PoolClient) => Promise<void>) | undefined;
 }
 
 /**
  * Makes a set live: one UPDATE for Postgres, then its copy for Redis. Readers that have resolved the pointer before go on with what it named,
  * which stays for at least a minute. `client` must be the one that holds the lock of loads.
  */
-export async function switchTo(client: PoolClient, { redis, keys, set, counts, onWarning }: SwitchOptions): Promise<Pointer> {
+export async function switchTo(client: PoolClient, { redis, keys, set, counts, confirm, onWarning }: SwitchOptions): Promise<Pointer> {
   await client.query('begin');
   try {
+    await confirm?.(client);
     if (counts !== undefined) await client.query(`update ${schema}.generation_sets set state = 'ready', stats = $2 where redis = $1`, [set.redis, JSON.stringify(counts)]);
     await client.query(`update ${schema}.generation_sets set retired_at = case when redis = $1 then null else now() end where redis = $1 or redis = (select redis from ${schema}.pointer)`, [set.redis]);
     await client.query(`update ${schema}.pointer set recommendations = $1, profiles = $2, arpu = $3, redis = $4, version = version + 1, switched_at = now()`, [set.recommendations, set.profiles, set.arpu, set.redis]);

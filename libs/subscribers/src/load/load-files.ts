@@ -52,6 +52,10 @@ export interface LoadOptions {
   readonly signal?: AbortSignal;
   /** Told of a load that has begun and does not become live, before that is thrown. */
   readonly onFailed?: (report: FailedLoad) => void;
+  /** In the transaction of the switch: where it throws, what was live stays. For a fence. */
+  readonly confirm?: (client: PoolClient) => Promise<void>;
+  /** Seen in pg_stat_activity; default: ut360-load. */
+  readonly name?: string;
 }
 
 /** What is known of a load that did not become live. */
@@ -171,7 +175,7 @@ async function runLoad(run: Run, wanted: Wanted): Promise<LoadReport> {
     return { ...common, changes, counts: {}, pointer: live, redis_bytes_per_subscriber: 0, removed_generations: [], seconds: secondsSince(startMs) };
   }
   const triple = { recommendations: live.recommendations, profiles: live.profiles, arpu: live.arpu, ...Object.fromEntries(loaded.map(({ dataset, generation }) => [dataset, generation])) };
-  const published = await publishGeneration({ pool: run.pool, erasureSecret: run.erasureSecret, client, redis, keys, triple, previous: live.redis, keep: options.keep, progress: options.progress ?? noProgress, signal: options.signal, onWarning: (warning) => warnings.push(warning) });
+  const published = await publishGeneration({ pool: run.pool, erasureSecret: run.erasureSecret, client, redis, keys, triple, previous: live.redis, keep: options.keep, progress: options.progress ?? noProgress, signal: options.signal, confirm: options.confirm, onWarning: (warning) => warnings.push(warning) });
   // It is live: what fails from here on is told, and done by the next load or by ut360-lookup.
   const afterwards = async <T>(what: string, work: () => Promise<T>): Promise<T | undefined> => {
     try {
@@ -229,5 +233,5 @@ export async function loadFiles(stores: Stores, options: LoadOptions): Promise<L
       options.onFailed?.(report);
       throw error;
     }
-  });
+  }, options.name === undefined ? {} : { name: options.name });
 }

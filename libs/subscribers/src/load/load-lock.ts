@@ -35,6 +35,15 @@ export async function underLoadLock<T>(pool: Pool, work: (client: PoolClient) =>
   }
 }
 
+/** Ends the sessions of those who hold the lock under this name: of a process that stands still, and that must not act any more anyway. */
+export async function endLoadsNamed(pool: Pool, name: string): Promise<number> {
+  const { rowCount } = await pool.query(`
+    select pg_terminate_backend(l.pid) from pg_locks l join pg_stat_activity a using (pid)
+    where l.locktype = 'advisory' and l.granted and l.objsubid = 1 and a.datname = current_database() and starts_with(a.application_name, $1)
+      and (l.classid::bigint << 32 | l.objid::bigint) = ${LOCK}`, [`${name} `]);
+  return rowCount ?? 0;
+}
+
 async function takeLock(client: PoolClient, waitMs: number): Promise<boolean> {
   await client.query(`set lock_timeout = ${Math.max(1, Math.round(waitMs))}`);
   try {
