@@ -11,6 +11,7 @@ import { createTestDatabase } from '@millrace/testing/servers';
 import { z } from 'zod';
 import { migrations } from '../../apps/ut360-lookup/src/migrations/index.ts';
 import type { BenchRow } from './support/measure.ts';
+import { benchAnalytics } from './ut360/analytics.ts';
 import { benchArpu } from './ut360/arpu.ts';
 import { benchGeneration } from './ut360/generation.ts';
 import { benchLoads } from './ut360/load.ts';
@@ -68,7 +69,8 @@ export async function run([count]: readonly string[] = []): Promise<BenchRow[]> 
     const other = await place();
     const redis = await benchGeneration(loads.generation, { database: main.databaseUrl, redis: other.stores.redis, redisUrl: other.redisUrl, directory, subscribers });
     await close([other]);
-    return [...arpu, ...loads.rows, ...redis, ...(await benchLookup({ redisUrl: main.redisUrl, databaseUrl: main.databaseUrl, generation: loads.generation.redis, subscribers }))];
+    const lookups = { redisUrl: main.redisUrl, databaseUrl: main.databaseUrl, generation: loads.generation.redis, subscribers };
+    return [...arpu, ...loads.rows, ...redis, ...(await benchLookup(lookups)), ...(await benchAnalytics(main.stores, lookups))];
   } finally {
     await close([...open]);
     await rm(directory, { recursive: true });

@@ -21,6 +21,8 @@ export interface AppEnvironment {
   readonly userPseudonymSecret: string;
   /** What erased users are recognised by. */
   readonly userErasureSecret: string;
+  /** What erased subscribers are recognised by. */
+  readonly ut360ErasureSecret: string;
   /** <APP>_DATABASE_URL of every app, as the migrator wrote them. */
   readonly roles: Readonly<Record<string, string>>;
   /** Does the user's shell speak to the apps (`npm start`)? A test's stack takes nothing from it that changes what it does. */
@@ -63,6 +65,7 @@ export function appEnvironment(name: AppName, stack: AppEnvironment): Record<str
     ...(name === 'gateway' ? { DEVELOPMENT_KEY_FILE: stack.developmentKeyFile, DEVELOPMENT_PUBLISHABLE_KEY_FILE: stack.publishableKeyFile, HOST: process.env['MILLRACE_HOST'] ?? '127.0.0.1' } : {}),
     ...(name === 'catalog-api' ? { USER_PSEUDONYM_SECRET: given['USER_PSEUDONYM_SECRET'] ?? stack.userPseudonymSecret } : {}),
     ...(name === 'event-ingest' || name === 'recommender' ? { USER_ERASURE_SECRET: given['USER_ERASURE_SECRET'] ?? stack.userErasureSecret } : {}),
+    ...(name === 'ut360-lookup' ? { UT360_ERASURE_SECRET: stack.ut360ErasureSecret } : {}),
     ...(http === undefined ? {} : { PORT: String(http) }),
     ...(database === undefined ? {} : { [own]: database }),
     INTERNAL_HOST: '127.0.0.1',

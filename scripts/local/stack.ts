@@ -89,6 +89,7 @@ async function prepare(options: StackOptions, ports: StackPorts, servers: LocalS
     publishableKeyFile,
     userPseudonymSecret: keptSecret(join(stateDir, 'secrets', 'user-pseudonym-secret'), newPassword),
     userErasureSecret: keptSecret(join(stateDir, 'secrets', 'user-erasure-secret'), newPassword),
+    ut360ErasureSecret: (options.inheritsShell === true ? process.env['UT360_ERASURE_SECRET'] : undefined) ?? keptSecret(join(stateDir, 'secrets', 'ut360-erasure-secret'), newPassword),
     roles: await migrate(stateDir, addresses.databaseUrl),
     inheritsShell: options.inheritsShell ?? false,
     extra: options.env ?? {},
@@ -116,9 +117,9 @@ async function loadSubscribersOnce({ stateDir, sample = false }: StackOptions, e
 }
 
 function describeStack(environment: AppEnvironment, gatewayUrl: string, apiKey: string): Record<string, string> {
-  const { stateDir, developmentKeyFile, publishableKeyFile, addresses, ports, roles } = environment;
+  const { stateDir, developmentKeyFile, publishableKeyFile, addresses, ports, roles, ut360ErasureSecret } = environment;
   const stackFile = stackFileOf(stateDir);
-  writeSecret(stackFile, `${JSON.stringify({ gatewayUrl, developmentKeyFile, publishableKeyFile, pid: process.pid, logs: join(stateDir, 'logs'), ports, ut360: { databaseUrl: roles['UT360_LOOKUP_DATABASE_URL'], redisUrl: addresses.ut360RedisUrl } }, null, 2)}\n`);
+  writeSecret(stackFile, `${JSON.stringify({ gatewayUrl, developmentKeyFile, publishableKeyFile, pid: process.pid, logs: join(stateDir, 'logs'), ports, ut360: { databaseUrl: roles['UT360_LOOKUP_DATABASE_URL'], redisUrl: addresses.ut360RedisUrl, erasureSecret: ut360ErasureSecret } }, null, 2)}\n`);
   return {
     ...roles,
     DATABASE_URL: addresses.databaseUrl,

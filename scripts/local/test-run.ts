@@ -6,6 +6,7 @@ import { startTestContainers } from './containers.ts';
 import { ownedDir, stateDir } from './paths.ts';
 import { findProcess, rememberProcess, stopOrphans } from './processes.ts';
 import { findChromium } from './chromium.ts';
+import { postgresBinaries } from './postgres-binaries.ts';
 import { findRedis, plainRedisServer } from './redis-binary.ts';
 import { startRedisCluster } from './redis-cluster.ts';
 import { startServers } from './servers.ts';
@@ -44,7 +45,7 @@ export function newStateDir(name: string): string {
 
 export interface TestServers {
   readonly dir: string;
-  /** TEST_DATABASE_URL, TEST_REDIS_URL, TEST_REDIS_CLUSTER_URL, TEST_REDIS_SERVER_BIN, MILLRACE_RUN_DIR; where Docker answers, TEST_ELASTICSEARCH_URL and TEST_QDRANT_URL. */
+  /** TEST_DATABASE_URL, TEST_POSTGRES_BIN, TEST_REDIS_URL, TEST_REDIS_CLUSTER_URL, TEST_REDIS_SERVER_BIN, MILLRACE_RUN_DIR; where Docker answers, TEST_ELASTICSEARCH_URL and TEST_QDRANT_URL. */
   readonly env: Record<string, string>;
   /** Stops everything below the folder and removes it. Safe to call twice. */
   stop(): Promise<void>;
@@ -71,6 +72,7 @@ export async function startTestServers(): Promise<TestServers> {
     const env = {
       ...containers.env,
       TEST_DATABASE_URL: servers.postgres?.url ?? '',
+      TEST_POSTGRES_BIN: join(postgresBinaries(stateDir()), 'bin'),
       TEST_REDIS_URL: servers.bus?.url ?? '',
       TEST_REDIS_CLUSTER_URL: cluster.url,
       TEST_REDIS_SERVER_BIN: plainRedisServer(stateDir(), binary),

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { mkdtemp, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, readdir, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
@@ -14,7 +14,7 @@ import { startPlane } from './support/plane.ts';
 let plane: Plane;
 let directory: string;
 beforeAll(async () => {
-  plane = await startPlane();
+  plane = await startPlane({ LOG_LEVEL: 'info' });
   directory = await mkdtemp(join(tmpdir(), 'millrace-cli-'));
 }, 120_000);
 afterAll(() => plane.stop(), 30_000);
@@ -64,6 +64,26 @@ describe('millrace import', () => {
     expect(await millrace(['import', path], { MILLRACE_STACK_FILE: '/nowhere' })).toMatchObject({ code: 2, err: expect.stringContaining('MILLRACE_API_KEY') });
     expect(await millrace(['import', path], { MILLRACE_URL: 'http://127.0.0.1:1' })).toMatchObject({ code: 1, err: expect.stringContaining('cannot be reached') });
   });
+});
+
+describe('millrace ut360', () => {
+  const tokens = ['aGVs/bG8+d29ybGQ=', '%2F%2e%2e%25', '../../etc/passwd', '........', 'số-điện-thoại', '🙂🙂🙂🙂🙂🙂🙂🙂', 'x'.repeat(128), 'exactly8', '?a=b&c#d;e', '01623456789', '+84 912-345-678'];
+
+  it('loads tokens of any signs, which are found byte for byte by path and by body through the gateway, and stand in no log and no metric', async () => {
+    const path = await file('recommendations.csv', `isdn,service_type,bad_debt_risk,priority_score\n${tokens.map((token, at) => `${token},ODD,LOW,${at}`).join('\n')}\n`);
+    expect(await millrace(['ut360', 'load', '--recommendations', path, '--max-bad', '0'])).toMatchObject({ code: 0, out: expect.stringContaining(`recommendations: ${tokens.length} rows`) });
+    const priority = async (isdn: string): Promise<unknown> => (await plane.call('GET', `/api/ut360/recommendations/${encodeURIComponent(isdn)}`)).body['recommendation'];
+    await eventually(async () => (await priority(tokens[0] ?? '')) !== undefined);
+    for (const [at, token] of tokens.entries()) expect(await priority(token)).toMatchObject({ priority_score: at });
+    for (const [spelling, at] of [['0323456789', 9], ['+84 162 345 6789', 9], ['84912345678', 10], ['00840912345678', undefined]] as const) expect(await priority(spelling)).toEqual(at === undefined ? undefined : expect.objectContaining({ priority_score: at }));
+    expect((await plane.call('POST', '/api/ut360/lookup', { isdns: tokens })).body).toMatchObject({ data: tokens.map((_token, index) => ({ index, recommendation: { priority_score: index } })), missing: [], invalid: [] });
+    const { logs, ports } = JSON.parse(await readFile(plane.stack.env['MILLRACE_STACK_FILE'] ?? '', 'utf8')) as { logs: string; ports: { apps: Record<string, { internal: number }> } };
+    const metrics = await Promise.all(['gateway', 'ut360-lookup'].map(async (app) => await (await fetch(`http://127.0.0.1:${ports.apps[app]?.internal ?? 0}/metrics`)).text()));
+    const texts = [...metrics, ...(await Promise.all((await readdir(logs)).map((name) => readFile(join(logs, name), 'utf8'))))];
+    expect(texts.join('')).toMatch(/ut360_subscribers_read_total\{.*\} [1-9]/);
+    const canaries = [...tokens.slice(0, 3), ...tokens.slice(4, 7), '84323456789', '84912345678'].flatMap((token) => [token, encodeURIComponent(token)]);
+    expect(canaries.filter((canary) => texts.some((text) => text.includes(canary)))).toEqual([]);
+  }, 60_000);
 });
 
 describe('millrace sync and resync', () => {

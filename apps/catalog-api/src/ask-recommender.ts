@@ -1,4 +1,5 @@
 import { internalRerankAnswerSchema } from '@millrace/contracts';
+import { within } from '@millrace/service';
 import type { IdentitySigner } from '@millrace/service';
 import { BrokenCircuitError, circuitBreaker, ConsecutiveBreaker, handleAll } from 'cockatiel';
 import { Counter } from 'prom-client';
@@ -22,19 +23,6 @@ class LateError extends Error {
   override readonly name = 'LateError';
 }
 
-/** Rejects at the latest after `budgetMs`, whatever the work does; the signal ends what it has begun. A process that was busy so long looks first at what has come meanwhile. */
-function within<T>(budgetMs: number, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
-  const ending = new AbortController();
-  return new Promise((resolve, reject) => {
-    const late = (): void => {
-      reject(new LateError(`no answer within ${budgetMs} ms`));
-      ending.abort();
-    };
-    const timer = setTimeout(() => setImmediate(late), budgetMs);
-    work(ending.signal).then(resolve, reject).finally(() => clearTimeout(timer));
-  });
-}
-
 /** Asks the recommender for a user's order. Never rejects and never takes longer than the budget; after five failures in a row it is left alone for a second. */
 export function createAskRecommender({ baseUrl, signer, metrics, budgetMs = PERSONAL_BUDGET_MS }: AskRecommenderDeps): RerankForUser {
   const failed = new Counter({ name: 'search_unpersonalized_total', help: 'Searches that should have been personalised and were not', labelNames: ['reason'], registers: [metrics] });
@@ -49,15 +37,18 @@ export function createAskRecommender({ baseUrl, signer, metrics, budgetMs = PERS
   };
   return async (userId, items) => {
     const body = JSON.stringify({ user_id: userId, items });
+    const ending = new AbortController();
     try {
       // The budget holds for the breaker, too: while it tries whether the recommender is back, other calls wait for what that shows.
-      const answer = await within(budgetMs, (signal) => breaker.execute(() => ask(body, signal)));
+      const answer = await within(budgetMs, breaker.execute(() => ask(body, ending.signal)), () => new LateError(`no answer within ${budgetMs} ms`));
       if ('reason' in answer) failed.inc({ reason: answer.reason });
       return answer;
     } catch (error) {
       const reason = error instanceof LateError ? 'timeout' : 'unavailable';
       failed.inc({ reason: error instanceof BrokenCircuitError ? 'left_alone' : reason });
       return { reason };
+    } finally {
+      ending.abort(); // what is too late is not read
     }
   };
 }

@@ -1,4 +1,5 @@
 import { forgetHandledEvents } from '@millrace/outbox';
+import { every } from '@millrace/service';
 import type { Logger } from '@millrace/service';
 import type { CatalogDb } from './database.ts';
 import { purgeIdempotencyKeys } from './idempotency.repository.ts';
@@ -11,17 +12,11 @@ const COUNTED_SEARCH_DAYS = 2;
 
 /** Every ten minutes: old tombstones, old idempotency keys and old counts of searches go. Safe on several instances at once. Returns the function that stops it. */
 export function startHousekeeping(db: CatalogDb, logger: Logger): () => void {
-  const run = async (): Promise<void> => {
-    try {
-      const purged = await purgeTombstones(db);
-      await purgeIdempotencyKeys(db);
-      await purgeSearchCounts(db);
-      await forgetHandledEvents(db, { schema: 'catalog', olderThanDays: COUNTED_SEARCH_DAYS });
-      if (purged > 0) logger.info({ purged }, 'purged product tombstones');
-    } catch (error) {
-      logger.warn({ err: error }, 'housekeeping failed, it will be tried again');
-    }
-  };
-  const timer = setInterval(() => void run(), EVERY_MS);
-  return () => clearInterval(timer);
+  return every(EVERY_MS, { what: 'old rows', logger }, async () => {
+    const purged = await purgeTombstones(db);
+    await purgeIdempotencyKeys(db);
+    await purgeSearchCounts(db);
+    await forgetHandledEvents(db, { schema: 'catalog', olderThanDays: COUNTED_SEARCH_DAYS });
+    if (purged > 0) logger.info({ purged }, 'purged product tombstones');
+  });
 }

@@ -2,6 +2,7 @@ import { checkPartitions, createRedisStreamsBus, parsePartitions } from '@millra
 import type { Topic } from '@millrace/bus';
 import { createOutboxWaker, createRelay, outboxChannel } from '@millrace/outbox';
 import { closeRedis, connectRedis, keysFor } from '@millrace/redis-kit';
+import { every } from '@millrace/service';
 import type { Logger } from '@millrace/service';
 import type { Pool } from 'pg';
 import type { Registry } from 'prom-client';
@@ -41,17 +42,16 @@ export async function startProductRelay({ config, pool, topic, logger, metrics }
   const relay = createRelay({ ...shared, pool, directUrl, connect, schema: SCHEMA, topics: [topic], pollMs: config.RELAY_POLL_MS, heartbeatMs: HEARTBEAT_MS });
   const waker = createOutboxWaker(pool, { channel: outboxChannel(SCHEMA) });
   const bus = createRedisStreamsBus({ ...shared, connect: (role) => connectRedis(config.REDIS_URL, { role, name: 'catalog-api:trim' }) });
-  const trim = async (): Promise<void> => {
+  const stopTrimming = every(TRIM_EVERY_MS, { what: 'product stream', logger }, async () => {
     if (!relay.isLeading()) return;
     const removed = await bus.trimAcknowledged(topic, { keep: config.PRODUCT_STREAM_RETENTION_KEEP });
     if (removed > 0) logger.debug({ removed, topic: topic.name }, 'trimmed acknowledged entries');
-  };
-  const timer = setInterval(() => void trim().catch((error: unknown) => logger.warn({ err: error }, 'trimming failed, it will be tried again')), TRIM_EVERY_MS);
+  });
   return {
     wake: () => waker.wake(),
     isLeading: () => relay.isLeading(),
     close: async () => {
-      clearInterval(timer);
+      stopTrimming();
       await relay.close();
       await bus.close();
     },

@@ -2,7 +2,7 @@ import { withMetrics, withTracing } from '@millrace/bus';
 import type { RedisStreamsBus } from '@millrace/bus';
 import { searches, userErasures } from '@millrace/contracts';
 import type { Keys, Redis } from '@millrace/redis-kit';
-import { createPseudonym } from '@millrace/service';
+import { createPseudonym, every } from '@millrace/service';
 import type { Logger } from '@millrace/service';
 import type { Registry } from 'prom-client';
 import { SEARCH_COUNTS_GROUP, countSearches } from './count-searches.ts';
@@ -36,14 +36,13 @@ export async function startSearchAnalytics({ db, bus, redis, keys, consumer, pse
   const labels = { topic: searches.name, group: SEARCH_COUNTS_GROUP };
   const subscription = await bus.subscribe(searches, { group: SEARCH_COUNTS_GROUP, consumer, batchSize: 500 }, withTracing(labels)(withMetrics({ registry: metrics, ...labels })(countSearches(db))));
   const erasing = await bus.subscribe(userErasures, { group: 'catalog-api', consumer }, eraseSearches({ redis, keys, bus, pseudonym }));
-  const trim = async (): Promise<void> => {
+  const stopTrimming = every(TRIM_EVERY_MS, { what: 'search log', logger }, async () => {
     if (isLeading()) await bus.trimAcknowledged(searches, { keep: 0 });
-  };
-  const timer = setInterval(() => void trim().catch((error: unknown) => logger.warn({ err: error }, 'trimming the search log failed, it will be tried again')), TRIM_EVERY_MS);
+  });
   return {
     record: log.record,
     close: async () => {
-      clearInterval(timer);
+      stopTrimming();
       await log.close();
       await subscription.close();
       await erasing.close();

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import { setTimeout } from 'node:timers/promises';
 import { describeError, isUnavailable } from '@millrace/bus';
 import type { EventPublisher, NewEventOf } from '@millrace/bus';
 import { searches } from '@millrace/contracts';
+import { within } from '@millrace/service';
 import type { Logger, Pseudonym } from '@millrace/service';
 import { Counter } from 'prom-client';
 import type { Registry } from 'prom-client';
@@ -82,7 +82,7 @@ export function createSearchLog({ bus, pseudonym, logger, metrics, everyMs = 250
     },
     async close() {
       clearInterval(timer);
-      await Promise.race([flush().then(flush), setTimeout(CLOSE_MS, undefined, { ref: false })]);
+      await within(CLOSE_MS, flush().then(flush), () => new Error(`the bus did not answer within ${CLOSE_MS} ms`)).catch((error: unknown) => logger.warn({ error: describeError(error) }, 'the search log cannot be published'));
       const left = batch.length + waiting.length;
       if (left > 0) dropped.inc({ reason: 'closed' }, left);
     },

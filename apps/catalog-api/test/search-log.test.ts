@@ -4,7 +4,7 @@ import type { EventPublisher } from '@millrace/bus';
 import { searches } from '@millrace/contracts';
 import type { SearchEvent } from '@millrace/contracts';
 import { createLogger, createMetrics, createPseudonym } from '@millrace/service';
-import { eventually } from '@millrace/testing';
+import { eventually, mustEnd } from '@millrace/testing';
 import { maskQuery } from '../src/mask-query.ts';
 import { createSearchLog } from '../src/search-log.ts';
 import type { ExecutedSearch } from '../src/search-log.ts';
@@ -43,10 +43,8 @@ describe('a query that is kept', () => {
     const kept = maskQuery(`${'x'.repeat(199)}😀`);
     expect([kept.length <= 200, kept.isWellFormed()]).toEqual([true, true]);
   });
-  it('is made in no time of whatever was typed', () => {
-    const started = performance.now();
-    for (const piece of ['1', '1 ', 'a', '@', '(1', '1-.', '++', '((', ' @', '@a']) maskQuery(piece.repeat(5_000));
-    expect(performance.now() - started).toBeLessThan(500);
+  it.each(['1', '1 ', 'a', '@', '(1', '1-.', '++', '((', ' @', '@a'])('takes no square of its length to be made, whatever was typed: many of %j', (piece) => {
+    expect(() => mustEnd(() => void maskQuery(piece.repeat(500_000)))).not.toThrow();
   });
 });
 

@@ -10,6 +10,7 @@ export const configSchema = z.object({
   DATABASE_DIRECT_URL: z.url().optional().describe('The same database around a pooler, for ut360 only; default: UT360_LOOKUP_DATABASE_URL'),
   UT360_REDIS_URL: z.url({ protocol: /^rediss?(-cluster|-sentinel)?$/ }).optional().describe('Redis of subscribers, for ut360 only; default: the local stack'),
   UT360_KEEP_GENERATIONS: z.coerce.number().int().min(0).max(10).default(1).describe('Generations of subscribers before the live one that a load keeps for a rollback'),
+  UT360_ERASURE_SECRET: z.string().min(32).optional().describe('The same as that of ut360-lookup, for ut360 only: who was erased is recognised by it; default: the local stack'),
   MILLRACE_ROLES_FILE: z.string().default('.local/roles.env').describe('Where migrate writes the <APP>_DATABASE_URL of each service (mode 0600)'),
 });
 export type Config = z.output<typeof configSchema>;

@@ -1,6 +1,5 @@
 import { defaultPublishableTypes, interactionTypes, scopes } from '@millrace/contracts';
 import type { Command } from 'commander';
-import { createKey, createPageKey, listKeys, revokeKey } from './commands/keys.ts';
 import type { ListedKey } from './commands/keys.ts';
 import type { Config } from './config.ts';
 import { FailedError } from './failed-error.ts';
@@ -14,16 +13,19 @@ interface CreateOptions {
   readonly eventTypes?: string;
 }
 
+/** Loaded with the command: it brings Postgres along. */
+const commands = () => import('./commands/keys.ts');
+
 const collect = (value: string, previous: readonly string[]): readonly string[] => [...previous, value];
 
 async function create(databaseUrl: string | undefined, { name, scopes: wanted, publishable, origin, eventTypes }: CreateOptions): Promise<{ id: string; key: string }> {
   if (publishable === true) {
     if (wanted !== undefined) throw new UsageError('a publishable key sends events and nothing else: leave --scopes out');
-    return createPageKey(databaseUrl, name, { origins: origin, eventTypes: eventTypes?.split(',') ?? defaultPublishableTypes });
+    return (await commands()).createPageKey(databaseUrl, name, { origins: origin, eventTypes: eventTypes?.split(',') ?? defaultPublishableTypes });
   }
   if (origin.length > 0 || eventTypes !== undefined) throw new UsageError('--origin and --event-types are for publishable keys: add --publishable');
   if (wanted === undefined) throw new UsageError('say what the key may do: --scopes <list>, or --publishable --origin <origin> for a page');
-  return createKey(databaseUrl, name, wanted.split(','));
+  return (await commands()).createKey(databaseUrl, name, wanted.split(','));
 }
 
 const allowedOf = ({ scopes: allowed, origins, event_types: types }: ListedKey): string => (origins ? `publishable:${types?.join(',') ?? ''} from ${origins.join(',')}` : allowed.join(','));
@@ -44,10 +46,10 @@ export function addKeys(program: Command, { DATABASE_URL: databaseUrl }: Config,
       print(`${id}\n${key}`);
     });
   keys.command('list').description('keys without their secrets: id, state, what they may do, name').action(async () => {
-    for (const listed of await listKeys(databaseUrl)) print(`${listed.id}  ${listed.state}  ${allowedOf(listed)}  ${listed.name}`);
+    for (const listed of await (await commands()).listKeys(databaseUrl)) print(`${listed.id}  ${listed.state}  ${allowedOf(listed)}  ${listed.name}`);
   });
   keys.command('revoke <id>').description('refuse a key from now on; gateways notice within 30 s').action(async (id: string) => {
-    if (!(await revokeKey(databaseUrl, id))) throw new FailedError(`no key ${id} that is not revoked already`);
+    if (!(await (await commands()).revokeKey(databaseUrl, id))) throw new FailedError(`no key ${id} that is not revoked already`);
     print(`revoked ${id}`);
   });
 }

@@ -2,6 +2,8 @@ import type { LoadPhase, LoadProgress } from '@millrace/subscribers';
 import { Presets, SingleBar } from 'cli-progress';
 
 export interface ShownProgress extends LoadProgress {
+  /** A line of its own. */
+  say(line: string): void;
   stop(): void;
 }
 
@@ -24,6 +26,10 @@ function bars(stream: NodeJS.WriteStream): ShownProgress {
   };
   return {
     stop,
+    say(line) {
+      stop();
+      stream.write(`${line}\n`);
+    },
     step(phase, what) {
       const title = titleOf(phase, what);
       const rows = what.rows ?? what.done;
@@ -46,6 +52,7 @@ function lines(stream: NodeJS.WriteStream): ShownProgress {
   let printedMs = 0;
   return {
     stop: () => undefined,
+    say: (line) => void stream.write(`${line}\n`),
     step(phase, what) {
       const title = titleOf(phase, what);
       const nowMs = performance.now();

@@ -1,10 +1,7 @@
 import { Command, CommanderError, Option } from 'commander';
 import { describeReport, importFile } from './commands/import.ts';
 import type { ImportOptions } from './commands/import.ts';
-import { writeInternalKeys } from './commands/internal-keys.ts';
-import { migrate } from './commands/migrate.ts';
 import { addAnalytics } from './analytics-program.ts';
-import { writeSample } from './commands/sample.ts';
 import { resync, syncClear, syncStats } from './commands/sync.ts';
 import type { Config } from './config.ts';
 import { connect } from './connection.ts';
@@ -53,7 +50,7 @@ function addCatalogue(program: Command, { config, print, printError }: ProgramDe
     .description('write the sample catalogue as NDJSON to standard output')
     .option('--count <n>', 'products', (value) => Number(value), 2_000)
     .option('--merchants', 'keep their merchants 1 to 6, which must exist; default: all of merchant 1')
-    .action((options: { count: number; merchants?: boolean }) => writeSample(options, process.stdout));
+    .action(async (options: { count: number; merchants?: boolean }) => (await import('./commands/sample.ts')).writeSample(options, process.stdout));
 }
 
 function addSync(program: Command, { config, print }: ProgramDeps): void {
@@ -66,16 +63,20 @@ function addSync(program: Command, { config, print }: ProgramDeps): void {
   });
 }
 
+/** What needs Postgres or the services' keys is loaded with its command: no other one waits for it. */
 function addOperations(program: Command, { config, env, print }: ProgramDeps): void {
   program
     .command('migrate')
     .description('bring the database to the newest version (as its owner, DATABASE_URL) and make the roles of the services')
-    .action(() => migrate({ databaseUrl: config.DATABASE_URL, rolesFile: config.MILLRACE_ROLES_FILE, given: env, loadMigrations, print }));
+    .action(async () => (await import('./commands/migrate.ts')).migrate({ databaseUrl: config.DATABASE_URL, rolesFile: config.MILLRACE_ROLES_FILE, given: env, loadMigrations, print }));
   program
     .command('internal-keys')
     .description('make the Ed25519 keys of the services and their JWKS')
     .requiredOption('--out <directory>', 'where to write them')
-    .action(async (options: { out: string }) => print(`wrote keys of ${(await writeInternalKeys(options.out)).join(', ')} to ${options.out}`));
+    .action(async (options: { out: string }) => {
+      const { writeInternalKeys } = await import('./commands/internal-keys.ts');
+      print(`wrote keys of ${(await writeInternalKeys(options.out)).join(', ')} to ${options.out}`);
+    });
   addKeys(program, config, print);
 }
 

@@ -1,7 +1,8 @@
 import type { Client } from '@millrace/client';
 import type { Command } from 'commander';
+import type { ChooseOptions } from './chosen.ts';
 import { changeLetters, describeLetters, editLetter, listLetters, saveData, showLetter } from './commands/dead-letters.ts';
-import type { ChooseOptions, FilterOptions } from './commands/dead-letters.ts';
+import type { FilterOptions } from './commands/dead-letters.ts';
 import { describeStreams, dropStreamGroup, readStreams, repartitionStream } from './commands/streams.ts';
 import type { DropOptions } from './commands/streams.ts';
 
@@ -54,9 +55,9 @@ export function addDeadLetters(program: Command, { connect, print, printError }:
     .option('--limit <n>', 'at most so many', (value) => Number(value), 50)
     .option('--json', 'for programs')
     .action(async (options: FilterOptions & { limit: number; json?: boolean }) => {
-      const { letters, hasMore } = await listLetters(await connect(LONG_MS), options, options.limit);
-      print(options.json === true ? toJson(letters) : describeLetters(letters));
-      if (hasMore) printError(`there are more than these ${letters.length}: use --limit or a filter`);
+      const { items, hasMore } = await listLetters(await connect(LONG_MS), options, options.limit);
+      print(options.json === true ? toJson(items) : describeLetters(items));
+      if (hasMore) printError(`there are more than these ${items.length}: use --limit or a filter`);
     });
   dlq
     .command('show <id>')
@@ -76,10 +77,10 @@ export function addDeadLetters(program: Command, { connect, print, printError }:
   withFilters(dlq.command('replay [ids...]').description('append events to their topic again, for every group'))
     .option('--all', 'every dead letter there is')
     .option('--dry-run', 'only count')
-    .action(async (ids: readonly string[], options: ChooseOptions) => print(await changeLetters(await connect(LONG_MS), 'replay', ids, options)));
+    .action(async (ids: readonly string[], options: ChooseOptions & FilterOptions) => print(await changeLetters(await connect(LONG_MS), 'replay', ids, options)));
   withFilters(dlq.command('discard [ids...]').description('remove them for good'))
     .option('--all', 'every dead letter there is')
     .option('--dry-run', 'only count')
     .option('--yes', 'discard although they are not named one by one')
-    .action(async (ids: readonly string[], options: ChooseOptions) => print(await changeLetters(await connect(LONG_MS), 'discard', ids, options)));
+    .action(async (ids: readonly string[], options: ChooseOptions & FilterOptions) => print(await changeLetters(await connect(LONG_MS), 'discard', ids, options)));
 }

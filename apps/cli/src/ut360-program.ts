@@ -1,9 +1,12 @@
-import { LoadNotPossibleError, LoadRefusedError } from '@millrace/subscribers';
+import { text } from 'node:stream/consumers';
+import { LoadNotPossibleError, LoadRefusedError, toNotPossible } from '@millrace/subscribers';
 import type { Stores } from '@millrace/subscribers';
 import { Option } from 'commander';
 import type { Command } from 'commander';
+import { describeErased, eraseIsdns, readIsdns } from './commands/erase-subscribers.ts';
 import { describeGenerations, describeLoad, generateSubscribers, loadSubscribers, rollBackSubscribers, verifySubscribers } from './commands/ut360.ts';
 import type { GenerateOptions, LoadCommandOptions } from './commands/ut360.ts';
+import { describeLoads } from './commands/ut360-loads.ts';
 import type { Config } from './config.ts';
 import { FailedError } from './failed-error.ts';
 import { createLoadProgress } from './load-progress.ts';
@@ -16,10 +19,11 @@ export interface Ut360ProgramDeps {
 }
 
 /** A sentence for each expected failure: what was given is wrong (2), or it cannot be done now (1). */
-async function withStores<T>(config: Config, work: (stores: Stores) => Promise<T>): Promise<T> {
+async function withStores<T>(config: Config, work: (stores: Stores) => Promise<T>, options?: { readonly needsRedis: boolean }): Promise<T> {
   try {
-    return await withSubscriberStores(config, work);
-  } catch (error) {
+    return await withSubscriberStores(config, work, options);
+  } catch (cause) {
+    const error = toNotPossible(cause);
     if (error instanceof LoadRefusedError) throw new UsageError(error.message, { cause: error });
     if (error instanceof LoadNotPossibleError) throw new FailedError(error.message, { cause: error });
     throw error;
@@ -42,9 +46,25 @@ function addLoad(ut360: Command, { config, print }: Ut360ProgramDeps): void {
     .option('--report <file>', 'write the report as JSON')
     .option('--json', 'print the report as JSON')
     .action(async (options: LoadCommandOptions & { json?: boolean }) => {
-      const report = await withStores(config, (stores) => loadSubscribers(stores, options, { keep: config.UT360_KEEP_GENERATIONS, progress: createLoadProgress(process.stderr) }));
-      if (options.json === true) print(JSON.stringify(report, undefined, 2));
+      const json = (report: unknown): void => print(JSON.stringify(report, undefined, 2));
+      const deps = { keep: config.UT360_KEEP_GENERATIONS, progress: createLoadProgress(process.stderr), ...(options.json === true && { onFailed: json }) };
+      const report = await withStores(config, (stores) => loadSubscribers(stores, options, deps));
+      if (options.json === true) json(report);
       else describeLoad(report).forEach((line) => print(line));
+    });
+}
+
+function addErase(ut360: Command, { config, print }: Ut360ProgramDeps): void {
+  ut360
+    .command('erase <isdn...>')
+    .description('erase subscribers in every generation of both stores, for ever; - reads ISDNs from standard input, one a line')
+    .option('--wait <seconds>', 'how long to wait for a running load, and for Redis', (value) => Number(value), 60)
+    .option('--json', 'print the report as JSON')
+    .action(async (given: string[], options: { wait: number; json?: boolean }) => {
+      const isdns = await readIsdns(given, () => text(process.stdin));
+      const report = await withStores(config, (stores) => eraseIsdns(stores, isdns, options.wait), { needsRedis: false });
+      for (const line of options.json === true ? [JSON.stringify(report, undefined, 2)] : describeErased(report)) print(line);
+      if (report.state === 'open') throw new FailedError('');
     });
 }
 
@@ -53,8 +73,15 @@ export function addUt360(program: Command, deps: Ut360ProgramDeps): void {
   const { config, print } = deps;
   const ut360 = program.command('ut360').description('subscribers: files, generations');
   addLoad(ut360, deps);
+  addErase(ut360, deps);
   ut360.command('rollback').description('go back to the generation that was live before, in both stores').action(async () => print(await withStores(config, rollBackSubscribers)));
   ut360.command('generations').description('the generations that are there').action(async () => print(await withStores(config, describeGenerations)));
+  ut360
+    .command('loads')
+    .description('the last loads: states, rows, bad rows, why they were refused')
+    .option('--limit <n>', 'how many', (value) => Number(value), 10)
+    .option('--json', 'print them as JSON')
+    .action(async (options: { limit: number; json?: boolean }) => print(await withStores(config, (stores) => describeLoads(stores, options))));
   ut360
     .command('verify')
     .description('compare what Redis serves with Postgres')

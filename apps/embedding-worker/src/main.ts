@@ -1,14 +1,16 @@
 import { withMetrics, withTracing } from '@millrace/bus';
 import { productUpdates } from '@millrace/contracts';
+import { openDatabase } from '@millrace/database';
 import { authenticate, problemDetails } from '@millrace/http';
 import { createBacklogCheck, createExportReader, createVerification, createVersionSource, rebuildRoutes, runAsLeader, startFreshnessReporter } from '@millrace/projection';
 import { closeRedis, connectRedis, keysFor } from '@millrace/redis-kit';
-import { openIdentitySigner, openIdentityVerifier, runService, untilDone } from '@millrace/service';
+import { every, openIdentitySigner, openIdentityVerifier, runService, untilDone } from '@millrace/service';
 import { configSchema } from './config.ts';
+import type { EmbeddingSchema } from './database.ts';
 import { fillLive } from './fill-live.ts';
 import { followProducts } from './follow-products.ts';
+import { migrations } from './migrations/index.ts';
 import { openBus } from './open-bus.ts';
-import { openDatabase } from './open-database.ts';
 import { openRebuilds } from './open-rebuilds.ts';
 import { openVectors } from './open-vectors.ts';
 import { reconciledCollection } from './reconciled-collection.ts';
@@ -25,7 +27,7 @@ void runService({
   configSchema,
   async start({ config, logger, metrics, health, internal, onClose }) {
     const stopping = new AbortController();
-    const db = await openDatabase({ config, logger, health, onClose });
+    const db = await openDatabase<EmbeddingSchema>({ url: config.EMBEDDING_WORKER_DATABASE_URL, name: 'embedding-worker', max: 4, migrations }, { logger, health, onClose });
     const admin = await openVectors(config);
     onClose(() => admin.close());
     health.addCheck('vectors', () => admin.ping());
@@ -60,8 +62,7 @@ void runService({
     const handle = withTracing(LABELS)(withMetrics({ registry: metrics, ...LABELS })(followProducts({ collections, lane, health: liveHealth, bus, onVisible: (timestamps) => [freshness.visible(timestamps), backlog.progressed()] })));
     await bus.subscribe(productUpdates, { group: GROUP, onHeartbeat: (timestamp) => freshness.visible([timestamp]), onGroupCreated: async () => void (await bootstrap()) }, handle);
     onClose(verification.start());
-    const purging = setInterval(() => void admin.purgeTombstones(TOMBSTONE_DAYS).catch((err: unknown) => logger.warn({ err }, 'old tombstones could not be purged')), PURGE_EVERY_MS);
-    onClose(() => clearInterval(purging));
+    onClose(every(PURGE_EVERY_MS, { what: 'old tombstones', logger }, () => admin.purgeTombstones(TOMBSTONE_DAYS)));
     onClose(() => stopping.abort());
     logger.info({ topic: productUpdates.name, dimensions: config.VECTOR_DIMENSION }, 'consuming');
   },

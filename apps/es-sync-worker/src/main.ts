@@ -1,5 +1,6 @@
 import { withMetrics, withTracing } from '@millrace/bus';
 import { productUpdates } from '@millrace/contracts';
+import { openDatabase } from '@millrace/database';
 import { authenticate, createHttpApp, problemDetails, startHttpServer } from '@millrace/http';
 import { createBacklogCheck, createExportReader, createVerification, createVersionSource, rebuildRoutes, runAsLeader, startFreshnessReporter } from '@millrace/projection';
 import { closeRedis, connectRedis, keysFor } from '@millrace/redis-kit';
@@ -7,10 +8,11 @@ import type { RedisRole } from '@millrace/redis-kit';
 import { openIdentitySigner, openIdentityVerifier, runService, searchEngineOf, untilDone } from '@millrace/service';
 import { adminRoutes } from './admin.routes.ts';
 import { configSchema } from './config.ts';
+import type { SearchSchema } from './database.ts';
 import { fillLive } from './fill-live.ts';
 import { followProducts } from './follow-products.ts';
+import { migrations } from './migrations/index.ts';
 import { openBus } from './open-bus.ts';
-import { openDatabase } from './open-database.ts';
 import { openRebuilds } from './open-rebuilds.ts';
 import { openSearch } from './open-search.ts';
 import { reconciledIndex } from './reconciled-index.ts';
@@ -28,7 +30,7 @@ void runService({
   configSchema,
   async start({ config, logger, metrics, health, internal, onClose }) {
     const stopping = new AbortController();
-    const db = await openDatabase({ config, logger, health, onClose });
+    const db = await openDatabase<SearchSchema>({ url: config.ES_SYNC_WORKER_DATABASE_URL, name: 'es-sync-worker', max: 4, migrations }, { logger, health, onClose });
     const connect = (role: RedisRole, silentSocketMs?: number) => connectRedis(config.REDIS_URL, { role, name: `es-sync-worker:${role}`, ...(silentSocketMs !== undefined && { silentSocketMs }) });
     const keys = keysFor(config.REDIS_URL);
     const redis = connect('background');

@@ -1,13 +1,14 @@
-import { describeError } from '@millrace/bus';
+import { describeError, pause } from '@millrace/bus';
 import type { ContextWriter } from '@millrace/context';
 import { interactionSchema, interactionTypes } from '@millrace/contracts';
+import { inTransaction } from '@millrace/database';
+import { within } from '@millrace/service';
 import type { Logger } from '@millrace/service';
 import type { Pool } from 'pg';
 import { Counter, Gauge } from 'prom-client';
 import type { Registry } from 'prom-client';
 import { z } from 'zod';
 import type { Acknowledged } from './acknowledged.ts';
-import { inTransaction } from './in-transaction.ts';
 import type { KnownInteraction } from './interaction.repository.ts';
 
 export interface DeferredRelayDeps {
@@ -61,24 +62,13 @@ export function startDeferredRelay(deps: DeferredRelayDeps): DeferredRelay {
       const { rows } = await client.query<Row>(CLAIM);
       const claimed = rows.toSorted((a, b) => a.seq - b.seq).map(parse);
       if (claimed.length === 0) return claimed;
-      let timer: NodeJS.Timeout | undefined;
-      const late = new Promise<never>((_resolve, reject) => void (timer = setTimeout(() => reject(new Error(`Redis did not answer within ${timeoutMs} ms`)), timeoutMs)));
-      await Promise.race([context.write(claimed), late]).finally(() => clearTimeout(timer));
+      await within(timeoutMs, context.write(claimed), () => new Error(`Redis did not answer within ${timeoutMs} ms`));
       return claimed;
     });
     acknowledged.add(events);
     relayed.inc(events.length);
     return events.length;
   };
-  let wake: (() => void) | undefined;
-  const pause = (): Promise<void> =>
-    new Promise((resolve) => {
-      const timer = setTimeout(resolve, pollMs);
-      wake = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-    });
   const loop = async (): Promise<void> => {
     for (let failures = 0; !stopping.signal.aborted; ) {
       try {
@@ -90,14 +80,13 @@ export function startDeferredRelay(deps: DeferredRelayDeps): DeferredRelay {
         if (failures % 20 === 0) logger.warn({ error: describeError(error) }, 'deferred events wait');
         failures += 1;
       }
-      if (!stopping.signal.aborted) await pause();
+      await pause(pollMs, stopping.signal);
     }
   };
   const running = loop();
   return {
     async close() {
       stopping.abort();
-      wake?.();
       await running;
     },
   };

@@ -1,4 +1,5 @@
-import { describeError } from '@millrace/bus';
+import { createSignal, describeError } from '@millrace/bus';
+import { inTransaction } from '@millrace/database';
 import type { Logger } from '@millrace/service';
 import type { Pool, PoolClient } from 'pg';
 import { Gauge } from 'prom-client';
@@ -6,7 +7,6 @@ import type { Registry } from 'prom-client';
 import { StoreAwayError } from './erasure-job.ts';
 import { claimErasure, saveFailure, saveProgress } from './erasure.repository.ts';
 import type { ErasureJob, Progress } from './erasure.repository.ts';
-import { inTransaction } from './in-transaction.ts';
 
 export interface ErasureLoopDeps {
   /** Its own: a transaction is open while Redis is asked. */
@@ -18,7 +18,7 @@ export interface ErasureLoopDeps {
 }
 
 export interface ErasureLoop {
-  /** A job was recorded: look at once. */
+  /** A job was recorded: look at once, or after the step in hand. */
   wake(): void;
   /** Ends after the step in hand. */
   close(): Promise<void>;
@@ -30,15 +30,7 @@ const OPEN = `select count(*)::int as open from events.erasures where phase <> '
 export function startErasureLoop({ pool, advance, pollMs = 500, metrics, logger }: ErasureLoopDeps): ErasureLoop {
   const open = new Gauge({ name: 'events_erasures_open', help: 'Erasures of users that are not done', registers: [metrics] });
   const stopping = new AbortController();
-  let wake: (() => void) | undefined;
-  const pause = (): Promise<void> =>
-    new Promise((resolve) => {
-      const timer = setTimeout(resolve, pollMs);
-      wake = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-    });
+  const signal = createSignal();
   /** Undefined: nothing is due. */
   const step = async (): Promise<Progress | undefined> => {
     let claimed: ErasureJob | undefined;
@@ -61,15 +53,15 @@ export function startErasureLoop({ pool, advance, pollMs = 500, metrics, logger 
       const progress = await step().catch(() => undefined); // logged, and kept with the job where Postgres is there
       if (progress?.phase === 'done') logger.info('a user is erased');
       if (progress === undefined) open.set((await pool.query<{ open: number }>(OPEN).catch(() => undefined))?.rows[0]?.open ?? 0);
-      if (!stopping.signal.aborted && progress === undefined) await pause();
+      if (progress === undefined) await signal.wait(pollMs);
     }
   };
   const running = loop();
   return {
-    wake: () => wake?.(),
+    wake: () => signal.notify(),
     async close() {
       stopping.abort();
-      wake?.();
+      signal.notify();
       await running;
     },
   };

@@ -1,12 +1,12 @@
 import { eraseUser, getErasure } from '@millrace/contracts';
 import type { ErasureBody } from '@millrace/contracts';
+import { inTransaction } from '@millrace/database';
 import { ok, route } from '@millrace/http';
 import { AppError, notFound } from '@millrace/service';
 import { Router } from 'express';
 import type { Pool } from 'pg';
 import type { ErasedUsers } from './erased-users.ts';
 import { findErasureJob, recordErasure } from './erasure.repository.ts';
-import { inTransaction } from './in-transaction.ts';
 
 export interface ErasureRoutesDeps {
   readonly pool: Pool;

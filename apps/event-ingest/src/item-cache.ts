@@ -1,6 +1,6 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import type { BatchHandler } from '@millrace/bus';
 import type { ProductUpdate } from '@millrace/contracts';
+import { within } from '@millrace/service';
 import { LRUCache } from 'lru-cache';
 import type { KnownItem } from './item.repository.ts';
 
@@ -33,21 +33,21 @@ export function createItemCache({ load, waitMs = 100, capacity = 100_000 }: Item
   const keep = ({ sku, version, category, brand }: KnownItem): void => {
     if ((items.get(sku)?.version ?? -1) < version) items.set(sku, { version, category, brand });
   };
+  const leaveAlone = (): void => void (pausedUntil = performance.now() + PAUSE_MS);
   const look = async (missing: readonly string[]): Promise<void> => {
     try {
       for (const item of await load(missing)) keep(item);
       for (const sku of missing) if (!items.has(sku)) items.set(sku, UNKNOWN, { ttl: UNKNOWN_MS });
     } catch {
       // The event is worth more than its category: it goes without.
-      pausedUntil = performance.now() + PAUSE_MS;
+      leaveAlone();
     }
   };
   return {
     async find(skus) {
       const missing = skus.filter((sku) => !items.has(sku));
       if (missing.length > 0 && performance.now() >= pausedUntil) {
-        const looked = await Promise.race([look([...new Set(missing)]), delay(waitMs, 'late' as const, { ref: false })]);
-        if (looked === 'late') pausedUntil = performance.now() + PAUSE_MS;
+        await within(waitMs, look([...new Set(missing)]), () => new Error(`no items within ${waitMs} ms`)).catch(leaveAlone);
       }
       return new Map(skus.map((sku) => [sku, items.get(sku) ?? UNKNOWN]));
     },

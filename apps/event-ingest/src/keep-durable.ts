@@ -1,7 +1,7 @@
 import { SinkUnavailableError } from '@millrace/bus';
+import { within } from '@millrace/service';
 import { collectWrites } from './collect.ts';
 import type { InteractionStore, KnownInteraction } from './interaction.repository.ts';
-import { within } from './within.ts';
 
 /** A caller waits. */
 const TIMEOUT_MS = 5_000;

@@ -1,10 +1,10 @@
 import type { ContextWriter, Written } from '@millrace/context';
+import { within } from '@millrace/service';
 import { circuitBreaker, ConsecutiveBreaker, handleAll } from 'cockatiel';
 import { Histogram } from 'prom-client';
 import type { Registry } from 'prom-client';
 import type { Acknowledged } from './acknowledged.ts';
 import type { BatchWriter } from './collect.ts';
-import { within } from './within.ts';
 
 /** Rejects where Redis has not taken them in time, is too full, or failed a moment ago: any of them may have been appended. Sending them again is safe. */
 export type LiveWriter = BatchWriter<Written>;

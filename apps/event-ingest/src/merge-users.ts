@@ -1,11 +1,10 @@
 import { eraseContext, mergeContext, setMergedInto } from '@millrace/context';
 import { userMerges } from '@millrace/contracts';
-import { FOREIGN_KEY_VIOLATION, isViolation } from '@millrace/database';
+import { FOREIGN_KEY_VIOLATION, inTransaction, isViolation } from '@millrace/database';
 import type { Keys, Redis } from '@millrace/redis-kit';
 import { AppError } from '@millrace/service';
 import type { Pool, PoolClient } from 'pg';
 import type { ErasedUsers } from './erased-users.ts';
-import { inTransaction } from './in-transaction.ts';
 import { findErasure, findTarget, LOCK_NAMES, LOCK_WRITERS } from './user-names.ts';
 
 export interface MergeUsersDeps {

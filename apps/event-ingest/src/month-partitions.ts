@@ -1,5 +1,5 @@
+import { inTransaction } from '@millrace/database';
 import type { Pool } from 'pg';
-import { inTransaction } from './in-transaction.ts';
 
 export interface MonthPartitions {
   /** Makes the partitions of these months (YYYY-MM-01) where they are missing. */

@@ -1,10 +1,11 @@
-import { describeError, parsePartitions, SinkUnavailableError } from '@millrace/bus';
+import { parsePartitions, SinkUnavailableError } from '@millrace/bus';
 import type { RedisStreamsBus } from '@millrace/bus';
 import { announceErasures } from '@millrace/context';
 import { erasingServices, erasureReceipts, userErasures, userMerges } from '@millrace/contracts';
 import { createPool } from '@millrace/database';
 import { createRelay } from '@millrace/outbox';
 import { closeRedis, connectRedis, keysFor } from '@millrace/redis-kit';
+import { every } from '@millrace/service';
 import type { ServiceContext } from '@millrace/service';
 import type { Router } from 'express';
 import { DatabaseError } from 'pg';
@@ -56,14 +57,12 @@ export function openErasure({ config, logger, metrics, onClose, pool, bus, erase
   const step = { redis, keys, bus, erased, services, patienceMs: config.ERASURE_PATIENCE_SECONDS * 1_000, repeatMs: config.ERASURE_REPEAT_MS };
   const jobs = startErasureLoop({ pool: jobPool, advance: (client, job) => advanceErasure(step, client, job), metrics, logger });
   onClose(() => jobs.close());
-  const keepHouse = async (): Promise<void> => {
+  onClose(every(HOUSEKEEPING_MS, { what: 'erasures', logger }, async () => {
     // Again and again: Redis forgets it in a flush, new partitions never heard of it, and this instance may have missed one.
     await erased.refresh();
     if (erased.version() > 0) await announceErasures(redis, keys, erased.version());
     for (const topic of [userMerges, userErasures, erasureReceipts]) await bus.trimAcknowledged(topic, { keep: 0 });
-  };
-  const timer = setInterval(() => void keepHouse().catch((error: unknown) => logger.warn({ error: describeError(error) }, 'housekeeping of erasures failed, it will be tried again')), HOUSEKEEPING_MS);
-  onClose(() => clearInterval(timer));
+  }));
   return {
     routes: erasureRoutes({ pool, erased, wake: () => jobs.wake() }),
     async follow() {

@@ -1,4 +1,5 @@
 import { describeError } from '@millrace/bus';
+import { within } from '@millrace/service';
 import type { Logger } from '@millrace/service';
 import { DatabaseError } from 'pg';
 import type { NewQuarantined } from './quarantine.repository.ts';
@@ -55,9 +56,9 @@ export function createQuarantineQueue({ insert, onWritten, onRefused, logger, re
     writing ??= drain().finally(() => (writing = undefined));
     return writing;
   };
-  const tryFlush = async (): Promise<void> => {
+  const tryFlush = async (flushed = flush()): Promise<void> => {
     try {
-      await flush();
+      await flushed;
       isFailing = false;
     } catch (error) {
       if (!isFailing) logger.warn({ error: describeError(error), events: waiting.length }, 'refused events wait for Postgres');
@@ -74,9 +75,7 @@ export function createQuarantineQueue({ insert, onWritten, onRefused, logger, re
     flush,
     async close() {
       clearInterval(timer);
-      let late: NodeJS.Timeout | undefined;
-      const tooLate = new Promise<void>((resolve) => void (late = setTimeout(resolve, CLOSE_MS)));
-      await Promise.race([tryFlush(), tooLate]).finally(() => clearTimeout(late));
+      await tryFlush(within(CLOSE_MS, flush(), () => new Error(`Postgres did not answer within ${CLOSE_MS} ms`)));
       return waiting.length;
     },
   };

@@ -1,8 +1,8 @@
 import type { NewEvent, QuarantineChoiceBody, ReplayedQuarantineBody } from '@millrace/contracts';
+import { inTransaction } from '@millrace/database';
 import { AppError } from '@millrace/service';
 import type { Pool, PoolClient } from 'pg';
 import type { Door } from './door.ts';
-import { inTransaction } from './in-transaction.ts';
 import { deleteQuarantined, findIds, keepInvalid, lockQuarantined } from './quarantine.repository.ts';
 import type { QuarantineRow, Refusal } from './quarantine.repository.ts';
 import { safePointer } from './quarantine-text.ts';

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { createRedisStreamsBus } from '@millrace/bus';
 import { erasureReceipts, erasureSchema, interactions, loggedEventsSchema, userErasures, userMerges } from '@millrace/contracts';
 import type { ErasureBody } from '@millrace/contracts';
-import { createPool } from '@millrace/database';
+import { createPool, inTransaction } from '@millrace/database';
 import { closeRedis, connectRedis, createKeys } from '@millrace/redis-kit';
 import type { Redis } from '@millrace/redis-kit';
 import { createLogger, createMetrics } from '@millrace/service';
@@ -11,7 +11,6 @@ import { openErasedUsers } from '../src/erased-users.ts';
 import { advanceErasure } from '../src/erasure-job.ts';
 import { startErasureLoop } from '../src/erasure-loop.ts';
 import { findErasureJob, recordErasure } from '../src/erasure.repository.ts';
-import { inTransaction } from '../src/in-transaction.ts';
 import { createMonthPartitions } from '../src/month-partitions.ts';
 import { startPlane, WRITER } from './ingest-kit.ts';
 import type { Instance, Plane } from './ingest-kit.ts';
@@ -166,6 +165,34 @@ describe('erasing a user while something is away', () => {
       await loop.close();
       await bus.close();
       await closeRedis(redis);
+      await pool.end();
+      await plane.close();
+    }
+  });
+
+  it('looks again at once where a job was recorded while a step ran that failed', async () => {
+    const plane = await startPlane();
+    const pool = createPool({ url: plane.databaseUrl, name: 'test', max: 3 });
+    const { hmac } = await openErasedUsers(pool, 'w'.repeat(32), createMetrics('test'));
+    const record = async (): Promise<string | undefined> => hmac && (await inTransaction(pool, (client) => recordErasure(client, hmac, uniqueName('woken'))));
+    const first = await record();
+    const seen: string[] = [];
+    let second: string | undefined;
+    const loop = startErasureLoop({
+      pool, pollMs: 3_600_000, metrics: createMetrics('test'), logger: createLogger('test', 'silent'),
+      advance: async (_client, { job }) => {
+        seen.push(job);
+        if (job !== first) return { phase: 'done', waitingFor: [], delayMs: 0 };
+        second = await record();
+        loop.wake();
+        throw new Error('failed');
+      },
+    });
+    try {
+      await eventually(() => seen.length === 2);
+      expect(seen).toEqual([first, second]);
+    } finally {
+      await loop.close();
       await pool.end();
       await plane.close();
     }

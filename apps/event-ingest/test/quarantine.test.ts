@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { createLogger, createMetrics } from '@millrace/service';
 import { createQuarantine } from '../src/quarantine.ts';
+import { mustEnd } from '@millrace/testing/must-end';
 import type { NewQuarantined } from '../src/quarantine.repository.ts';
 import { createBudget } from '../src/quarantine-budget.ts';
 import { keptText, safePointer, storable, withoutSecrets } from '../src/quarantine-text.ts';
@@ -40,10 +41,9 @@ describe('the text of a refused event', () => {
   ])('has no secret in it: %s', (text, kept) => {
     expect(withoutSecrets(text)).toBe(kept);
   });
-  it('is cleared of secrets in bounded time, whatever an attacker sends', () => {
-    const started = performance.now();
-    for (const part of ['"token', 'token', '"token":"', '-eyJ', 'eyJaaaaaaaa.', 'Bearer ', '"secret":"\\', 'mr_']) withoutSecrets(part.repeat(Math.ceil(8_192 / part.length)).slice(0, 8_192));
-    expect(performance.now() - started).toBeLessThan(1_000);
+  it.each(['"token', 'token', '"token":"', '-eyJ', 'eyJaaaaaaaa.', 'Bearer ', '"secret":"\\', 'mr_'])('takes no square of its length to be cleared of secrets, whatever an attacker sends: many of %j', (part) => {
+    // More than a hundred times of what is kept of an item.
+    expect(() => mustEnd(() => void withoutSecrets(part.repeat(Math.ceil(1_000_000 / part.length))))).not.toThrow();
   });
   it('holds no character that Postgres refuses', () => {
     expect(storable('a\0b\uD800c')).toBe('a\uFFFDb\uFFFDc');

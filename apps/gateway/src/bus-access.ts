@@ -1,9 +1,8 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import { BusAdminError } from '@millrace/bus';
 import type { BusAdmin } from '@millrace/bus';
 import { whenReady } from '@millrace/redis-kit';
 import type { Redis } from '@millrace/redis-kit';
-import { AppError } from '@millrace/service';
+import { AppError, within } from '@millrace/service';
 import type { ErrorCode, ErrorDetail } from '@millrace/service';
 
 export interface BusAccessDeps {
@@ -30,18 +29,9 @@ const codes: Readonly<Record<BusAdminError['code'], ErrorCode>> = { not_found: '
 /** Replies of a server that is there and cannot do its work now. */
 const REFUSES_NOW = /^(OOM|LOADING|READONLY|MASTERDOWN|MISCONF|NOREPLICAS|CLUSTERDOWN|TRYAGAIN|BUSY)\b/;
 
-class LateError extends Error {
-  override readonly name = 'LateError';
-}
-
-async function within<T>(timeoutMs: number, work: Promise<T>): Promise<T> {
-  const done = new AbortController();
-  const late = delay(timeoutMs, undefined, { signal: done.signal }).then(() => {
-    throw new LateError(`nothing within ${timeoutMs} ms`);
-  });
-  return Promise.race([work, late]).finally(() => done.abort());
-}
-
+const silent = (timeoutMs: number) => (): Error => new Error(`Redis did not answer within ${timeoutMs} ms`);
+const unfinished = (timeoutMs: number) => (): Error =>
+  new AppError('upstream_timeout', `Redis did not finish within ${timeoutMs / 1_000} s; what was asked for may have happened in part`, { headers: { 'Retry-After': '1' } });
 const unavailable = (cause: unknown, why: string): AppError => new AppError('unavailable', `the bus cannot be asked now: ${why}`, { cause, headers: { 'Retry-After': '1' } });
 
 function toAppError(error: BusAdminError, place: BusCall['place']): AppError {
@@ -51,21 +41,20 @@ function toAppError(error: BusAdminError, place: BusCall['place']): AppError {
 
 export function createBusAccess({ admin, ping }: BusAccessDeps): BusAccess {
   const checkThere = async (): Promise<void> => {
-    await within(2 * PING_MS, ping()).catch((error: unknown) => {
+    await within(2 * PING_MS, ping(), silent(2 * PING_MS)).catch((error: unknown) => {
       throw unavailable(error, 'Redis does not answer');
     });
   };
   return async ({ timeoutMs, place }, work) => {
     await checkThere();
     try {
-      return await within(timeoutMs, work(admin));
+      return await within(timeoutMs, work(admin), unfinished(timeoutMs));
     } catch (error) {
       if (error instanceof BusAdminError) throw toAppError(error, place);
       const [, refusal] = REFUSES_NOW.exec(error instanceof Error ? error.message : '') ?? [];
       if (refusal !== undefined) throw unavailable(error, `Redis answers ${refusal}`);
       // What failed because Redis went away meanwhile is not a bug.
       await checkThere();
-      if (error instanceof LateError) throw new AppError('upstream_timeout', `Redis did not finish within ${timeoutMs / 1_000} s; what was asked for may have happened in part`, { cause: error, headers: { 'Retry-After': '1' } });
       throw error;
     }
   };
@@ -74,5 +63,5 @@ export function createBusAccess({ admin, ping }: BusAccessDeps): BusAccess {
 /** Resolves where Redis answers now. */
 export async function pingRedis(redis: Redis): Promise<void> {
   await whenReady(redis, PING_MS);
-  await within(PING_MS, redis.ping());
+  await within(PING_MS, redis.ping(), silent(PING_MS));
 }

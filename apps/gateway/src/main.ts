@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { createRedisBusAdmin, parsePartitions } from '@millrace/bus';
 import { operations, scopes, topics } from '@millrace/contracts';
-import { checkSchemaVersion, createKysely, createPool, waitForSchema } from '@millrace/database';
+import { openDatabase } from '@millrace/database';
 import { createHttpApp, startHttpServer } from '@millrace/http';
 import { closeRedis, connectRedis, keysFor } from '@millrace/redis-kit';
 import { openIdentitySigner, runService } from '@millrace/service';
@@ -31,11 +31,7 @@ void runService({
   name: 'gateway',
   configSchema,
   async start({ config, logger, metrics, health, onClose }) {
-    const pool = createPool({ url: config.GATEWAY_DATABASE_URL, name: 'gateway', logger });
-    onClose(() => pool.end());
-    const db = createKysely<GatewaySchema>(pool);
-    await waitForSchema(db, migrations, logger);
-    health.addCheck('database', () => checkSchemaVersion(db, migrations));
+    const db = await openDatabase<GatewaySchema>({ url: config.GATEWAY_DATABASE_URL, name: 'gateway', migrations }, { logger, health, onClose });
     if (config.DEVELOPMENT_KEY_FILE !== undefined) await registerDevelopmentKey(db, (await readFile(config.DEVELOPMENT_KEY_FILE, 'utf8')).trim(), scopes);
     if (config.DEVELOPMENT_PUBLISHABLE_KEY_FILE !== undefined) await registerDevelopmentPublishableKey(db, (await readFile(config.DEVELOPMENT_PUBLISHABLE_KEY_FILE, 'utf8')).trim());
 

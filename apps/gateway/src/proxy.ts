@@ -3,10 +3,14 @@ import { JSON_LIMIT_BYTES } from '@millrace/http';
 import { AppError } from '@millrace/service';
 import type { Request, Response } from 'express';
 import { Pool, errors } from 'undici';
+import type { Answer } from './policy.ts';
 
 export interface Upstream {
-  /** Sends the request on and the answer back, both streamed. Throws upstream_unavailable or upstream_timeout before anything was answered. */
-  forward(req: Request, res: Response, options: ForwardOptions): Promise<void>;
+  /**
+   * Sends the request on. A short answer whose length is known comes back whole; any other is written to `res` as it comes, and undefined returned.
+   * Throws upstream_unavailable or upstream_timeout before anything was answered.
+   */
+  forward(req: Request, res: Response, options: ForwardOptions): Promise<Answer | undefined>;
   /** Ends the answers that do not end by themselves. */
   endFeeds(): void;
   close(): Promise<void>;
@@ -30,6 +34,8 @@ const STREAMS = 16;
 /** Of a feed's clients: each holds a connection for as long as it stays. */
 const FEEDS = 512;
 const FEED_SILENCE_MS = 60_000;
+/** Longer answers are passed on part by part. */
+const WHOLE_BYTES = 1_048_576;
 
 /** Headers of the caller that services may see; everything else, above all its key, stays here. */
 const PASSED_ON = ['accept', 'content-type', 'content-encoding', 'if-match', 'if-none-match', 'idempotency-key', 'x-user-id', 'last-event-id'];
@@ -104,14 +110,17 @@ export function createUpstream(service: string, origin: string, { bodyTimeoutMs 
           method: req.method, path, headers: { ...pick(PASSED_ON, req.headers), ...headers }, body: isStream && hasBody(req) ? req : (body ?? null),
           headersTimeout: timeoutMs, bodyTimeout, signal: AbortSignal.any(signals),
         });
-        res.status(answer.statusCode).set(pick(PASSED_BACK, answer.headers));
+        const head = pick(PASSED_BACK, answer.headers);
+        if (Number(head['content-length'] ?? Infinity) <= WHOLE_BYTES) return { status: answer.statusCode, headers: head, body: Buffer.from(await answer.body.arrayBuffer()) };
+        res.status(answer.statusCode).set(head);
         await pipeline(answer.body, res);
       } catch (error) {
-        if (gone.signal.aborted) return;
+        if (gone.signal.aborted) return undefined;
         // A feed that has begun ends with whichever side ends: its client comes again.
         if (isFeed && res.headersSent) res.destroy();
         else throw toAppError(error, service);
       }
+      return undefined;
     },
     endFeeds() {
       ending.abort();

@@ -4,11 +4,13 @@ import { JSON_LIMIT_BYTES, requestIdOf, setIdentity, toExpressPath, traceparentO
 import { AppError } from '@millrace/service';
 import type { IdentitySigner, Logger } from '@millrace/service';
 import { Router } from 'express';
-import type { NextFunction, Request, RequestHandler, Response } from 'express';
+import type { RequestHandler } from 'express';
 import type { AuditEntry } from './audit.repository.ts';
 import type { AuthenticateKey } from './authenticate-key.ts';
 import type { KeyOwner } from './key.repository.ts';
 import type { LocalRoutes } from './local-route.ts';
+import { sendAnswer, withPolicies } from './policy.ts';
+import type { Answerer, Policy } from './policy.ts';
 import type { Upstream } from './proxy.ts';
 import { checkPublishable, forService, identifyCaller } from './publishable.ts';
 
@@ -17,6 +19,8 @@ export interface RouteTableDeps {
   readonly upstreams: Readonly<Record<string, Upstream>>;
   /** What the gateway answers itself: the operations of the service `gateway`. */
   readonly local: LocalRoutes;
+  /** What happens between the check of the scope and the service, outermost first. */
+  readonly policies?: readonly Policy[];
   readonly authenticate: AuthenticateKey;
   readonly signer: IdentitySigner;
   readonly audit: (entry: AuditEntry) => Promise<void>;
@@ -26,16 +30,6 @@ export interface RouteTableDeps {
 const DEFAULT_TIMEOUT_MS = 10_000;
 /** As nginx has it: the caller went before there was an answer. */
 const CLIENT_CLOSED = 499;
-
-/** A call that was let in. */
-interface Admitted {
-  readonly req: Request;
-  readonly res: Response;
-  readonly next: NextFunction;
-  readonly owner: KeyOwner;
-  readonly requestId: string;
-}
-type Answerer = (call: Admitted) => Promise<void>;
 
 const SELF = 'gateway';
 
@@ -47,13 +41,14 @@ const passOn = (operation: Operation, upstream: Upstream, signer: IdentitySigner
   const token = await signer.sign(operation.service, { subject: owner.id, scopes: owner.scopes });
   const { path, headers: own } = forService(req, operation);
   const headers = { ...own, authorization: `Bearer ${token}`, 'x-request-id': requestId, traceparent: traceparentOf(req) ?? '' };
-  await upstream.forward(req, res, { path, headers, timeoutMs: operation.timeoutMs ?? DEFAULT_TIMEOUT_MS, isStream: isStream(operation, owner), isFeed: operation.isFeed === true });
+  return await upstream.forward(req, res, { path, headers, timeoutMs: operation.timeoutMs ?? DEFAULT_TIMEOUT_MS, isStream: isStream(operation, owner), isFeed: operation.isFeed === true });
 };
 
 /** This process, under the identity that a service would get. */
 const answerHere = (handler: RequestHandler): Answerer => async ({ req, res, next, owner }) => {
   setIdentity(req, { issuer: SELF, subject: owner.id, scopes: owner.scopes });
   await handler(req, res, next);
+  return undefined;
 };
 
 /** A route that nobody declared a scope for, or that nobody answers, must never be reachable: the gateway does not start with one. */
@@ -76,9 +71,9 @@ function checkBodySize(operation: Operation, owner: KeyOwner, length: string | u
     throw new AppError('body_too_large', `the body is larger than ${JSON_LIMIT_BYTES} bytes`, { details: [{ in: 'body', pointer: '', detail: 'is too large' }] });
 }
 
-/** The fixed route table: key, scope, audit, then the service under a signed identity, or this process. Anything else is 404. */
+/** The fixed route table: key, audit, scope, policies, then the service under a signed identity, or this process. Anything else is 404. */
 export function routeTable(deps: RouteTableDeps): Router {
-  const { operations, authenticate, audit, logger } = deps;
+  const { operations, policies = [], authenticate, audit, logger } = deps;
   const router = Router({ caseSensitive: true, strict: false });
   const handle = (operation: Operation, answer: Answerer): RequestHandler => async (req, res, next) => {
     const owner = await identifyCaller(req, operation, authenticate);
@@ -91,9 +86,10 @@ export function routeTable(deps: RouteTableDeps): Router {
     checkPublishable(owner, operation, req.get('origin'));
     checkScope(owner, operation);
     checkBodySize(operation, owner, req.get('content-length'));
-    await answer({ req, res, next, owner, requestId });
+    const whole = await answer({ req, res, next, owner, requestId });
+    if (whole) sendAnswer(res, whole);
   };
-  for (const operation of operations) router[operation.method](toExpressPath(operation.path), handle(operation, answererOf(operation, deps)));
+  for (const operation of operations) router[operation.method](toExpressPath(operation.path), handle(operation, withPolicies(operation, policies, answererOf(operation, deps))));
   const methods = new Map<string, string[]>();
   for (const { path, method } of operations) methods.set(path, [...(methods.get(path) ?? []), method.toUpperCase()]);
   for (const [path, allowed] of methods)

@@ -26,6 +26,7 @@ const owners = new Map<string, KeyOwner>([
 ]);
 const seen: { url: string | undefined; headers: IncomingMessage['headers']; body: string }[] = [];
 const logged: string[] = [];
+const metrics = createMetrics('test');
 let service: Server;
 let gateway: HttpServer;
 
@@ -49,7 +50,7 @@ beforeAll(async () => {
     audit: async () => undefined,
   });
   const origins = createKnownOrigins(async () => new Set([SHOP, OTHER, 'http://localhost:3000']), logger);
-  gateway = await startHttpServer(createHttpApp({ logger, metrics: createMetrics('test'), handlers: [browserCors(publishablePaths(used), origins), ...security([]), trackerRoute(), routes] }), { host: '127.0.0.1', port: 0 });
+  gateway = await startHttpServer(createHttpApp({ logger, metrics, handlers: [browserCors(publishablePaths(used), origins), ...security([]), trackerRoute(), routes] }), { host: '127.0.0.1', port: 0 });
 });
 afterAll(async () => {
   await gateway.close(0);
@@ -120,12 +121,14 @@ describe('a publishable key', () => {
     expect(seen[0]?.url).toBe('/api/events');
   });
 
-  it('is in no log and no answer, whatever goes wrong', async () => {
+  it('is in no log, no metric and no answer, whatever goes wrong', async () => {
     for (const path of ['/api/event', '/api/nothing', '/api/events/x']) {
       const answer = await send(`${path}?key=${keys.page}`, { ...plain, origin: SHOP, 'x-request-id': 'fail' });
       expect(await answer.text()).not.toContain(keys.page);
     }
     expect(logged.join('')).not.toContain(keys.page);
+    const measured = await metrics.metrics();
+    expect([measured.includes('status="503"'), measured.includes('status="404"'), measured.includes('mr_pub_')]).toEqual([true, true, false]);
   });
 
   it('sends at most 1 MiB at once', async () => {

@@ -27,31 +27,29 @@ function rowsOf({ type, user_id, month, ranking_id: rankingId, meta }: Interacti
 }
 
 export interface CountForExperimentsDeps {
-  readonly db: RecsDb;
   readonly live: Pick<LiveExperiments, 'isCounting' | 'refresh'>;
-  /** Nothing of them is kept. */
-  readonly erased?: ErasedUsers;
+  /** Who was erased: nothing of them is kept. Its transactions write. */
+  readonly erased: ErasedUsers;
 }
 
 /**
  * Keeps the clicks and purchases that count in an experiment, each event once, whatever is delivered again or in which order. Looks first whether an
  * experiment was started elsewhere. While Postgres is away nothing is acknowledged.
  */
-export const countForExperiments = ({ db, live, erased }: CountForExperimentsDeps): BatchHandler<Interaction> => async (events) => {
+export const countForExperiments = ({ live, erased }: CountForExperimentsDeps): BatchHandler<Interaction> => async (events) => {
   const rows = events.flatMap(rowsOf);
   if (rows.length === 0) return;
   if (!(await live.refresh())) throw new SinkUnavailableError('the experiments cannot be read now');
   if (!live.isCounting()) return;
   try {
-    if (erased) await erased.whileKnown((trx) => insertEvents(trx, rows.filter(({ user_id: id }) => !erased.has(id))));
-    else await insertEvents(db, rows);
+    await erased.whileKnown((trx) => insertEvents(trx, rows.filter(({ user_id: id }) => !erased.has(id))));
   } catch (error) {
     throw new SinkUnavailableError('what counts in experiments cannot be written now', { cause: error });
   }
 };
 
-async function insertEvents(db: RecsDb | RecsTrx, rows: readonly Row[]): Promise<void> {
-  if (rows.length > 0) await db.insertInto('recs.experiment_events').values([...rows]).onConflict((conflict) => conflict.doNothing()).execute();
+async function insertEvents(trx: RecsTrx, rows: readonly Row[]): Promise<void> {
+  if (rows.length > 0) await trx.insertInto('recs.experiment_events').values([...rows]).onConflict((conflict) => conflict.doNothing()).execute();
 }
 
 const MAX_ROWS = 20_000;

@@ -1,20 +1,22 @@
 import { withMetrics, withTracing } from '@millrace/bus';
 import { interactions } from '@millrace/contracts';
+import { openDatabase } from '@millrace/database';
 import { authenticate, createHttpApp, problemDetails, startHttpServer } from '@millrace/http';
 import { createBacklogCheck, createExportReader } from '@millrace/projection';
 import { closeRedis, connectRedis, keysFor } from '@millrace/redis-kit';
-import { openIdentitySigner, openIdentityVerifier, runService, untilDone } from '@millrace/service';
+import { every, openIdentitySigner, openIdentityVerifier, runService, untilDone } from '@millrace/service';
 import { configSchema } from './config.ts';
 import { countInteractions } from './count-interactions.ts';
 import { createCountMemory } from './count-memory.ts';
 import { createCountedPartitions } from './counted-partitions.ts';
 import { countsRoutes } from './counts.routes.ts';
+import type { RecsSchema } from './database.ts';
 import { internalRerankRoutes } from './internal-rerank.routes.ts';
 import { createItems, subscribeItems } from './items.ts';
 import { createErasedUsers, usersOfInteraction, withoutErased } from './erase-users.ts';
+import { migrations } from './migrations/index.ts';
 import { openBus } from './open-bus.ts';
 import { openCountRebuilds } from './open-count-rebuilds.ts';
-import { openDatabase } from './open-database.ts';
 import { openExperiments } from './open-experiments.ts';
 import { openLists } from './open-lists.ts';
 import { followUsers } from './open-users.ts';
@@ -24,7 +26,6 @@ import { createRankingLog, purgeRankings, recordImpressions } from './ranking-lo
 import { recommendationRoutes } from './recommendation.routes.ts';
 import { warmUp } from './recommend-for-user.ts';
 import { createRoomCheck } from './room-check.ts';
-import { every } from './schedule.ts';
 import { forgetUserCounts } from './user-counts.ts';
 
 const GROUP = 'recommender';
@@ -37,7 +38,7 @@ void runService({
   configSchema,
   async start({ config, logger, metrics, health, internal, onClose }) {
     const stopping = new AbortController();
-    const db = await openDatabase({ config, logger, health, onClose });
+    const db = await openDatabase<RecsSchema>({ url: config.RECOMMENDER_DATABASE_URL, name: 'recommender', max: 4, migrations }, { logger, health, onClose });
     const keys = keysFor(config.REDIS_URL);
     const requests = connectRedis(config.REDIS_URL, { role: 'request', name: 'recommender' });
     onClose(() => closeRedis(requests));
@@ -50,7 +51,7 @@ void runService({
     onClose(() => stopping.abort());
     const erased = createErasedUsers(db, config.USER_ERASURE_SECRET);
     await erased.refresh();
-    const log = createRankingLog({ db, logger, metrics, erased });
+    const log = createRankingLog({ logger, metrics, erased });
     onClose(() => log.close());
 
     const items = createItems();
@@ -91,8 +92,8 @@ void runService({
     await filled.promise.then(() => warmUp(lists));
     const server = await startHttpServer(app, { host: config.HOST, port: config.PORT });
     onClose(() => server.close());
-    onClose(every(600_000, logger, () => purgeRankings(db, config.RANKING_KEEP_DAYS)));
-    onClose(every(60_000, logger, async () => memory.measure(await live())));
+    onClose(every(600_000, { what: 'served lists', logger }, () => purgeRankings(db, config.RANKING_KEEP_DAYS)));
+    onClose(every(60_000, { what: 'memory of counts', logger }, async () => memory.measure(await live())));
     logger.info({ port: server.port, products: items.size }, 'consuming');
   },
 });

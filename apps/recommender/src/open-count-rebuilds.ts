@@ -2,6 +2,7 @@ import { peekLayout } from '@millrace/bus';
 import { interactions } from '@millrace/contracts';
 import { runAsLeader } from '@millrace/projection';
 import type { Keys, Redis } from '@millrace/redis-kit';
+import { every } from '@millrace/service';
 import type { IdentitySigner, ServiceContext } from '@millrace/service';
 import type { Config } from './config.ts';
 import { createCountRebuilds, partitionsOf } from './count-rebuilds.ts';
@@ -12,7 +13,6 @@ import { dropOldGenerations } from './drop-generations.ts';
 import { createInteractionExport } from './read-interactions.ts';
 import { rebuildCounts } from './rebuild-counts.ts';
 import { createRoomCheck } from './room-check.ts';
-import { every } from './schedule.ts';
 
 export interface OpenCountRebuildsDeps extends Pick<ServiceContext<Config>, 'config' | 'logger' | 'metrics' | 'onClose'> {
   readonly db: RecsDb;
@@ -42,7 +42,7 @@ export function openCountRebuilds({ config, logger, metrics, onClose, db, redis,
     rebuild: (signal) => rebuildCounts({ redis, keys, log, group, hasRoom, partitions: list, addPartition: (partition) => partitions.add(partition), ttlSeconds: config.COUNT_TTL_DAYS * 86_400 }, signal),
     dropOld: () => dropOldGenerations({ redis, keys, partitions: list, current: async () => partitionsOf(await peekLayout(redis, keys, interactions.name)) }),
   });
-  const stop = every(TICK_MS, logger, () => rebuilds.tick());
+  const stop = every(TICK_MS, { what: 'rebuilds of counts', logger }, () => rebuilds.tick());
   onClose(async () => {
     stop();
     stopping.abort(new Error('the service ends'));

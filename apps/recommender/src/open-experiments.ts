@@ -1,6 +1,7 @@
 import { withMetrics, withTracing } from '@millrace/bus';
 import type { EventSubscriber } from '@millrace/bus';
 import { interactions } from '@millrace/contracts';
+import { every } from '@millrace/service';
 import type { Logger } from '@millrace/service';
 import type { Router } from 'express';
 import type { Registry } from 'prom-client';
@@ -12,7 +13,6 @@ import { listExperiments, readExperimentRevision } from './experiment.repository
 import { experimentRoutes } from './experiment.routes.ts';
 import { openLiveExperiments } from './live-experiments.ts';
 import type { Assigned } from './live-experiments.ts';
-import { every } from './schedule.ts';
 
 export interface OpenExperimentsDeps {
   readonly db: RecsDb;
@@ -31,8 +31,8 @@ const LABELS = { topic: interactions.name, group: 'recommender-experiments' };
 export async function openExperiments({ db, bus, erased, keepDays, logger, metrics, onClose }: OpenExperimentsDeps): Promise<{ readonly assign: (userId: string | undefined) => Assigned; readonly routes: Router }> {
   const live = await openLiveExperiments({ readRevision: () => readExperimentRevision(db), readAll: () => listExperiments(db), now: Date.now, logger });
   onClose(() => live.close());
-  const stop = every(600_000, logger, () => keepExperimentLog(db, keepDays));
-  await bus.subscribe(interactions, { group: LABELS.group, batchSize: 500 }, withTracing(LABELS)(withMetrics({ registry: metrics, ...LABELS })(withoutErased(erased, usersOfInteraction, metrics)(countForExperiments({ db, live, erased })))));
+  const stop = every(600_000, { what: 'experiment log', logger }, () => keepExperimentLog(db, keepDays));
+  await bus.subscribe(interactions, { group: LABELS.group, batchSize: 500 }, withTracing(LABELS)(withMetrics({ registry: metrics, ...LABELS })(withoutErased(erased, usersOfInteraction, metrics)(countForExperiments({ live, erased })))));
   onClose(async () => stop());
   return { assign: (userId) => live.assign(userId), routes: experimentRoutes({ db, live, now: Date.now }) };
 }

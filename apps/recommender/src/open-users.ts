@@ -2,12 +2,12 @@ import { withMetrics, withTracing } from '@millrace/bus';
 import type { RedisStreamsBus } from '@millrace/bus';
 import { userErasures, userMerges } from '@millrace/contracts';
 import type { UserMerge } from '@millrace/contracts';
+import { every } from '@millrace/service';
 import type { Logger } from '@millrace/service';
 import type { Registry } from 'prom-client';
 import type { RecsDb } from './database.ts';
 import { eraseUsers, usersOfMerge, withoutErased } from './erase-users.ts';
 import type { ErasedUsers } from './erase-users.ts';
-import { every } from './schedule.ts';
 import type { NameBook } from './user-names.ts';
 
 export interface FollowUsersDeps {
@@ -36,5 +36,5 @@ export async function followUsers({ bus, erased, names, logger, metrics, ...stor
     await erase(events);
     names.forgetAll();
   })));
-  return every(REFRESH_MS, logger, () => erased.refresh());
+  return every(REFRESH_MS, { what: 'erased users', logger }, () => erased.refresh());
 }

@@ -29,15 +29,14 @@ const MAX_WAITING = 10_000;
 const MAX_BATCH = 500;
 
 export interface RankingLogDeps {
-  readonly db: RecsDb;
   readonly logger: Logger;
   readonly metrics: Registry;
-  /** Their lists are kept without them. */
-  readonly erased?: ErasedUsers;
+  /** Who was erased: their lists are kept without them. Its transactions write. */
+  readonly erased: ErasedUsers;
 }
 
 /** Writes served lists behind the answers, in batches. Bounded: what Postgres does not take in time is dropped, the oldest first, and counted. */
-export function createRankingLog({ db, logger, metrics, erased }: RankingLogDeps): RankingLog {
+export function createRankingLog({ logger, metrics, erased }: RankingLogDeps): RankingLog {
   const dropped = new Counter({ name: 'recs_rankings_dropped_total', help: 'Served lists that could not be written to Postgres', registers: [metrics] });
   let waiting: ServedRanking[] = [];
   let last = Promise.resolve();
@@ -46,8 +45,7 @@ export function createRankingLog({ db, logger, metrics, erased }: RankingLogDeps
       const batch = waiting.slice(0, MAX_BATCH);
       waiting = waiting.slice(MAX_BATCH);
       try {
-        if (erased) await erased.whileKnown((trx) => insertLists(trx, batch.map((one) => (one.userId !== null && erased.has(one.userId) ? { ...one, userId: null } : one))));
-        else await insertLists(db, batch);
+        await erased.whileKnown((trx) => insertLists(trx, batch.map((one) => (one.userId !== null && erased.has(one.userId) ? { ...one, userId: null } : one))));
       } catch (error) {
         dropped.inc(batch.length);
         logger.warn({ err: error, lists: batch.length }, 'served lists could not be written');
@@ -72,13 +70,13 @@ export function createRankingLog({ db, logger, metrics, erased }: RankingLogDeps
   };
 }
 
-async function insertLists(db: RecsDb | RecsTrx, lists: readonly ServedRanking[]): Promise<void> {
-  await insertRankings(db, lists);
-  await insertShownLists(db, lists);
+async function insertLists(trx: RecsTrx, lists: readonly ServedRanking[]): Promise<void> {
+  await insertRankings(trx, lists);
+  await insertShownLists(trx, lists);
 }
 
-async function insertRankings(db: RecsDb | RecsTrx, rankings: readonly ServedRanking[]): Promise<void> {
-  await db
+async function insertRankings(trx: RecsTrx, rankings: readonly ServedRanking[]): Promise<void> {
+  await trx
     .insertInto('recs.rankings')
     .values(rankings.map(({ rankingId, userId, kind, servedAtMs, items }) => ({ ranking_id: rankingId, user_id: userId, kind, served_at: new Date(servedAtMs), skus: items.map(({ sku }) => sku), stages: items.map(({ stage }) => stage) })))
     .onConflict((conflict) => conflict.doNothing())

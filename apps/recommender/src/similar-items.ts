@@ -1,4 +1,4 @@
-import { setTimeout as delay } from 'node:timers/promises';
+import { within } from '@millrace/service';
 import type { VectorReader } from '@millrace/vectors';
 import { LRUCache } from 'lru-cache';
 
@@ -27,14 +27,6 @@ export function createFindSimilar({ vectors, timeoutMs, onFailure }: { readonly 
     known.set(sku, found, { noUpdateTTL: true });
     return found;
   };
-  return (sku) => within(ask(sku), timeoutMs);
-}
-
-async function within<T>(work: Promise<T | undefined>, timeoutMs: number): Promise<T | undefined> {
-  const late = new AbortController();
-  try {
-    return await Promise.race([work, delay(timeoutMs, undefined, { signal: late.signal }).catch(() => undefined)]);
-  } finally {
-    late.abort();
-  }
+  // Only lateness rejects.
+  return (sku) => within(timeoutMs, ask(sku), () => new Error(`no answer within ${timeoutMs} ms`)).catch(() => undefined);
 }

@@ -1,6 +1,7 @@
 import { SinkUnavailableError } from '@millrace/bus';
 import type { BatchHandler } from '@millrace/bus';
 import type { UserMerge } from '@millrace/contracts';
+import { within } from '@millrace/service';
 import { sql } from 'kysely';
 import { LRUCache } from 'lru-cache';
 import type { RecsDb } from './database.ts';
@@ -15,7 +16,7 @@ export interface UserNames {
 export interface NameBook {
   /** Never rejects and never takes longer than `waitMs`: a user is its own only name where Postgres does not answer. */
   find(userId: string): Promise<UserNames>;
-  /** For the group: keeps a merge in the table, and takes served lists along. Safe to repeat, in any order. */
+  /** For the group: keeps a merge in the table, and takes served lists and the history along. Safe to repeat, in any order. */
   readonly keep: BatchHandler<UserMerge>;
   /** For the broadcast: every instance looks again. */
   readonly forget: BatchHandler<UserMerge>;
@@ -32,20 +33,14 @@ const PAUSE_MS = 1_000;
 export interface NameBookDeps {
   readonly db: RecsDb;
   readonly onFailure: (error: unknown) => void;
-  /** Makes the history of `from` a part of the one of `to`, safe to repeat. Without it both stay, and readers add them up: they ask for all names in any case. */
-  readonly moveCounts?: (merge: { readonly from: string; readonly to: string }) => Promise<void>;
+  /** Makes the history of `from` a part of the one of `to`; safe to repeat. */
+  readonly moveCounts: (merge: { readonly from: string; readonly to: string }) => Promise<void>;
   readonly waitMs?: number;
 }
 
-async function within<T>(work: Promise<T>, waitMs: number): Promise<T> {
-  const { promise, reject } = Promise.withResolvers<never>();
-  const timer = setTimeout(() => reject(new Error(`Postgres did not answer within ${waitMs} ms`)), waitMs);
-  return Promise.race([work, promise]).finally(() => clearTimeout(timer));
-}
-
 /**
- * The names of merged users. Counts and histories stay under the name that they were counted for, and readers ask for all names: so a merge that comes
- * twice, or late, adds nothing twice.
+ * The names of merged users. A history moves from name to name, merge by merge, and readers ask for all names: so where a merge comes twice, late or out
+ * of order nothing counts twice, and nothing is missing.
  */
 export function createNameBook({ db, onFailure, moveCounts, waitMs = 20 }: NameBookDeps): NameBook {
   let pausedUntil = 0;
@@ -63,7 +58,7 @@ export function createNameBook({ db, onFailure, moveCounts, waitMs = 20 }: NameB
       const found = known.get(id) ?? look(id);
       known.set(id, found, { noUpdateTTL: true });
       try {
-        return await within(found, waitMs);
+        return await within(waitMs, found, () => new Error(`Postgres did not answer within ${waitMs} ms`));
       } catch (error) {
         known.delete(id);
         pausedUntil = performance.now() + PAUSE_MS;
@@ -75,7 +70,7 @@ export function createNameBook({ db, onFailure, moveCounts, waitMs = 20 }: NameB
       try {
         for (const { from, to } of merges) {
           await keepMerge(db, from, to);
-          await moveCounts?.({ from, to });
+          await moveCounts({ from, to });
         }
       } catch (error) {
         throw new SinkUnavailableError('a merge cannot be kept now', { cause: error });

@@ -11,6 +11,7 @@ import { sql } from 'kysely';
 import { Registry } from 'prom-client';
 import { countInteractions } from '../src/count-interactions.ts';
 import type { RecsSchema } from '../src/database.ts';
+import { createErasedUsers } from '../src/erase-users.ts';
 import { createItems } from '../src/items.ts';
 import { migrations } from '../src/migrations/index.ts';
 import { createCountedPartitions } from '../src/counted-partitions.ts';
@@ -41,7 +42,7 @@ items.apply([
 const partitions = createCountedPartitions(redis, keys);
 const count = countInteractions({ redis, keys, ttlSeconds: 3_600, addPartition: (partition) => partitions.add(partition) });
 const counts = createCountReader({ redis, live: () => partitions.live() });
-const log = createRankingLog({ db, logger, metrics: new Registry() });
+const log = createRankingLog({ logger, metrics: new Registry(), erased: createErasedUsers(db, undefined) });
 const writer = createContextWriter({ redis, keys, ttlSeconds: 900 });
 
 let server: HttpServer | undefined;

@@ -17,6 +17,7 @@ import { createCountReader } from '../src/read-counts.ts';
 import { countForExperiments, insertShownLists } from '../src/experiment-log.ts';
 import { forgetUserCounts, moveUserCounts } from '../src/user-counts.ts';
 import { createNameBook } from '../src/user-names.ts';
+import type { NameBookDeps } from '../src/user-names.ts';
 import { did } from './kit.ts';
 
 const database = await createTestDatabase();
@@ -39,7 +40,8 @@ afterAll(async () => {
 
 const merged = (from: string, to: string): UserMerge => ({ type: 'merged', from, to, meta: { id: uniqueName('m'), timestamp: '', schema: 1 } });
 const failures: unknown[] = [];
-const openNames = () => createNameBook({ db, onFailure: (error) => failures.push(error), moveCounts: (merge) => moveUserCounts(userCounts, merge), waitMs: 2_000 });
+const moveCounts: NameBookDeps['moveCounts'] = (merge) => moveUserCounts(userCounts, merge);
+const openNames = () => createNameBook({ db, onFailure: (error) => failures.push(error), moveCounts, waitMs: 2_000 });
 const SECRET = 's'.repeat(32);
 
 function openEraser(...[secret]: [secret: string | undefined]) {
@@ -47,7 +49,7 @@ function openEraser(...[secret]: [secret: string | undefined]) {
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- only receipts are published here
   const publish: EventPublisher['publish'] = async (_topic, events) => void receipts.push(...(events as unknown as ErasureReceipt[]).map(({ stores }) => stores));
   const erased = createErasedUsers(db, secret);
-  const log = createRankingLog({ db, logger: createLogger('test', 'silent'), metrics: new Registry(), erased });
+  const log = createRankingLog({ logger: createLogger('test', 'silent'), metrics: new Registry(), erased });
   const erase = eraseUsers({ db, forgetCounts: (id) => forgetUserCounts(userCounts, id), erased, flush: () => log.flush(), bus: { publish } });
   const request = (users: string[]) => erase([{ type: 'erase', job: 'j', attempt: 1, users, meta: { id: uniqueName('e'), timestamp: '', schema: 1 } }]);
   const serve = (userId: string, rankingId: string) => log.add({ rankingId, userId, kind: 'recommendations', servedAtMs: Date.now(), items: [{ sku: 'a', stage: 'popular' }] });
@@ -107,7 +109,7 @@ describe('merged users', () => {
   });
   it('are only their own id where Postgres does not answer in time, and nobody waits for it again at once', async () => {
     const seen: unknown[] = [];
-    const slow = createNameBook({ db, onFailure: (error) => seen.push(error), waitMs: 5 });
+    const slow = createNameBook({ db, onFailure: (error) => seen.push(error), moveCounts, waitMs: 5 });
     const holder = await pool.connect();
     await holder.query('begin; lock table recs.user_aliases in access exclusive mode');
     expect(await slow.find('slow')).toEqual({ userId: 'slow', all: ['slow'] });
@@ -130,7 +132,7 @@ describe('erasing a user', () => {
     serve(id, rankingId);
     await recordImpressions(db, rankingId, [{ sku: 'a', position: 0 }]);
     await insertShownLists(db, [{ rankingId, userId: id, servedAtMs: Date.now(), experiments: [{ key: 'e', variant: 'v' }] }]);
-    await countForExperiments({ db, erased: createErasedUsers(db, SECRET), live: counting })([did(alias, 'purchase', 'x')], delivery);
+    await countForExperiments({ erased: createErasedUsers(db, SECRET), live: counting })([did(alias, 'purchase', 'x')], delivery);
     await request([id, alias]);
     await request([id, alias]);
     expect(receipts).toEqual([1, 0].map((n) => [
@@ -150,7 +152,7 @@ describe('erasing a user', () => {
     there.serve(id, '9b0c5a50-1d0c-4d55-9b3e-0d5c3f6c8a11');
     await there.log.flush();
     expect((await pool.query('select user_id from recs.rankings where ranking_id = $1', ['9b0c5a50-1d0c-4d55-9b3e-0d5c3f6c8a11'])).rows).toEqual([{ user_id: null }]);
-    await countForExperiments({ db, erased: there.erased, live: counting })([did(id, 'purchase', 'x')], delivery);
+    await countForExperiments({ erased: there.erased, live: counting })([did(id, 'purchase', 'x')], delivery);
     expect((await pool.query('select 1 from recs.experiment_events where user_id = $1', [id])).rowCount).toBe(0);
     const metrics = new Registry();
     await withoutErased(there.erased, usersOfInteraction, metrics)(count)([did(id, 'view', 'x')], delivery);

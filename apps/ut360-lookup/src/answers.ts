@@ -42,16 +42,17 @@ export function arpuText(stored: string | null, count: number, lastMonth: string
 const BLOCKS = { recommendation: 'recommendations', profile: 'profiles', arpu: 'arpu' } as const;
 export type Block = keyof typeof BLOCKS;
 
-const known = new Map<string, string>();
+const known = new WeakMap<Pointer, Map<string, string>>();
 
-/** `{"recommendation":{"generation":8,…},…}`; remembered, because it is the same for all answers of a generation. */
+/** `{"recommendation":{"generation":8,…},…}`; remembered, because it is the same for all answers under a pointer. */
 export function freshnessText(pointer: Pointer, source: Source, blocks: readonly Block[] = ['recommendation', 'profile', 'arpu']): string {
-  const key = `${pointer.version} ${source} ${blocks.join()}`;
-  const found = known.get(key);
+  const texts = known.get(pointer) ?? new Map<string, string>();
+  known.set(pointer, texts);
+  const key = `${source} ${blocks.join()}`;
+  const found = texts.get(key);
   if (found !== undefined) return found;
   const text = JSON.stringify(Object.fromEntries(blocks.map((block) => [block, { generation: pointer[BLOCKS[block]], loaded_at: pointer.loaded_at[BLOCKS[block]], source }])));
-  if (known.size > 100) known.clear();
-  known.set(key, text);
+  texts.set(key, text);
   return text;
 }
 

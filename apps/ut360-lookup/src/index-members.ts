@@ -3,7 +3,7 @@ import type { Keys, Redis, SubscriberKeys } from '@millrace/redis-kit';
 import { AppError } from '@millrace/service';
 import { qualified } from '@millrace/subscribers';
 import type { Counts, Pointer } from '@millrace/subscribers';
-import type { Pool } from 'pg';
+import type { Reads } from './reads.ts';
 
 /** Which subscribers: those of a service (by priority), of a level of risk, of a cluster. */
 export interface IndexName {
@@ -33,20 +33,21 @@ export interface IndexMembers {
 export interface IndexMembersDeps {
   readonly redis: Redis;
   readonly keys: Keys;
-  readonly pool: Pool;
+  readonly reads: Reads;
   /** An index is absent or short. */
   readonly onBroken: (name: IndexName, pointer: Pointer) => void;
 }
 
 const COLUMNS: Readonly<Record<IndexName['kind'], string>> = { service: 'service_type', risk: 'bad_debt_risk', cluster: 'cluster_group' };
 
-/** Counts of a generation, as they were when it was written: they never change. */
-function createCounts(pool: Pool): (pointer: Pointer) => Promise<Counts> {
-  let known: { readonly redis: number; readonly counts: Promise<Counts> } | undefined;
-  return ({ redis }) => {
-    if (known?.redis === redis) return known.counts;
-    const counts = pool.query<{ stats: Counts }>('select stats from ut360.generation_sets where redis = $1', [redis]).then(({ rows }) => rows[0]?.stats ?? {});
-    known = { redis, counts };
+/** Counts of a generation: they change only with the pointer's version, when somebody is erased. */
+function createCounts(reads: Reads): (pointer: Pointer) => Promise<Counts> {
+  let known: { readonly version: number; readonly counts: Promise<Counts> } | undefined;
+  return (pointer) => {
+    const { redis, version } = pointer;
+    if (known?.version === version) return known.counts;
+    const counts = reads.at(pointer, (db) => db.query<{ stats: Counts }>('select stats from ut360.generation_sets where redis = $1', [redis])).then(({ rows }) => rows[0]?.stats ?? {});
+    known = { version, counts };
     counts.catch(() => { known = undefined; });
     return counts;
   };
@@ -56,11 +57,11 @@ export const indexKey = (names: SubscriberKeys, { kind, value }: IndexName): str
 
 const texts = (reply: unknown): string[] => (Array.isArray(reply) ? reply.filter((one): one is string => typeof one === 'string') : []);
 
-async function fromPostgres(pool: Pool, pointer: Pointer, { kind, value }: IndexName, { limit, after }: { readonly limit: number; readonly after: string | undefined }): Promise<string[]> {
+async function fromPostgres(reads: Reads, pointer: Pointer, { kind, value }: IndexName, { limit, after }: { readonly limit: number; readonly after: string | undefined }): Promise<string[]> {
   const table = qualified('recommendations', pointer.recommendations);
-  const asked = kind === 'service'
-    ? pool.query<{ isdn: string }>(`select isdn from ${table} where service_type = $1 order by priority_score desc nulls last, isdn desc limit $2`, [value, limit])
-    : pool.query<{ isdn: string }>(`select isdn from ${table} where ${COLUMNS[kind]} = $1 and isdn > $2 order by isdn limit $3`, [value, after ?? '', limit]);
+  const asked = reads.at(pointer, (db) => (kind === 'service'
+    ? db.query<{ isdn: string }>(`select isdn from ${table} where service_type = $1 order by priority_score desc nulls last, isdn desc limit $2`, [value, limit])
+    : db.query<{ isdn: string }>(`select isdn from ${table} where ${COLUMNS[kind]} = $1 and isdn > $2 order by isdn limit $3`, [value, after ?? '', limit])));
   const { rows } = await asked.catch((error: unknown) => {
     throw new AppError('unavailable', 'subscribers cannot be listed now: neither Redis nor Postgres has answered', { cause: error, headers: { 'Retry-After': '2' } });
   });
@@ -68,8 +69,8 @@ async function fromPostgres(pool: Pool, pointer: Pointer, { kind, value }: Index
 }
 
 /** Members of the indexes of a generation: of Redis where it has all of them, else of Postgres. */
-export function createIndexMembers({ redis, keys, pool, onBroken }: IndexMembersDeps): IndexMembers {
-  const countsOf = createCounts(pool);
+export function createIndexMembers({ redis, keys, reads, onBroken }: IndexMembersDeps): IndexMembers {
+  const countsOf = createCounts(reads);
   /** Undefined where nobody can say (Postgres is away): then whatever Redis has is right. */
   const expected = async (pointer: Pointer, { kind, value }: IndexName): Promise<number | undefined> => (await countsOf(pointer).catch(() => undefined))?.[`${kind}:${value}`];
 
@@ -93,7 +94,7 @@ export function createIndexMembers({ redis, keys, pool, onBroken }: IndexMembers
     async top(pointer, name, limit) {
       const found = await ask(pointer, name, ['ZREVRANGE', '0', String(limit - 1)]);
       if (found !== undefined) return { isdns: texts(found.reply), total: found.size, next: undefined, seen: found.seen };
-      return { isdns: await fromPostgres(pool, pointer, name, { limit, after: undefined }), total: (await expected(pointer, name)) ?? 0, next: undefined };
+      return { isdns: await fromPostgres(reads, pointer, name, { limit, after: undefined }), total: (await expected(pointer, name)) ?? 0, next: undefined };
     },
     async page(pointer, name, { limit, from }) {
       const found = from !== undefined && 'after' in from ? undefined : await ask(pointer, name, ['SSCAN', from?.scan ?? '0', 'COUNT', String(limit)]);
@@ -103,7 +104,7 @@ export function createIndexMembers({ redis, keys, pool, onBroken }: IndexMembers
       }
       // A cursor of Redis is of no use here: the caller begins again.
       const after = from !== undefined && 'after' in from ? from.after : undefined;
-      const isdns = await fromPostgres(pool, pointer, name, { limit, after });
+      const isdns = await fromPostgres(reads, pointer, name, { limit, after });
       const last = isdns.at(-1);
       return { isdns, total: (await expected(pointer, name)) ?? 0, next: isdns.length < limit || last === undefined ? undefined : { after: last } };
     },

@@ -18,7 +18,7 @@ export interface ListRoutesDeps extends SubscriberRoutesDeps {
   readonly askPointer: () => Promise<Pointer>;
 }
 
-const cursorSchema = z.strictObject({ g: z.int(), p: z.union([z.strictObject({ scan: z.string().regex(/^\d{1,20}$/) }), z.strictObject({ after: z.string().max(200) })]) });
+const cursorSchema = z.strictObject({ g: z.int(), p: z.union([z.strictObject({ scan: z.string().regex(/^\d{1,20}$/) }), z.strictObject({ after: z.string().max(256).refine((text) => !text.includes('\0')) })]) });
 
 /** Another generation has other places: a page from before it begins anew. */
 function positionOf(cursor: string | undefined, pointer: Pointer): Position | undefined {

@@ -18,16 +18,20 @@ export interface LivePointerOptions {
   readonly first: Pointer;
   /** Redis was seen to be behind. */
   readonly onBehind: () => void;
+  /** There is a newer version: something was switched, or somebody was erased. */
+  readonly onNew: () => void;
 }
 
 /** Keeps the newest pointer that either store has told of. */
-export function createLivePointer({ pool, first, onBehind }: LivePointerOptions): LivePointer {
+export function createLivePointer({ pool, first, onBehind, onNew }: LivePointerOptions): LivePointer {
   let current = first;
   let seen: string | null | undefined;
   let isRedisBehind = false;
   let asking: Promise<Pointer> | undefined;
   const take = (pointer: Pointer | undefined): Pointer => {
-    if (pointer !== undefined && pointer.version > current.version) current = pointer;
+    if (pointer === undefined || pointer.version <= current.version) return current;
+    current = pointer;
+    onNew();
     return current;
   };
   return {

@@ -2,6 +2,7 @@ import { Counter, Gauge } from 'prom-client';
 import type { Registry } from 'prom-client';
 import type { LivePointer } from './live-pointer.ts';
 import type { ReaderDeps } from './read-subscribers.ts';
+import type { ReadsDeps } from './reads.ts';
 
 /** Numbers of lookups and the age of what is served; over seven days is an alarm. */
 export function createLookupMetrics(metrics: Registry, pointer: () => LivePointer): ReaderDeps['onEvent'] {
@@ -23,4 +24,10 @@ export function createLookupMetrics(metrics: Registry, pointer: () => LivePointe
   return (event, count) => {
     if (count > 0) reads.inc({ event }, count);
   };
+}
+
+/** Questions that were meant for the replica. */
+export function createReplicaMetrics(metrics: Registry): ReadsDeps['onEvent'] {
+  const asked = new Counter({ name: 'ut360_replica_reads_total', help: 'Questions by whether the replica answered (replica), did not have the generation yet (behind), or failed (failed); the latter two were answered by the primary', labelNames: ['event'], registers: [metrics] });
+  return (event) => asked.inc({ event });
 }

@@ -5,7 +5,11 @@ import type { IdentityVerifier, ServiceContext } from '@millrace/service';
 import { readPointer } from '@millrace/subscribers';
 import type { Pointer } from '@millrace/subscribers';
 import type { RequestHandler } from 'express';
+import { createAnalytics } from './analytics.ts';
+import { analyticsRoutes } from './analytics.routes.ts';
 import type { Config } from './config.ts';
+import { eraseRoutes } from './erase.routes.ts';
+import { openErasedSubscribers, refreshInBackground } from './erased-subscribers.ts';
 import { createHousekeeping } from './housekeeping.ts';
 import type { Housekeeping } from './housekeeping.ts';
 import { createIndexMembers } from './index-members.ts';
@@ -13,10 +17,11 @@ import { listRoutes } from './list.routes.ts';
 import { createLivePointer } from './live-pointer.ts';
 import type { LivePointer } from './live-pointer.ts';
 import { lookupRoutes } from './lookup.routes.ts';
-import { createLookupMetrics } from './metrics.ts';
+import { createLookupMetrics, createReplicaMetrics } from './metrics.ts';
 import { migrations } from './migrations/index.ts';
 import { createPiiReads } from './pii-reads.ts';
 import { createSubscriberReader } from './read-subscribers.ts';
+import { createReads } from './reads.ts';
 import { directSubscriberRoutes, subscriberRoutes } from './subscriber.routes.ts';
 
 export interface Lookup {
@@ -33,6 +38,8 @@ export async function openLookup({ config, logger, metrics, health, onClose }: P
   onClose(() => pool.end());
   const direct = createPool({ url: config.DATABASE_DIRECT_URL ?? config.UT360_LOOKUP_DATABASE_URL, name: 'ut360-lookup:background', max: 3, logger, statementTimeoutMs: 0 });
   onClose(() => direct.end());
+  const replica = config.DATABASE_REPLICA_URL === undefined ? undefined : createPool({ url: config.DATABASE_REPLICA_URL, name: 'ut360-lookup:replica', max: 6, logger, statementTimeoutMs: config.UT360_QUERY_TIMEOUT_MS });
+  onClose(() => replica?.end());
   const db = createKysely<unknown>(pool);
   await waitForSchema(db, migrations, logger);
   const keys = keysFor(config.UT360_REDIS_URL);
@@ -41,16 +48,18 @@ export async function openLookup({ config, logger, metrics, health, onClose }: P
   const background = connectRedis(config.UT360_REDIS_URL, { role: 'background', name: 'ut360-lookup:background' });
   onClose(() => closeRedis(background));
 
-  const pointer = createLivePointer({ pool, first: await readPointer(pool), onBehind: () => void housekeeping.check() });
-  const housekeeping = createHousekeeping({ pool: direct, redis: background, keys, keep: config.UT360_KEEP_GENERATIONS, pointer, logger });
+  const erased = await openErasedSubscribers(pool, config.UT360_ERASURE_SECRET);
+  const pointer = createLivePointer({ pool, first: await readPointer(pool), onBehind: () => void housekeeping.check(), onNew: () => refreshInBackground(erased, logger) });
+  const housekeeping = createHousekeeping({ pool: direct, redis: background, keys, keep: config.UT360_KEEP_GENERATIONS, erased, erasureSecret: config.UT360_ERASURE_SECRET, pointer, logger });
   // One of the two stores is enough to answer.
   health.addCheck('stores', async () => {
     await checkSchemaVersion(db, migrations).catch(async (error: unknown) => {
       if ((await requests.ping().catch(() => undefined)) !== 'PONG') throw error;
     });
   });
-  const reader = createSubscriberReader({ redis: requests, keys, pool, pointer, onEvent: createLookupMetrics(metrics, () => pointer) });
-  const members = createIndexMembers({ redis: requests, keys, pool, onBroken: (name, at) => housekeeping.repairIndex(name, at) });
+  const reads = createReads({ primary: pool, replica, timeoutMs: config.UT360_QUERY_TIMEOUT_MS / 2, onEvent: createReplicaMetrics(metrics) });
+  const reader = createSubscriberReader({ redis: requests, keys, reads, pointer, isErased: erased.has, onEvent: createLookupMetrics(metrics, () => pointer) });
+  const members = createIndexMembers({ redis: requests, keys, reads, onBroken: (name, at) => housekeeping.repairIndex(name, at) });
   const askPointer = async (): Promise<Pointer> => {
     try {
       return pointer.observe(await requests.get(keys.subscriberPointer('')));
@@ -59,6 +68,12 @@ export async function openLookup({ config, logger, metrics, health, onClose }: P
       return await pointer.refresh().catch(() => pointer.current);
     }
   };
+  const analytics = createAnalytics({ reads, pool: direct });
   const deps = { askPointer, reader, piiReads: createPiiReads(pool, config.UT360_PII_DAILY_QUOTA), members, pointer };
-  return { handlers: [subscriberRoutes(deps), lookupRoutes(deps), listRoutes(deps)], direct: (verifier) => directSubscriberRoutes(deps, verifier), housekeeping, pointer };
+  const handlers = [
+    subscriberRoutes(deps), lookupRoutes(deps), listRoutes(deps),
+    analyticsRoutes({ analytics, pool, askPointer, refresh: () => pointer.refresh() }),
+    eraseRoutes({ stores: { pool: direct, redis: background, keys, erasureSecret: config.UT360_ERASURE_SECRET }, erased }),
+  ];
+  return { handlers, direct: (verifier) => directSubscriberRoutes(deps, verifier), housekeeping, pointer };
 }

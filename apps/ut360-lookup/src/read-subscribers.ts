@@ -1,9 +1,9 @@
 import type { Keys, Redis } from '@millrace/redis-kit';
 import { AppError } from '@millrace/service';
 import { readSubscribers } from '@millrace/subscribers';
-import type { EncodedSubscriber, Pointer } from '@millrace/subscribers';
-import type { Pool } from 'pg';
+import type { EncodedSubscriber, IsErased, Pointer } from '@millrace/subscribers';
 import type { LivePointer } from './live-pointer.ts';
+import type { Reads } from './reads.ts';
 import { fill, fillAbsent, readAbsent, readFromRedis } from './redis-subscribers.ts';
 
 export type Source = 'redis' | 'postgres';
@@ -38,9 +38,10 @@ export interface ReaderDeps {
   /** A `request` connection. */
   readonly redis: Redis;
   readonly keys: Keys;
-  /** With a statement timeout: what a caller may wait. */
-  readonly pool: Pool;
+  readonly reads: Reads;
   readonly pointer: LivePointer;
+  /** Who is as unknown as if never loaded, whatever the stores say. */
+  readonly isErased: IsErased;
   readonly onEvent: (event: 'redis' | 'postgres' | 'absent' | 'filled' | 'redis_failed' | 'postgres_failed', count: number) => void;
 }
 
@@ -54,13 +55,13 @@ const monthsOf = ({ profile }: EncodedSubscriber): string | null => {
 };
 
 /** Reads of the same subscriber at the same time ask Postgres once. */
-function createFlights(pool: Pool): (pointer: Pointer, isdns: readonly string[]) => Promise<(EncodedSubscriber | undefined)[]> {
+function createFlights(reads: Reads): (pointer: Pointer, isdns: readonly string[]) => Promise<(EncodedSubscriber | undefined)[]> {
   const flights = new Map<string, Promise<EncodedSubscriber | undefined>>();
   return async (pointer, isdns) => {
     const keyOf = (isdn: string): string => `${pointer.version}:${isdn}`;
     const fresh = [...new Set(isdns)].filter((isdn) => !flights.has(keyOf(isdn)));
     if (fresh.length > 0) {
-      const answer = readSubscribers(pool, pointer, fresh).then((rows) => new Map(rows.map((row) => [row.isdn, row])));
+      const answer = reads.at(pointer, (db) => readSubscribers(db, pointer, fresh)).then((rows) => new Map(rows.map((row) => [row.isdn, row])));
       for (const isdn of fresh) {
         const flight = answer.then((rows) => rows.get(isdn)).finally(() => flights.delete(keyOf(isdn)));
         flight.catch(() => undefined);
@@ -98,11 +99,11 @@ function redisSide({ redis, keys, pointer: live, onEvent }: ReaderDeps): AskRedi
   };
 }
 
-function postgresSide({ redis, keys, pool, onEvent }: ReaderDeps): AskPostgres {
-  const ask = createFlights(pool);
+function postgresSide({ redis, keys, reads, onEvent }: ReaderDeps): AskPostgres {
+  const ask = createFlights(reads);
   /** In the background: a failure costs the next reader a query, nothing else. */
   const fillBack = (pointer: Pointer, isdns: readonly string[], rows: readonly (EncodedSubscriber | undefined)[]): void => {
-    void Promise.all(isdns.map((isdn, at) => (rows[at] === undefined ? fillAbsent(redis, keys, pointer.redis, isdn) : fill(redis, keys, pointer.redis, rows[at]))))
+    void Promise.all(isdns.map((isdn, at) => (rows[at] === undefined ? fillAbsent(redis, keys, pointer, isdn) : fill(redis, keys, pointer, rows[at]))))
       .then((stored) => onEvent('filled', stored.filter(Boolean).length))
       .catch(() => onEvent('redis_failed', 1));
   };
@@ -121,9 +122,19 @@ function postgresSide({ redis, keys, pool, onEvent }: ReaderDeps): AskPostgres {
   };
 }
 
+/** Nobody asks the stores for those who were erased. */
+async function withoutErased(isErased: IsErased, isdns: readonly string[], ask: (rest: readonly string[]) => Promise<Resolved>): Promise<Resolved> {
+  if (!isdns.some(isErased)) return await ask(isdns);
+  const places = [...isdns.keys()].filter((at) => !isErased(isdns[at] ?? ''));
+  const { pointer, found } = await ask(places.map((at) => isdns[at] ?? ''));
+  const all: (FoundSubscriber | undefined)[] = isdns.map(() => undefined);
+  for (const [index, at] of places.entries()) all[at] = found[index];
+  return { pointer, found: all };
+}
+
 /** One reader a process. Whatever happens meanwhile, an answer is of one generation. */
 export function createSubscriberReader(deps: ReaderDeps): SubscriberReader {
-  const { pointer: live, onEvent } = deps;
+  const { pointer: live, isErased, onEvent } = deps;
   const askRedis = redisSide(deps);
   const askPostgres = postgresSide(deps);
   const attempt = async (isdns: readonly string[], options: FindOptions): Promise<Resolved> => {
@@ -142,12 +153,12 @@ export function createSubscriberReader(deps: ReaderDeps): SubscriberReader {
   return {
     async find(isdns, options) {
       try {
-        return await attempt(isdns, options).catch(async (error: unknown) => {
+        return await withoutErased(isErased, isdns, async (rest) => await attempt(rest, options).catch(async (error: unknown) => {
           if (!isGone(error)) throw error;
           // The generation was removed: this process had not heard of the new one for a minute.
           await live.refresh();
-          return await attempt(isdns, { withMonths: options.withMonths });
-        });
+          return await attempt(rest, { withMonths: options.withMonths });
+        }));
       } catch (error) {
         onEvent('postgres_failed', 1);
         throw new AppError('unavailable', 'subscribers cannot be read now: neither Redis nor Postgres has answered', { cause: error, headers: { 'Retry-After': '2' } });

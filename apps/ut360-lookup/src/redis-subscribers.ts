@@ -1,6 +1,6 @@
 import { defineScript, sendByNode } from '@millrace/redis-kit';
 import type { KeyedCommand, Keys, Redis, SubscriberKeys } from '@millrace/redis-kit';
-import type { EncodedSubscriber } from '@millrace/subscribers';
+import type { EncodedSubscriber, Pointer } from '@millrace/subscribers';
 
 export interface RedisAnswer {
   /** The pointer's text; null where there is none. */
@@ -50,12 +50,12 @@ export async function readAbsent(redis: Redis, keys: Keys, generation: number, i
   return replies.map((reply) => reply === 1);
 }
 
-/** Only while the pointer still names the generation that was resolved: a late fill must not bring keys of a removed one back. */
+/** Only while the pointer is the one that was resolved: a late fill must bring neither keys of a removed generation back nor a subscriber who was erased meanwhile. */
 const fillIfLive = defineScript(`
 local pointer = redis.call('GET', KEYS[1])
 if not pointer then return 0 end
 local ok, known = pcall(cjson.decode, pointer)
-if not ok or type(known) ~= 'table' or tonumber(known.redis) ~= tonumber(ARGV[1]) then return 0 end
+if not ok or type(known) ~= 'table' or tonumber(known.version) ~= tonumber(ARGV[1]) then return 0 end
 redis.call('SET', KEYS[2], ARGV[3], 'EX', ARGV[2])
 if #KEYS > 2 then
   local fields = {}
@@ -71,12 +71,12 @@ const ABSENT_SECONDS = 60;
 const jitter = (seconds: number): number => Math.round(seconds * (0.9 + Math.random() / 5));
 
 /** What Postgres knew, for the next reader. True where it was stored. */
-export async function fill(redis: Redis, keys: Keys, generation: number, { isdn, body, profile }: Pick<EncodedSubscriber, 'isdn' | 'body' | 'profile'>): Promise<boolean> {
+export async function fill(redis: Redis, keys: Keys, { redis: generation, version }: Pick<Pointer, 'redis' | 'version'>, { isdn, body, profile }: Pick<EncodedSubscriber, 'isdn' | 'body' | 'profile'>): Promise<boolean> {
   const names = keys.subscribers(generation);
-  return (await fillIfLive(redis, [keys.subscriberPointer(isdn), names.body(isdn), names.profile(isdn)], [generation, jitter(FILLED_SECONDS), body, ...profile])) === 1;
+  return (await fillIfLive(redis, [keys.subscriberPointer(isdn), names.body(isdn), names.profile(isdn)], [version, jitter(FILLED_SECONDS), body, ...profile])) === 1;
 }
 
 /** That Postgres knew nothing. */
-export async function fillAbsent(redis: Redis, keys: Keys, generation: number, isdn: string): Promise<boolean> {
-  return (await fillIfLive(redis, [keys.subscriberPointer(isdn), keys.subscribers(generation).absent(isdn)], [generation, jitter(ABSENT_SECONDS), '1'])) === 1;
+export async function fillAbsent(redis: Redis, keys: Keys, { redis: generation, version }: Pick<Pointer, 'redis' | 'version'>, isdn: string): Promise<boolean> {
+  return (await fillIfLive(redis, [keys.subscriberPointer(isdn), keys.subscribers(generation).absent(isdn)], [version, jitter(ABSENT_SECONDS), '1'])) === 1;
 }

@@ -1,7 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { sampleSubscriber } from '@millrace/sample-subscribers';
-import { rollBack, underLoadLock } from '@millrace/subscribers';
+import { readPointer, rollBack, underLoadLock } from '@millrace/subscribers';
 import { eventually } from '@millrace/testing';
+import { z } from 'zod';
+import { rebuildIndex } from '../src/rebuild-index.ts';
 import { startPlane } from './lookup-kit.ts';
 import type { Instance, Plane } from './lookup-kit.ts';
 
@@ -9,6 +11,11 @@ const COUNT = 400;
 const isdns = Array.from({ length: COUNT }, (_none, at) => sampleSubscriber(at).isdn);
 /** The two loads differ in the newest month, and so in every ARPU. */
 const monthsOf = (body: Record<string, unknown>): Set<unknown> => new Set(Array.isArray(body['data']) ? body['data'].map((one: { arpu: { month: string }[] }) => one.arpu.at(-1)?.month) : []);
+const freshness = z.object({ profile: z.object({ generation: z.number() }) });
+const oneSchema = z.object({ arpu: z.array(z.object({ month: z.string() })), freshness }).transform((one) => ({ month: one.arpu.at(-1)?.month ?? '', generation: one.freshness.profile.generation }));
+const listSchema = z
+  .object({ data: z.array(z.object({ profile: z.object({ topup: z.object({ last_date: z.string().nullable() }) }) })), freshness })
+  .transform((list) => ({ months: [...new Set(list.data.flatMap(({ profile }) => profile.topup.last_date?.slice(0, 7) ?? []))], generation: list.freshness.profile.generation }));
 const generationsOf = (body: Record<string, unknown>): unknown => body['freshness'];
 
 describe('lookups, when a store fails', () => {
@@ -73,6 +80,19 @@ describe('lookups, when a store fails', () => {
     expect((await instance.call('GET', '/api/ut360/services/DATA_ADVANCE/top?limit=30')).body['data']).toEqual(before['data']);
   });
 
+  it('leave no index of a generation that is gone, whoever still knows of it, and tell the age of the pointer', async () => {
+    const gone = instance.pointer.current;
+    await plane.load({ count: COUNT, lastMonth: '2026-11' });
+    await plane.stores.redis.unlink(...(await plane.stores.redis.keys(`ut360:${gone.redis}:*`)));
+    expect(await rebuildIndex(plane.stores, gone, { kind: 'service', value: 'DATA_ADVANCE' })).toBe(0);
+    expect(await plane.stores.redis.keys(`ut360:${gone.redis}:*`)).toEqual([]);
+    expect((await readPointer(plane.stores.pool)).redis).toBe(gone.redis + 1);
+    await plane.stores.pool.query(`update ut360.pointer set switched_at = now() - interval '8 days', version = version + 1`);
+    await instance.pointer.refresh();
+    // The alarm is at 604,800 seconds.
+    expect(await instance.gauge('ut360_pointer_age_seconds')).toBeGreaterThan(604_800);
+  });
+
   it('give answers of one generation each, through reloads and a rollback, with misses and fills', async () => {
     const stopping = new AbortController();
     const seen = new Set<string>();
@@ -88,7 +108,19 @@ describe('lookups, when a store fails', () => {
         await plane.stores.redis.unlink(...victims);
       }
     };
-    const asking = [ask(), ask()];
+    // One subscriber, and lists: profiles tell of the newest month, too, and freshness says which load it was.
+    const loads = new Map([['2026-10', 1], ['2026-11', 2], ['2026-12', 3]]);
+    const askOthers = async (): Promise<void> => {
+      for (let at = 0; !stopping.signal.aborted; at = (at + 1) % COUNT) {
+        const { body: one } = await find(at);
+        const { month, generation } = oneSchema.parse(one);
+        if (generation !== loads.get(month)) mixed.push([month, generation]);
+        const { status, body } = await instance.call('GET', at % 2 === 0 ? '/api/ut360/services/DATA_ADVANCE/top?limit=50' : '/api/ut360/clusters/3?limit=50');
+        const list = listSchema.parse(body);
+        if (status !== 200 || list.months.length === 0 || list.months.some((known) => loads.get(known) !== list.generation)) mixed.push([status, list]);
+      }
+    };
+    const asking = [ask(), ask(), askOthers()];
     for (const lastMonth of ['2026-11', '2026-12']) await plane.load({ count: COUNT, lastMonth, seed: 1 });
     await underLoadLock(plane.stores.pool, (client) => rollBack(client, plane.stores.redis, plane.stores.keys));
     await eventually(() => seen.has('["2026-11"]'));

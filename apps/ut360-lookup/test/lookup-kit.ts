@@ -10,7 +10,7 @@ import { createHealth, createLogger, createMetrics } from '@millrace/service';
 import { loadFiles, verifyGenerations } from '@millrace/subscribers';
 import type { LoadReport, Stores, Verification } from '@millrace/subscribers';
 import { createTestDatabase, startRedisServer, startTunnel } from '@millrace/testing';
-import type { RedisServer, Tunnel } from '@millrace/testing';
+import type { RedisServer, TestDatabase, Tunnel } from '@millrace/testing';
 import { z } from 'zod';
 import { configSchema } from '../src/config.ts';
 import { migrations } from '../src/migrations/index.ts';
@@ -27,7 +27,10 @@ export interface Answer {
 export interface Instance extends Lookup {
   readonly call: (method: string, path: string, body?: unknown) => Promise<Answer>;
   readonly metric: (name: string, event: string) => Promise<number>;
+  /** Of a metric without labels. */
+  readonly gauge: (name: string) => Promise<number>;
   readonly logs: string[];
+  readonly metricsText: () => Promise<string>;
 }
 
 export interface Plane {
@@ -44,8 +47,8 @@ export interface Plane {
 }
 
 /** A database and a Redis of the test's own, and instances of ut360-lookup on them, as main.ts wires them. */
-export async function startPlane({ redisUrl }: { readonly redisUrl?: string } = {}): Promise<Plane> {
-  const [database, redis, directory] = await Promise.all([createTestDatabase(), startRedisServer(), mkdtemp(join(tmpdir(), 'millrace-lookup-'))]);
+export async function startPlane({ redisUrl, database: given }: { readonly redisUrl?: string; readonly database?: Pick<TestDatabase, 'url' | 'drop'> } = {}): Promise<Plane> {
+  const [database, redis, directory] = await Promise.all([given ?? createTestDatabase(), startRedisServer(), mkdtemp(join(tmpdir(), 'millrace-lookup-'))]);
   const url = redisUrl ?? redis.url;
   const pool = createPool({ url: database.url, name: 'test', max: 4, statementTimeoutMs: 0 });
   await migrateSchema(createKysely<unknown>(pool), migrations);
@@ -70,7 +73,8 @@ export async function startPlane({ redisUrl }: { readonly redisUrl?: string } = 
     const server = await startHttpServer(createHttpApp({ logger, metrics, handlers: [authenticate(verifier, ['gateway']), ...lookup.handlers], direct: lookup.direct(verifier) }), { host: '127.0.0.1', port: 0 });
     onClose(() => server.close(0));
     return {
-      ...lookup, logs,
+      ...lookup, logs, metricsText: () => metrics.metrics(),
+      gauge: async (name) => (await metrics.getSingleMetric(name)?.get())?.values[0]?.value ?? Number.NaN,
       metric: async (name, event) => (await metrics.getSingleMetric(name)?.get())?.values.find(({ labels }) => labels['event'] === event)?.value ?? 0,
       async call(method, path, body) {
         const answer = await fetch(`http://127.0.0.1:${server.port}${path}`, { method, headers: { authorization: 'Bearer t', ...(body !== undefined && { 'content-type': 'application/json' }) }, ...(body !== undefined && { body: JSON.stringify(body) }) });

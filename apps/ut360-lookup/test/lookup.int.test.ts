@@ -92,6 +92,7 @@ describe('lookups', () => {
     expect(seen.size).toBe(new Set(all.filter(({ recommendation }) => recommendation['cluster_group'] === '3').map(({ recommendation }) => JSON.stringify(recommendation))).size);
     expect((await instance.call('GET', '/api/ut360/risk/NONE')).status).toBe(400);
     expect((await instance.call('GET', '/api/ut360/risk/LOW?cursor=bad')).status).toBe(400);
+    expect((await instance.call('GET', '/api/ut360/services/a%00b/top')).body).toMatchObject({ code: 'invalid_request', pointer: '/type' });
   });
 
   it('lists what was loaded a moment ago, also in an instance that knew of nothing', async () => {

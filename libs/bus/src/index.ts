@@ -6,6 +6,8 @@ export { FinalError, PartialFailureError, SinkUnavailableError, isFinal, isUnava
 export { HandlerTimeoutError, isolateFailures, withMetrics, withRetry, withTimeout } from './middleware.ts';
 export { withTracing } from './tracing.ts';
 export { backoffMs, pause } from './backoff.ts';
+export { createSignal } from './signal.ts';
+export type { Signal } from './signal.ts';
 export { UnsupportedServerError } from './redis/features.ts';
 export { latestByKey } from './latest-by-key.ts';
 export type { BusLogger } from './metrics.ts';

@@ -76,8 +76,8 @@ describe('withMetrics', () => {
 });
 
 describe('withTracing', () => {
-  it('runs the handler in a consumer span that is linked to the spans of its events', async () => {
-    const spans: { name: string; options: { links?: { context: { traceId: string } }[] }; status?: unknown; ended: boolean }[] = [];
+  it('runs the handler in a consumer span that is linked to the spans of its events and tells of topic, group and count only', async () => {
+    const spans: { name: string; options: { attributes?: object; links?: { context: { traceId: string } }[] }; status?: unknown; ended: boolean }[] = [];
     const inSpan = new AsyncLocalStorage<string>();
     const tracer = {
       startSpan: () => { throw new Error('not used'); },
@@ -95,6 +95,10 @@ describe('withTracing', () => {
     await expect(trace(async () => Promise.reject(new Error('no')))([event(1)])).rejects.toThrow('no');
     expect(active).toBe('process product:updates');
     expect(spans[0]?.options.links?.map(({ context }) => context.traceId)).toEqual([`${'a'.repeat(31)}1`, `${'a'.repeat(31)}2`]);
+    expect(spans[0]?.options.attributes).toEqual({
+      'messaging.system': 'redis', 'messaging.operation.type': 'process', 'messaging.destination.name': 'product:updates',
+      'messaging.consumer.group.name': 'g', 'messaging.batch.message_count': 2,
+    });
     expect(spans.map(({ ended }) => ended)).toEqual([true, true]);
     expect(spans[1]?.status).toMatchObject({ message: 'Error: no' });
   });

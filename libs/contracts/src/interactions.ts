@@ -1,5 +1,5 @@
-import { defineTopic } from '@millrace/bus';
-import type { EventOf, NewEventOf } from '@millrace/bus';
+import { defineTopic } from '@millrace/bus/topics';
+import type { EventOf, NewEventOf } from '@millrace/bus/topics';
 import { z } from 'zod';
 
 export const interactionTypes = ['view', 'click', 'add_to_cart', 'purchase', 'rate'] as const;

@@ -1,5 +1,5 @@
-import { defineTopic, latestByKey } from '@millrace/bus';
-import type { EventOf } from '@millrace/bus';
+import { defineTopic, latestByKey } from '@millrace/bus/topics';
+import type { EventOf } from '@millrace/bus/topics';
 import { z } from 'zod';
 import { productSchema, skuSchema } from './product.ts';
 

@@ -1,5 +1,5 @@
-import { defineTopic } from '@millrace/bus';
-import type { EventOf } from '@millrace/bus';
+import { defineTopic } from '@millrace/bus/topics';
+import type { EventOf } from '@millrace/bus/topics';
 import { z } from 'zod';
 
 /**

@@ -1,4 +1,4 @@
-import type { Topic } from '@millrace/bus';
+import type { Topic } from '@millrace/bus/topics';
 import type { z } from 'zod';
 
 /** One type of event, for readers who have only the wire. */

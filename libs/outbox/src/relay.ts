@@ -1,5 +1,5 @@
-import { backoffMs, describeError, pause, silentLogger } from '@millrace/bus';
-import type { BusLogger, Topic } from '@millrace/bus';
+import { backoffMs, createSignal, describeError, pause, silentLogger } from '@millrace/bus';
+import type { BusLogger, Signal, Topic } from '@millrace/bus';
 import { closeRedis, createKeys, whenReady } from '@millrace/redis-kit';
 import type { Keys, Redis } from '@millrace/redis-kit';
 import type { Pool } from 'pg';
@@ -14,8 +14,6 @@ import { checkStream, publishBatches, StreamLostError, SupersededError } from '.
 import type { PublishDeps } from './publish.ts';
 import { checkDraining, establishTopic } from './relay-topic.ts';
 import type { RelayTopic } from './relay-topic.ts';
-import { createSignal } from './signal.ts';
-import type { Signal } from './signal.ts';
 import { createBatchSize } from './batch-size.ts';
 import type { BatchSize } from './batch-size.ts';
 import { createStatements } from './statements.ts';

@@ -1,4 +1,4 @@
-import { setTimeout as delay } from 'node:timers/promises';
+import { within } from '@millrace/service';
 import type { Logger } from '@millrace/service';
 
 export interface TargetsDeps<T> {
@@ -35,17 +35,13 @@ function createBeside<T>(use: Use<T>, { logger, patienceMs }: { readonly logger:
   const hanging = new Set<string>();
   return async (target, work) => {
     if (hanging.has(target)) return;
-    const late = new AbortController();
     const writing = use(target, work)
       .catch((err: unknown) => logger.warn({ err, target }, 'a live change did not reach what is being built, a later pass brings it'))
-      .finally(() => {
-        hanging.delete(target);
-        late.abort();
-      });
-    const isLate = await Promise.race([writing.then(() => false), delay(patienceMs, true, { signal: late.signal }).catch(() => false)]);
-    if (!isLate || late.signal.aborted) return;
-    hanging.add(target);
-    logger.warn({ target }, 'what is being built takes no live changes for now, a later pass brings them');
+      .finally(() => hanging.delete(target));
+    await within(patienceMs, writing, () => new Error(`${target} did not answer within ${patienceMs} ms`)).catch((err: unknown) => {
+      hanging.add(target);
+      logger.warn({ err, target }, 'what is being built takes no live changes for now, a later pass brings them');
+    });
   };
 }
 

@@ -27,9 +27,9 @@ describeWith('redis-cluster', 'on a cluster', () => {
   it('takes a whole burst on a request connection that is ready', async () => {
     const redis = connect('request');
     await whenReady(redis);
-    const startedMs = performance.now();
-    await Promise.all(Array.from({ length: 200 }, () => redis.exists(uniqueName('key'))));
-    expect(performance.now() - startedMs).toBeLessThan(400);
+    // ioredis would refuse or put off what a node gets while it connects to it.
+    expect(masterNodes(redis).map(({ status }) => status)).toEqual(['ready', 'ready', 'ready']);
+    await expect(Promise.all(Array.from({ length: 200 }, () => redis.exists(uniqueName('key'))))).resolves.toHaveLength(200);
   });
 
   it('runs pipelines and transactions over the keys of one topic', async () => {

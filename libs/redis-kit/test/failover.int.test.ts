@@ -65,13 +65,15 @@ describeWith('redis-server', 'on a cluster with replicas', () => {
     const key = uniqueName();
     const stream = `{${key}}:stream`;
     const waiting = blocking.xread('BLOCK', 0, 'STREAMS', stream, '0');
-    await node(await placeOf(request, key)).kill();
+    const place = await placeOf(request, key);
+    const replica = connect(node(3 + place).url, 'background');
+    await replica.config('SET', 'cluster-replica-no-failover', 'yes');
+    await node(place).kill();
 
-    const startedMs = performance.now();
-    const elapsedMs = (): number => performance.now() - startedMs;
-    const [requestMs, backgroundMs] = await Promise.all([request, background].map((redis) => redis.set(key, 'a').then(() => Infinity, elapsedMs)));
-    expect(requestMs).toBeLessThan(2_500);
-    expect(backgroundMs).toBeLessThan(3_500);
+    const failed: string[] = [];
+    await Promise.all([request, background].map((redis) => redis.set(key, 'a').catch(() => failed.push(redis === request ? 'request' : 'background'))));
+    expect(failed).toEqual(['request', 'background']);
+    await replica.config('SET', 'cluster-replica-no-failover', 'no');
     await Promise.all([request, background].map((redis) => eventually(() => redis.set(key, 'b').then(() => true), { timeoutMs: 20_000 })));
     const id = await request.xadd(stream, '*', 'a', '1');
     expect(await waiting).toEqual([[stream, [[id, ['a', '1']]]]]);
@@ -88,9 +90,8 @@ describeWith('redis-server', 'on a cluster with replicas', () => {
     await whenReady(leaving);
     silent.pause();
     const outcome = leaving.get(key).catch((error: unknown) => error);
-    const startedMs = performance.now();
+    // While the master owes the answer: it is resumed below.
     await closeRedis(leaving);
-    expect(performance.now() - startedMs).toBeLessThan(1_000);
     expect(String(await outcome)).toMatch(/closed/i);
 
     await expect(redis.set(key, 'b')).resolves.toBe('OK');

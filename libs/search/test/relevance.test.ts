@@ -1,4 +1,5 @@
 import { expect, it } from '@jest/globals';
+import { mustEnd } from '@millrace/testing/must-end';
 import { compileRelevance } from '../src/index.ts';
 import type { MerchandisingRule, SynonymRule } from '../src/index.ts';
 
@@ -103,10 +104,11 @@ it('does not compare a query with every phrase that begins with one of its words
   const relevance = compileRelevance({ synonyms, rules: [] });
   const q = `${'may '.repeat(46)} so7x3`;
   expect(relevance.forQuery({ q }, NOW).expansions).toMatchObject([{ rule: '7', words: ['may', 'so7x3'] }]);
-  const startMs = performance.now();
-  for (let n = 0; n < 100; n += 1) relevance.forQuery({ q }, NOW);
-  // 40,000 phrases at 46 places: compared with each, a hundred queries take more than a minute.
-  expect(performance.now() - startMs).toBeLessThan(5_000);
+  // 40,000 phrases at 46 places: compared with each, so many queries take ten minutes and more.
+  const ask = (): void => {
+    for (let n = 0; n < 1_000; n += 1) relevance.forQuery({ q }, NOW);
+  };
+  expect(() => mustEnd(ask)).not.toThrow();
 });
 it('pins at most 100 products, the first rules first', () => {
   const rules = Array.from({ length: 40 }, (_, n): MerchandisingRule => ({ id: String(n), query: 'lamp', action: { type: 'pin', skus: Array.from({ length: 50 }, (_one, at) => `s${n}-${at}`) } }));

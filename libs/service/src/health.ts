@@ -1,3 +1,5 @@
+import { within } from './within.ts';
+
 /** Rejects, or resolves with false, when the dependency cannot be used now. */
 export type ReadinessCheck = () => Promise<unknown>;
 
@@ -22,16 +24,10 @@ const CHECK_TIMEOUT_MS = 1_000;
 const CHECK_EVERY_MS = 500;
 
 async function runCheck(check: ReadinessCheck): Promise<string> {
-  let timer: NodeJS.Timeout | undefined;
-  const timeout = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error(`no answer within ${CHECK_TIMEOUT_MS} ms`)), CHECK_TIMEOUT_MS);
-  });
   try {
-    return (await Promise.race([check(), timeout])) === false ? 'failed' : 'ok';
+    return (await within(CHECK_TIMEOUT_MS, check(), () => new Error(`no answer within ${CHECK_TIMEOUT_MS} ms`))) === false ? 'failed' : 'ok';
   } catch (error) {
     return error instanceof Error ? error.message || error.name : 'failed';
-  } finally {
-    clearTimeout(timer);
   }
 }
 

@@ -15,19 +15,23 @@ const NULLS = new Set(['null', 'NULL', 'Null', 'NaN', 'nan', 'None', 'NA', '\\N'
 const NUMBER = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?$/;
 const MAX_NUMBER = 1e15;
 const MAX_TEXT = 65_536;
+/** jsonb and its readers are recursive. */
+const MAX_DEPTH = 100;
 const TO_ESCAPE = /[\\\t\n\r]/;
 const ESCAPES: Readonly<Record<string, string>> = { '\\': '\\\\', '\t': '\\t', '\n': '\\n', '\r': '\\r' };
-const LONE_SURROGATE = /[\uD800-\uDBFF](?![\uDC00-\uDFFF])|(?<![\uD800-\uDBFF])[\uDC00-\uDFFF]/;
+/** Postgres stores neither NUL nor halves of surrogate pairs. */
+const isStorable = (text: string): boolean => !text.includes('\0') && text.isWellFormed();
 
 const notANumber: BadCell = { reason: 'is not a number' };
 const tooLarge: BadCell = { reason: 'is a number beyond 10^15' };
 const notText: BadCell = { reason: 'holds characters that cannot be stored' };
-const tooLong: BadCell = { reason: `is longer than ${MAX_TEXT} characters` };
+const tooLong = (characters: number): BadCell => ({ reason: `is longer than ${characters} characters` });
 const notIsdn: BadCell = { reason: 'is neither a Vietnamese mobile number nor a token of 8 to 128 characters without spaces' };
 const notRisk: BadCell = { reason: 'must be LOW, MEDIUM or HIGH' };
 const notMonth: BadCell = { reason: 'is not a month from 2000-01 to 2099-12' };
-const notDate: BadCell = { reason: 'is not a date' };
+const notDate: BadCell = { reason: 'is not a date from 1900-01-01 to 2199-12-31' };
 const notJson: BadCell = { reason: 'is not JSON' };
+const tooDeep: BadCell = { reason: `is JSON of more than ${MAX_DEPTH} levels` };
 const notCount: BadCell = { reason: 'is not a whole number' };
 const missing: BadCell = { reason: 'is required' };
 
@@ -38,8 +42,9 @@ const isNothing = (cell: unknown): boolean => cell === null || cell === undefine
 function asText(cell: unknown): string | undefined {
   if (typeof cell === 'string') return cell;
   if (typeof cell === 'number' || typeof cell === 'bigint' || typeof cell === 'boolean') return String(cell);
-  return cell instanceof Date && !Number.isNaN(cell.getTime()) ? cell.toISOString() : undefined;
+  return isDate(cell) ? cell.toISOString() : undefined;
 }
+const isDate = (cell: unknown): cell is Date => cell instanceof Date && !Number.isNaN(cell.getTime());
 
 function encodeIsdn(cell: unknown): string | BadCell {
   const text = asText(cell);
@@ -47,11 +52,11 @@ function encodeIsdn(cell: unknown): string | BadCell {
   return isdn === undefined ? notIsdn : escapeCopy(isdn);
 }
 
-function encodeText(cell: unknown): string | BadCell {
+const encodeText = (maxCharacters: number): CellEncoder => (cell) => {
   const text = asText(cell)?.trim();
-  if (text === undefined || text.includes('\0') || LONE_SURROGATE.test(text)) return notText;
-  return text.length > MAX_TEXT ? tooLong : escapeCopy(text);
-}
+  if (text === undefined || !isStorable(text)) return notText;
+  return text.length > maxCharacters ? tooLong(maxCharacters) : escapeCopy(text);
+};
 
 function encodeNumber(cell: unknown): string | BadCell {
   if (typeof cell === 'number') return Math.abs(cell) < MAX_NUMBER ? String(cell) : tooLarge;
@@ -83,31 +88,71 @@ function encodeMonth(cell: unknown): string | BadCell {
 }
 
 function encodeDate(cell: unknown): string | BadCell {
-  const day = /^(\d{4}-\d\d-\d\d)(?:[ T].*)?$/.exec(asText(cell)?.trim() ?? '')?.[1];
+  const day = /^((?:19|2[01])\d\d-\d\d-\d\d)(?:[ T].*)?$/.exec(asText(cell)?.trim() ?? '')?.[1];
   const date = new Date(`${day ?? ''}T00:00:00Z`);
   return day !== undefined && !Number.isNaN(date.getTime()) && date.toISOString().startsWith(day) ? day : notDate;
 }
 
-const plain = (_key: string, value: unknown): unknown => (typeof value === 'bigint' ? Number(value) : value);
+/** JSON text that says what it is not itself; thrown through JSON.stringify. */
+class NotStorableError extends Error {
+  override readonly name = 'NotStorableError';
+  readonly reason: BadCell;
+  constructor(reason: BadCell) {
+    super(reason.reason);
+    this.reason = reason;
+  }
+}
+
+/** A value of a file as JSON keeps it: whole numbers of any size exactly, bytes as base64, no prototype. Throws NotStorableError. */
+function toJsonValue(value: unknown, depth = 1): unknown {
+  if (depth > MAX_DEPTH) throw new NotStorableError(tooDeep);
+  if (typeof value === 'string') {
+    if (!isStorable(value)) throw new NotStorableError(notText);
+    return value;
+  }
+  if (typeof value === 'bigint') return JSON.rawJSON?.(String(value)) ?? Number(value);
+  if (typeof value !== 'object' || value === null || value instanceof Date) return value;
+  if (ArrayBuffer.isView(value)) return value instanceof Uint8Array ? Buffer.from(value).toString('base64') : Array.from(Object.values(value));
+  if (Array.isArray(value)) return value.map((one: unknown) => toJsonValue(one, depth + 1));
+  const copy: Record<string, unknown> = Object.create(null);
+  for (const [name, one] of Object.entries(value)) {
+    if (!isStorable(name)) throw new NotStorableError(notText);
+    copy[name] = toJsonValue(one, depth + 1);
+  }
+  return copy;
+}
+
+/** As the text of a JSONB cell in COPY's text format. */
+export function encodeJsonValue(value: unknown): string | BadCell {
+  try {
+    const text = JSON.stringify(toJsonValue(value));
+    return text.length > MAX_TEXT ? tooLong(MAX_TEXT) : escapeCopy(text);
+  } catch (error) {
+    if (error instanceof NotStorableError) return error.reason;
+    throw error;
+  }
+}
 
 function encodeJson(cell: unknown): string | BadCell {
+  if (typeof cell !== 'string') return encodeJsonValue(cell);
+  if (cell.length > MAX_TEXT) return tooLong(MAX_TEXT);
   try {
-    const text = JSON.stringify(typeof cell === 'string' ? JSON.parse(cell) : cell, plain);
-    // jsonb holds neither.
-    return text.includes(String.raw`\u0000`) || /\\ud[89a-f]/i.test(text) ? notText : escapeCopy(text);
+    const value: unknown = JSON.parse(cell);
+    return cell.length <= 2 * MAX_DEPTH && !cell.includes(String.raw`\u`) && isStorable(cell) ? escapeCopy(JSON.stringify(value)) : encodeJsonValue(value);
   } catch {
     return notJson;
   }
 }
 
-const ENCODERS: Readonly<Record<ColumnKind, CellEncoder>> = { isdn: encodeIsdn, text: encodeText, number: encodeNumber, count: encodeCount, risk: encodeRisk, month: encodeMonth, date: encodeDate, json: encodeJson };
+const ENCODERS: Readonly<Record<ColumnKind, CellEncoder>> = { isdn: encodeIsdn, text: encodeText(MAX_TEXT), number: encodeNumber, count: encodeCount, risk: encodeRisk, month: encodeMonth, date: encodeDate, json: encodeJson };
 
 const REMEMBERED = 1_000;
+const REMEMBERED_CHARACTERS = 64;
 /** Few values that come often: months, services, risks. */
 function remembering(encode: CellEncoder): CellEncoder {
   const known = new Map<string, string | BadCell>();
   return (cell) => {
-    if (typeof cell !== 'string') return encode(cell);
+    if (typeof cell !== 'string' || cell.length > REMEMBERED_CHARACTERS) return encode(cell);
     const found = known.get(cell);
     if (found !== undefined) return found;
     const encoded = encode(cell);
@@ -117,8 +162,8 @@ function remembering(encode: CellEncoder): CellEncoder {
 }
 
 /** Blanks are NULL, or what the mapping says; a required cell must not be NULL. */
-export function cellEncoder({ kind, isRequired = false }: Column, whenBlank?: string): CellEncoder {
-  const encode = kind === 'month' || kind === 'risk' || kind === 'text' ? remembering(ENCODERS[kind]) : ENCODERS[kind];
+export function cellEncoder({ kind, isRequired = false, maxCharacters = MAX_TEXT }: Column, whenBlank?: string): CellEncoder {
+  const encode = kind === 'text' ? remembering(encodeText(maxCharacters)) : kind === 'month' || kind === 'risk' ? remembering(ENCODERS[kind]) : ENCODERS[kind];
   const blank = whenBlank === undefined ? (isRequired ? missing : COPY_NULL) : encode(whenBlank);
   if (kind === 'isdn') return (cell) => (cell === null || cell === undefined || cell === '' ? blank : encode(cell));
   if (kind === 'number') return (cell) => (typeof cell === 'string' && cell.length <= 15 && PLAIN_NUMBER.test(cell) ? cell : isNothing(cell) ? blank : encode(cell));

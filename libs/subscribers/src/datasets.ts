@@ -9,6 +9,8 @@ export interface Column {
   readonly kind: ColumnKind;
   /** A row without it is bad. */
   readonly isRequired?: boolean;
+  /** Of text; default 65,536. What has an index, or is asked for by a path, is short. */
+  readonly maxCharacters?: number;
   /** Other headers that mean it, normalised. */
   readonly aliases?: readonly string[];
 }
@@ -24,6 +26,8 @@ export interface Dataset {
   readonly indexes: readonly string[];
 }
 
+/** Characters of what is asked for by a path. */
+const LABEL = 200;
 const isdn: Column = { name: 'isdn', kind: 'isdn', isRequired: true, aliases: ['msisdn', 'phone_number', 'subscriber_isdn'] };
 const numbers = (...names: string[]): Column[] => names.map((name) => ({ name, kind: 'number' }));
 
@@ -32,9 +36,9 @@ const recommendations: Dataset = {
   columns: [
     isdn,
     { name: 'subscriber_type', kind: 'text' },
-    { name: 'service_type', kind: 'text', isRequired: true },
+    { name: 'service_type', kind: 'text', isRequired: true, maxCharacters: LABEL },
     ...numbers('advance_amount', 'revenue_per_advance'),
-    { name: 'cluster_group', kind: 'text' },
+    { name: 'cluster_group', kind: 'text', maxCharacters: LABEL },
     { name: 'bad_debt_risk', kind: 'risk', isRequired: true },
     ...numbers('arpu_avg_6m', 'arpu_growth_rate'),
     { name: 'arpu_trend', kind: 'text' },
@@ -56,7 +60,7 @@ const profiles: Dataset = {
     { name: 'risk_score', kind: 'number' },
     { name: 'risk_factors', kind: 'json' },
     ...numbers('customer_value_score', 'advance_readiness_score'),
-    { name: 'cluster_group', kind: 'text' },
+    { name: 'cluster_group', kind: 'text', maxCharacters: LABEL },
     { name: 'cluster_name', kind: 'text' },
     { name: 'insights', kind: 'json' },
   ],

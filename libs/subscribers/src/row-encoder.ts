@@ -1,4 +1,4 @@
-import { COPY_NULL, cellEncoder, escapeCopy } from './cells.ts';
+import { COPY_NULL, cellEncoder, encodeJsonValue } from './cells.ts';
 import type { CellEncoder } from './cells.ts';
 import type { Column, Dataset } from './datasets.ts';
 import { LoadRefusedError } from './errors.ts';
@@ -62,17 +62,18 @@ function findPlace(column: Column, places: ReadonlyMap<string, number>, mapping:
 
 const JSON_NUMBER = /^-?(?:0|[1-9]\d{0,14})(?:\.\d{1,15})?$/;
 
-function extraEncoder(rest: readonly (readonly [string, number])[]): (cells: readonly unknown[]) => string {
+/** Headers may be any words: the object has no prototype. */
+function extraEncoder(rest: readonly (readonly [string, number])[]): CellEncoder {
   return (cells) => {
-    const extra: Record<string, unknown> = {};
+    if (!Array.isArray(cells)) return COPY_NULL;
+    const extra: Record<string, unknown> = Object.create(null);
     for (const [name, place] of rest) {
-      const cell = cells[place];
+      const cell: unknown = cells[place];
       if (cell === null || cell === undefined || cell === '') continue;
-      extra[name] = typeof cell === 'string' && JSON_NUMBER.test(cell) ? Number(cell) : typeof cell === 'bigint' ? Number(cell) : cell;
+      extra[name] = typeof cell === 'string' && JSON_NUMBER.test(cell) ? Number(cell) : cell;
     }
-    const text = JSON.stringify(extra);
-    if (text === '{}') return COPY_NULL;
-    return escapeCopy(text.replaceAll(String.raw`\u0000`, '').replaceAll(/\\ud[89a-f][0-9a-f]{2}/gi, ''));
+    const text = encodeJsonValue(extra);
+    return text === '{}' ? COPY_NULL : text;
   };
 }
 
@@ -97,7 +98,11 @@ export function createRowEncoder(dataset: Dataset, headers: readonly string[], m
         if (typeof cell !== 'string') return { column: placed.column.name, reason: cell.reason, isdn: at === 0 ? undefined : written[0] };
         written[at] = cell;
       }
-      if (encodeExtra !== undefined) written[columns.length] = encodeExtra(cells);
+      if (encodeExtra !== undefined) {
+        const extra = encodeExtra(cells);
+        if (typeof extra !== 'string') return { column: 'extra', reason: extra.reason, isdn: written[0] };
+        written[columns.length] = extra;
+      }
       return written.join('\t');
     },
     keyOf: (line) => line.split('\t', dataset.key.length).join('\t'),

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals
 import { sampleSubscriber, writeSampleFiles } from '@millrace/sample-subscribers';
 import { describeWith, eventually, testServer } from '@millrace/testing';
 import { z } from 'zod';
-import { LoadNotPossibleError, LoadRefusedError, listSets, parseMappings, readPointer, rollBack, underLoadLock, verifyGenerations } from '../src/index.ts';
+import { LoadNotPossibleError, LoadRefusedError, listSets, parseMappings, parsePointer, publishPointer, readPointer, rollBack, underLoadLock, verifyGenerations } from '../src/index.ts';
 import type { LoadOptions } from '../src/index.ts';
 import { startStores } from './kit.ts';
 import type { TestStores } from './kit.ts';
@@ -48,7 +48,7 @@ describe('a load that must not go on', () => {
       { dataset: 'recommendations', file: 'second.csv', line: 42, column: 'bad_debt_risk', reason: 'must be LOW, MEDIUM or HIGH', isdn: '84910000900' },
       { dataset: 'recommendations', file: 'second.csv', line: 101, column: 'isdn', reason: expect.stringContaining('neither'), isdn: null },
     ]);
-    expect((await stores.pool.query('select state, report from ut360.loads order by id desc limit 1')).rows).toEqual([{ state: 'refused', report: { error: expect.stringContaining('2 of 100') } }]);
+    expect((await stores.pool.query('select state, report from ut360.loads order by id desc limit 1')).rows).toEqual([{ state: 'refused', report: expect.objectContaining({ error: expect.stringContaining('2 of 100'), bad_rows: { recommendations: 2 } }) }]);
     expect(await stores.load({ recommendations: { path: await stores.file('second.csv', csv(...many(99), 'short,DATA,LOW,1,')) } })).toMatchObject({ datasets: [{ rows: 99, bad_rows: 1 }] });
   });
 
@@ -139,6 +139,11 @@ it('is refused where Redis has no room for a second generation, and changes noth
     expect(String(failure)).toMatch(/has no room for one more generation: it needs about \d+ MiB, \d+ MiB are free/);
     expect(await seen(stores)).toEqual(before);
     expect(await stores.redis.keys('ut360:2:*')).toEqual([]);
+    // Whoever goes back needs no room.
+    await stores.redis.config('SET', 'maxmemory', '1');
+    const pointer = { ...(await readPointer(stores.pool)), version: 7 };
+    await publishPointer(stores.redis, stores.keys, pointer);
+    expect(parsePointer(await stores.redis.get('ut360:current'))).toEqual(pointer);
   } finally {
     await stores.close();
   }

@@ -1,6 +1,7 @@
 /** Where the test runner says that a server is. */
 export const serverVariables = {
   postgres: 'TEST_DATABASE_URL',
+  'postgres-bin': 'TEST_POSTGRES_BIN',
   redis: 'TEST_REDIS_URL',
   'redis-server': 'TEST_REDIS_SERVER_BIN',
   'redis-cluster': 'TEST_REDIS_CLUSTER_URL',

@@ -32,7 +32,8 @@ interface Server {
   close(): Promise<void>;
 }
 
-async function start(kind: ServerKind, { redisUrl, databaseUrl, generation, subscribers }: LookupBench): Promise<Server> {
+/** One server in a process of its own, warm. */
+export async function start(kind: ServerKind, { redisUrl, databaseUrl, generation, subscribers }: LookupBench): Promise<Server> {
   const child = fork(fileURLToPath(new URL('server.ts', import.meta.url)), [kind], { env: { ...process.env, BENCH_REDIS_URL: redisUrl, BENCH_DATABASE_URL: databaseUrl, BENCH_GENERATION: String(generation) } });
   const ended = once(child, 'exit').then(([code]) => { throw new Error(`the server ended with ${String(code)}`); });
   const [message]: unknown[] = await Promise.race([once(child, 'message'), ended]);

@@ -1,12 +1,15 @@
-import { readFile, writeFile } from 'node:fs/promises';
 import type { Client } from '@millrace/client';
 import { discardQuarantine, getQuarantined, listQuarantine, repairQuarantined, replayQuarantine } from '@millrace/contracts';
 import type { QuarantinedBody, QuarantinedDetailBody, ReplayedQuarantineBody, newEventSchema } from '@millrace/contracts';
 import { z } from 'zod';
+import { changeChosen, choose, requestsOf } from '../chosen.ts';
+import type { Choice, ChooseOptions } from '../chosen.ts';
 import { FailedError } from '../failed-error.ts';
+import { readGiven, saveText } from '../json-file.ts';
+import { listPages } from '../list-pages.ts';
+import type { Listed } from '../list-pages.ts';
 import { renderTable } from '../table.ts';
 import type { Column } from '../table.ts';
-import { UsageError } from '../usage-error.ts';
 
 export interface QuarantineFilterOptions {
   readonly code?: string;
@@ -18,22 +21,9 @@ export interface QuarantineFilterOptions {
 const filterOf = ({ code, user, since, until }: QuarantineFilterOptions): QuarantineFilterOptions =>
   Object.fromEntries(Object.entries({ code, user, since, until }).filter(([, value]) => value !== undefined));
 
-/** Of one answer, and of one request that names items. */
-const PAGE = 200;
-const MAX_IDS = 1_000;
-const MAX_LISTED = 100_000;
-
 /** The oldest `limit`, page by page. */
-export async function listItems(client: Client, options: QuarantineFilterOptions, limit: number): Promise<{ readonly items: readonly QuarantinedBody[]; readonly hasMore: boolean }> {
-  if (!Number.isInteger(limit) || limit < 1 || limit > MAX_LISTED) throw new UsageError(`--limit must be a whole number from 1 to ${MAX_LISTED}`);
-  const items: QuarantinedBody[] = [];
-  for (let cursor: string | undefined; ; ) {
-    const { body } = await client.call(listQuarantine, { query: { ...filterOf(options), limit: Math.min(PAGE, limit - items.length), cursor } });
-    items.push(...body.data);
-    if (body.page.next === null || items.length >= limit) return { items, hasMore: body.page.next !== null };
-    cursor = body.page.next;
-  }
-}
+export const listItems = (client: Client, options: QuarantineFilterOptions, limit: number): Promise<Listed<QuarantinedBody>> =>
+  listPages(limit, async (page) => (await client.call(listQuarantine, { query: { ...filterOf(options), ...page } })).body);
 
 const columns: readonly Column<QuarantinedBody>[] = [
   { head: 'ID', of: ({ id }) => id },
@@ -49,62 +39,21 @@ export const describeItems = (items: readonly QuarantinedBody[]): string => (ite
 
 export const showItem = async (client: Client, id: string): Promise<QuarantinedDetailBody> => (await client.call(getQuarantined, { params: { id } })).body;
 
-/** Indented where it is JSON. */
-function readable(raw: string): string {
-  try {
-    return JSON.stringify(JSON.parse(raw), undefined, 2);
-  } catch {
-    return raw;
-  }
-}
-
 /** Writes the item's text alone, to be edited; readable by its owner only. */
-export async function saveItem({ raw }: QuarantinedDetailBody, file: string): Promise<void> {
-  await writeFile(file, `${readable(raw)}\n`, { mode: 0o600 }).catch((error: unknown) => {
-    throw new UsageError(`${file} cannot be written`, { cause: error });
-  });
-}
+export const saveItem = ({ raw }: QuarantinedDetailBody, file: string): Promise<void> => saveText(raw, file);
 
 type NewItem = z.input<typeof newEventSchema>;
 /** An object; what is wrong in it is the API's to say. */
 const itemSchema = z.custom<NewItem>((value) => typeof value === 'object' && value !== null && !Array.isArray(value));
 
-async function parseItem(given: string): Promise<NewItem> {
-  const file = given.startsWith('@') ? given.slice(1) : undefined;
-  const text = file === undefined ? given : await readFile(file, 'utf8').catch((error: unknown) => {
-    throw new UsageError(`${file} is not a file that can be read`, { cause: error });
-  });
-  try {
-    return itemSchema.parse(JSON.parse(text));
-  } catch (error) {
-    throw new UsageError(`${file ?? '--item'} is not a JSON object`, { cause: error });
-  }
-}
-
 /** Replaces the item by a JSON object, or by that of `@file`. */
 export const repairItem = async (client: Client, id: string, given: string): Promise<QuarantinedDetailBody> =>
-  (await client.call(repairQuarantined, { params: { id }, body: { item: await parseItem(given) } })).body;
+  (await client.call(repairQuarantined, { params: { id }, body: { item: await readGiven(given, { option: '--item', what: 'a JSON object', parse: (value) => itemSchema.parse(value) }) } })).body;
 
-export interface QuarantineChooseOptions extends QuarantineFilterOptions {
-  readonly all?: boolean;
-  readonly dryRun?: boolean;
-  /** Discard what was not named one by one. */
-  readonly yes?: boolean;
-}
+export type QuarantineChooseOptions = ChooseOptions & QuarantineFilterOptions;
 
-type Choice = { readonly ids: string[] } | { readonly filter: QuarantineFilterOptions };
-
-/** Exactly one of ids, filters and --all: nothing is chosen by leaving something out. */
-function chosen(ids: readonly string[], options: QuarantineChooseOptions): Choice {
-  const filter = filterOf(options);
-  const ways = [ids.length > 0, Object.keys(filter).length > 0, options.all === true].filter(Boolean).length;
-  if (ways === 0) throw new UsageError('say which ones: ids, a filter (--code, --user, --since, --until), or --all');
-  if (ways > 1) throw new UsageError('say ids, or a filter, or --all: only one of them');
-  return ids.length > 0 ? { ids: [...ids] } : { filter };
-}
-
-const requestsOf = (choice: Choice): readonly Choice[] =>
-  'filter' in choice ? [choice] : Array.from({ length: Math.ceil(choice.ids.length / MAX_IDS) }, (_, n) => ({ ids: choice.ids.slice(n * MAX_IDS, (n + 1) * MAX_IDS) }));
+const chosen = (ids: readonly string[], options: QuarantineChooseOptions): Choice<QuarantineFilterOptions> =>
+  choose(ids, filterOf(options), { all: options.all, flags: '--code, --user, --since, --until' });
 
 const events = (count: number): string => `${count} ${count === 1 ? 'event' : 'events'}`;
 
@@ -131,26 +80,6 @@ export async function replayItems(client: Client, ids: readonly string[], option
   return done;
 }
 
-async function sendDiscard(client: Client, choice: Choice, dryRun: boolean): Promise<{ count: number; missing: string[] }> {
-  const sum = { count: 0, missing: [] as string[] };
-  for (const one of requestsOf(choice)) {
-    const { body } = await client.call(discardQuarantine, { body: { ...one, dry_run: dryRun } });
-    sum.count += body.count;
-    sum.missing.push(...body.missing);
-  }
-  return sum;
-}
-
-/** Removes for good. By filter only with --yes, else it tells how many it would be (UsageError). FailedError where a named one is not there (any more). */
-export async function discardItems(client: Client, ids: readonly string[], options: QuarantineChooseOptions): Promise<string> {
-  const choice = chosen(ids, options);
-  const dryRun = options.dryRun === true;
-  if ('filter' in choice && !dryRun && options.yes !== true) {
-    const { count } = await sendDiscard(client, choice, true);
-    if (count > 0) throw new UsageError(`this would discard ${events(count)} for good: add --yes to do it`);
-  }
-  const { count, missing } = await sendDiscard(client, choice, dryRun);
-  const done = `${dryRun ? 'dry run: would discard' : 'discarded'} ${events(count)}`;
-  if (missing.length > 0) throw new FailedError(`${done}; not there (any more): ${missing.join(', ')}`);
-  return done;
-}
+/** Removes for good; errors as of `changeChosen`. */
+export const discardItems = async (client: Client, ids: readonly string[], options: QuarantineChooseOptions): Promise<string> =>
+  changeChosen({ action: 'discard', choice: chosen(ids, options), name: events, send: (body) => client.call(discardQuarantine, { body }) }, options);

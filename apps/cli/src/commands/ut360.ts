@@ -1,7 +1,8 @@
-import { readFile, writeFile } from 'node:fs/promises';
+import { open, readFile, writeFile } from 'node:fs/promises';
 import { writeSampleFiles } from '@millrace/sample-subscribers';
 import { listSets, loadFiles, parseBadRowLimit, parseMappings, rollBack, underLoadLock, verifyGenerations } from '@millrace/subscribers';
-import type { DatasetName, FileMappings, GenerationSet, LoadReport, SourceFile, Stores } from '@millrace/subscribers';
+import type { DatasetName, FailedLoad, FileMappings, GenerationSet, LoadReport, SourceFile, Stores } from '@millrace/subscribers';
+import { StoppedError } from '../failed-error.ts';
 import type { ShownProgress } from '../load-progress.ts';
 import { renderTable } from '../table.ts';
 import { UsageError } from '../usage-error.ts';
@@ -31,20 +32,50 @@ function filesOf({ recommendations, profiles, arpu, encoding, delimiter }: LoadC
   return { ...(recommendations !== undefined && { recommendations: source(recommendations) }), ...(profiles !== undefined && { profiles: source(profiles) }), ...(arpu !== undefined && { arpu: source(arpu) }) };
 }
 
-/** Loads the named files; Ctrl-C stops it and leaves what is served as it is. */
-export async function loadSubscribers(stores: Stores, options: LoadCommandOptions, { keep, progress }: { readonly keep: number; readonly progress: ShownProgress }): Promise<LoadReport> {
+/** Before hours of work: can the report be written? */
+async function checkReportFile(path: string | undefined): Promise<void> {
+  if (path === undefined) return;
+  const file = await open(path, 'a').catch(() => undefined);
+  if (file === undefined) throw new UsageError(`${path} (--report) cannot be written`);
+  await file.close();
+}
+
+const writeReport = async (path: string | undefined, report: LoadReport | FailedLoad): Promise<void> => {
+  if (path !== undefined) await writeFile(path, `${JSON.stringify(report, undefined, 2)}\n`);
+};
+
+export interface LoadCommandDeps {
+  readonly keep: number;
+  readonly progress: ShownProgress;
+  /** Told of a load that has begun and is not live. */
+  readonly onFailed?: (report: FailedLoad) => void;
+}
+
+/** Loads the named files; Ctrl-C stops it and leaves what is served as it is, a second one stops it at once. Writes the report in any case. */
+export async function loadSubscribers(stores: Stores, options: LoadCommandOptions, { keep, progress, onFailed }: LoadCommandDeps): Promise<LoadReport> {
   const limit = parseBadRowLimit(options.maxBad);
   if (limit === undefined) throw new UsageError('--max-bad must be a share or a number of rows: --max-bad 1%, --max-bad 250');
+  await checkReportFile(options.report);
   const stopping = new AbortController();
-  const stop = (): void => stopping.abort(new UsageError('stopped: what is served was not changed'));
+  const stop = (signal: NodeJS.Signals): void => {
+    progress.say('stopping; once more: at once');
+    stopping.abort(new StoppedError('stopped: what is served was not changed', signal === 'SIGINT' ? 130 : 143));
+  };
+  let failed: FailedLoad | undefined;
   for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, stop);
   try {
     const report = await loadFiles(stores, {
       files: filesOf(options), mappings: await readMappings(options.mapping), limit, keep, progress, signal: stopping.signal,
-      dryRun: options.dryRun === true, aliasKeys: options.aliasKeys === true,
+      dryRun: options.dryRun === true, aliasKeys: options.aliasKeys === true, onFailed: (told) => { failed = told; },
     });
-    if (options.report !== undefined) await writeFile(options.report, `${JSON.stringify(report, undefined, 2)}\n`);
+    await writeReport(options.report, report);
     return report;
+  } catch (error) {
+    if (failed !== undefined) {
+      await writeReport(options.report, failed);
+      onFailed?.(failed);
+    }
+    throw error;
   } finally {
     progress.stop();
     for (const name of ['SIGINT', 'SIGTERM'] as const) process.off(name, stop);
@@ -52,19 +83,20 @@ export async function loadSubscribers(stores: Stores, options: LoadCommandOption
 }
 
 /** For people. */
-export function describeLoad({ datasets, changes, counts, pointer, dry_run: isDry, seconds, removed_generations: removed, redis_bytes_per_subscriber: bytes }: LoadReport): string[] {
-  const files = datasets.map((one) => `${one.dataset}: ${one.rows} rows of ${one.file}, ${one.bad_rows} bad${one.resumed ? ', taken over from a load that was stopped' : `, ${one.seconds} s`}${one.ignored_columns.length > 0 ? `; columns left out: ${one.ignored_columns.join(', ')}` : ''}`);
+export function describeLoad({ datasets, changes, counts, pointer, dry_run: isDry, seconds, removed_generations: removed, warnings, redis_bytes_per_subscriber: bytes }: LoadReport): string[] {
+  const files = datasets.map((one) => `${one.dataset}: ${one.rows} rows of ${one.file}, ${one.bad_rows} bad${one.erased_rows > 0 ? `, ${one.erased_rows} left out (erased subscribers)` : ''}${one.resumed ? ', taken over from a load that was stopped' : `, ${one.seconds} s`}${one.ignored_columns.length > 0 ? `; columns left out: ${one.ignored_columns.join(', ')}` : ''}`);
   if (isDry) return [...files, ...Object.entries(changes).map(([name, change]) => `${name} would change: ${change.added} added, ${change.removed} removed, ${change.changed} changed, ${change.unchanged} unchanged`), 'dry run: nothing was changed'];
   const orphans = [['profiles without a recommendation', counts['profiles_without_recommendation']], ['subscribers with ARPU but no profile', counts['arpu_without_profile']]] as const;
   return [
     ...files, ...orphans.flatMap(([what, count]) => ((count ?? 0) > 0 ? [`${count} ${what}`] : [])),
     `live: generation ${pointer.redis} (recommendations ${pointer.recommendations}, profiles ${pointer.profiles}, ARPU ${pointer.arpu}) with ${counts['subscribers'] ?? 0} subscribers, ${bytes} bytes of Redis each, in ${seconds} s`,
     ...(removed.length > 0 ? [`removed: generation ${removed.join(', ')}`] : []),
+    ...warnings.map((warning) => `warning: ${warning}`),
   ];
 }
 
-export async function rollBackSubscribers({ pool, redis, keys }: Stores): Promise<string> {
-  const { from, pointer } = await underLoadLock(pool, (client) => rollBack(client, redis, keys));
+export async function rollBackSubscribers({ pool, redis, keys, erasureSecret }: Stores): Promise<string> {
+  const { from, pointer } = await underLoadLock(pool, (client) => rollBack(client, redis, keys, erasureSecret));
   return `live: generation ${pointer.redis} (recommendations ${pointer.recommendations}, profiles ${pointer.profiles}, ARPU ${pointer.arpu}), before: ${from}`;
 }
 

@@ -4,14 +4,14 @@ import { interactions, searches } from '@millrace/contracts';
 import { createPool } from '@millrace/database';
 import { closeRedis, connectRedis } from '@millrace/redis-kit';
 import type { Keys } from '@millrace/redis-kit';
-import { AppError } from '@millrace/service';
+import { AppError, within } from '@millrace/service';
 import type { ServiceContext } from '@millrace/service';
 import type { Router } from 'express';
 import type { Config } from '../config.ts';
 import { analyticsRoutes } from './analytics.routes.ts';
 import { countInteractions, countSearches } from './count-events.ts';
 import { DAY_MS, HOUR_MS } from './deltas.ts';
-import { createFreshReader, within } from './read-analytics.ts';
+import { createFreshReader } from './read-analytics.ts';
 import { recount } from './recount.ts';
 import type { Retention } from './roll-up.repository.ts';
 import { startRollUp } from './roll-up.ts';
@@ -53,7 +53,7 @@ export function openAnalytics({ config, logger, metrics, onClose, keys, bus, isE
   onClose(() => closeRedis(redis));
   const sources = createSources(redis, keys);
   const retention = retentionOf(config);
-  const lagOf = async (topic: typeof interactions | typeof searches, group: string): Promise<number> => (await within(LAG_TIMEOUT_MS, bus.lag(topic, group))).oldestAgeMs;
+  const lagOf = async (topic: typeof interactions | typeof searches, group: string): Promise<number> => (await within(LAG_TIMEOUT_MS, bus.lag(topic, group), () => new Error(`Redis did not answer within ${LAG_TIMEOUT_MS} ms`))).oldestAgeMs;
   const lagMs = async (): Promise<number> => Math.max(...(await Promise.all([lagOf(interactions, ANALYTICS_GROUP), lagOf(searches, ANALYTICS_GROUP)])));
   const readFresh = createFreshReader({ redis, sources, pool, lagMs, onFailure: (error) => logger.debug({ err: error }, 'analytics are answered without Redis') });
   const recountAgain = (range: { readonly from: string; readonly to: string }) =>

@@ -1,4 +1,5 @@
 import type { Redis } from '@millrace/redis-kit';
+import { within } from '@millrace/service';
 import type { Pool } from 'pg';
 import { readOldestDeferred, readRolledUpTo } from './analytics.repository.ts';
 import type { Sources } from './sources.ts';
@@ -26,22 +27,16 @@ export interface FreshDeps {
   readonly onFailure?: (error: unknown) => void;
 }
 
-/** Rejects where the work takes longer. */
-export async function within<T>(timeoutMs: number, work: Promise<T>): Promise<T> {
-  const { promise, reject } = Promise.withResolvers<never>();
-  const timer = setTimeout(() => reject(new Error(`Redis did not answer within ${timeoutMs} ms`)), timeoutMs);
-  return Promise.race([work, promise]).finally(() => clearTimeout(timer));
-}
-
 /** Reads what Redis has, or says that it cannot be read: then Postgres alone answers. Rejects only where Postgres does not answer. */
 export function createFreshReader({ redis, sources, pool, lagMs, shareMs = 200, timeoutMs = 1_000, onFailure }: FreshDeps): () => Promise<Fresh> {
+  const late = (): Error => new Error(`Redis did not answer within ${timeoutMs} ms`);
   const read = async (): Promise<Fresh> => {
     // Before anything is read: what comes meanwhile is not promised.
     const startMs = Date.now();
     const deferred = await readOldestDeferred(pool);
     try {
-      const behind = await within(timeoutMs, lagMs());
-      const sets = await within(timeoutMs, readUnflushed(redis, sources));
+      const behind = await within(timeoutMs, lagMs(), late);
+      const sets = await within(timeoutMs, readUnflushed(redis, sources), late);
       return { sets, completeTo: Math.min(startMs - behind, deferred ?? startMs), isDegraded: false };
     } catch (error) {
       onFailure?.(error);

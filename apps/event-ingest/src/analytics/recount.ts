@@ -1,9 +1,9 @@
 import { interactions } from '@millrace/contracts';
+import { inTransaction } from '@millrace/database';
 import { AppError } from '@millrace/service';
 import type { Redis } from '@millrace/redis-kit';
 import type { Pool, PoolClient } from 'pg';
 import { z } from 'zod';
-import { inTransaction } from '../in-transaction.ts';
 import { DAY_MS, HOUR_MS, MINUTE_MS } from './deltas.ts';
 import type { Delta } from './deltas.ts';
 import { addDeltas, cutoffsOf, floor, lockCounts } from './roll-up.repository.ts';

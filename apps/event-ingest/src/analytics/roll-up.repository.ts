@@ -1,5 +1,5 @@
+import { inTransaction } from '@millrace/database';
 import type { Pool, PoolClient } from 'pg';
-import { inTransaction } from '../in-transaction.ts';
 import { DAY_MS, HOUR_MS } from './deltas.ts';
 import type { Delta, ProductKind } from './deltas.ts';
 

@@ -14,6 +14,8 @@ import { recommendationOperations } from './recommendations.ts';
 import { relevanceOperations } from './relevance.ts';
 import { searchOperations } from './search.ts';
 import { searchCountOperations } from './searches.ts';
+import { subscriberAnalyticsOperations } from './subscriber-analytics.ts';
+import { eraseSubscribersOperation } from './subscriber-erasure.ts';
 import { subscriberOperations } from './subscribers.ts';
 import { deadLetterOperations, streamOperations } from './streams.ts';
 import { traceOperations } from './trace.ts';
@@ -36,12 +38,14 @@ export * from './relevance.ts';
 export * from './search.ts';
 export * from './searches.ts';
 export * from './streams.ts';
+export * from './subscriber-analytics.ts';
+export * from './subscriber-erasure.ts';
 export * from './subscribers.ts';
 export * from './trace.ts';
 
 /** Every public operation of Millrace. */
 export const operations: readonly Operation[] = [
   ...productOperations, ...merchantOperations, ...searchOperations, ...relevanceOperations, ...searchCountOperations,
-  ...eventOperations, ...quarantineOperations, ...erasureOperations, ...recommendationOperations, ...recommendationCountOperations, ...experimentOperations, ...analyticsOperations, ...subscriberOperations,
+  ...eventOperations, ...quarantineOperations, ...erasureOperations, ...recommendationOperations, ...recommendationCountOperations, ...experimentOperations, ...analyticsOperations, ...subscriberOperations, ...subscriberAnalyticsOperations, eraseSubscribersOperation,
   ...adminOperations, ...driftOperations, ...rebuildOperations, ...traceOperations, ...streamOperations, ...deadLetterOperations,
 ];

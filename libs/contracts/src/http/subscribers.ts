@@ -6,7 +6,7 @@ const scope = 'ut360:read';
 /** Of one lookup: as JSON, and as a stream of NDJSON. */
 export const LOOKUP_LIMITS = { json: 1_000, stream: 10_000 } as const;
 
-const isdnText = z.string().min(1).max(200).meta({ description: 'A Vietnamese mobile number in any form (0912345678, +84912345678), or an opaque token of 8 to 128 characters; in a path percent-encoded (/ is %2F)', example: '0912345678' });
+const isdnText = z.string().min(1).max(256).meta({ description: 'A Vietnamese mobile number in any form (0912345678, +84912345678), or an opaque token of 8 to 128 characters; in a path percent-encoded (/ is %2F)', example: '0912345678' });
 const unmask = z.boolean().default(false).meta({ description: 'true: ISDNs as they are, which needs the scope pii:read and counts against a daily quota' });
 const unmaskQuery = z.stringbool().default(false).meta({ description: 'true: ISDNs as they are, which needs the scope pii:read and counts against a daily quota' });
 const months = z.coerce.number().int().min(1).max(24).meta({ description: 'Months of ARPU, up to the newest month that was loaded' });
@@ -107,7 +107,8 @@ const memberListSchema = z
   .meta({ id: 'SubscriberList' });
 const pagedListSchema = memberListSchema.extend({ page: z.object({ next: z.string().nullable() }) }).meta({ id: 'SubscriberPage' });
 const listed = { isdn: full.isdn, recommendation: exampleRecommendation, profile: exampleProfile };
-const label = z.string().min(1).max(200);
+/** Nobody has a label with a NUL: Postgres cannot store one. */
+const label = z.string().min(1).max(200).refine((text) => !text.includes('\0'), 'must not contain a NUL');
 
 export const topOfService = defineOperation({
   operationId: 'topOfService', method: 'get', path: '/api/ut360/services/{type}/top', service, scope, summary: 'The subscribers of a service with the highest priority',

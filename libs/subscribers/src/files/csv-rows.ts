@@ -98,6 +98,7 @@ function splitPlain(block: string, delimiter: string, { take }: Rows, line: numb
  * its line on csv-parse does it. Throws LoadRefusedError where the file as a whole cannot be read.
  */
 export async function readCsv(source: SourceFile, head: Buffer, sink: RowSink, onRaw: (chunk: Buffer) => void): Promise<void> {
+  if (source.delimiter !== undefined && !/^[^"\r\n]$/.test(source.delimiter)) throw new LoadRefusedError('the delimiter must be one character, and no quotation mark: --delimiter ";"');
   const rows = rowsTo(sink);
   let bytes = 0;
   let rest = '';

@@ -12,11 +12,17 @@ const SLICE_BYTES = 25_165_824;
 /** Pages are decoded whole: slices below the usual row group would decode theirs twice. */
 const MAX_SLICE_ROWS = 131_072;
 
+/** What the page says of itself, within what is read at all: a small file must not become a large memory. */
+function atMost(bytes: number): number {
+  if (bytes > MAX_ROW_GROUP_BYTES) throw new Error(`a page of ${bytes} bytes`);
+  return Math.max(1, bytes);
+}
+
 /** Node's own where it has them: they are compiled. Snappy is part of hyparquet. */
 const compressors: Compressors = {
-  GZIP: (input) => gunzipSync(input),
-  BROTLI: (input) => brotliDecompressSync(input),
-  ZSTD: (input) => zstdDecompressSync(input),
+  GZIP: (input, bytes) => gunzipSync(input, { maxOutputLength: atMost(bytes) }),
+  BROTLI: (input, bytes) => brotliDecompressSync(input, { maxOutputLength: atMost(bytes) }),
+  ZSTD: (input, bytes) => zstdDecompressSync(input, { maxOutputLength: atMost(bytes) }),
   LZ4: decompressLz4,
   LZ4_RAW: decompressLz4Raw,
 };
@@ -37,10 +43,10 @@ function exactly({ converted_type: converted, scale = 0 }: SchemaElement): (cell
   return converted === 'DECIMAL' ? (cell) => (typeof cell === 'number' ? cell.toFixed(scale) : cell) : (cell) => cell;
 }
 
-function checkGroups({ row_groups: groups }: FileMetaData): void {
+function checkGroups({ row_groups: groups }: FileMetaData, maxBytes: number): void {
   for (const [at, group] of groups.entries())
-    if (bytesOf(group) > MAX_ROW_GROUP_BYTES && !hasPageIndex(group))
-      throw new LoadRefusedError(`row group ${at} has ${Math.ceil(bytesOf(group) / 1_048_576)} MiB uncompressed and no page index, at most ${MAX_ROW_GROUP_BYTES / 1_048_576} MiB are read: write smaller ones (pyarrow: row_group_size=500_000 or write_page_index=True, Spark: parquet.block.size)`);
+    if (bytesOf(group) > maxBytes && !hasPageIndex(group))
+      throw new LoadRefusedError(`row group ${at} has ${Math.ceil(bytesOf(group) / 1_048_576)} MiB uncompressed and no page index, at most ${Math.floor(maxBytes / 1_048_576)} MiB are read: write smaller ones (pyarrow: row_group_size=500_000 or write_page_index=True, Spark: parquet.block.size)`);
 }
 
 async function readMetadata(file: Awaited<ReturnType<typeof asyncBufferFromFile>>): Promise<FileMetaData> {
@@ -54,11 +60,11 @@ async function readMetadata(file: Awaited<ReturnType<typeof asyncBufferFromFile>
 interface Slice { readonly rowStart: number; readonly rowEnd: number; readonly group: number }
 
 /** Parts of row groups that are small once they are decoded. */
-function* slices({ row_groups: groups }: FileMetaData): Generator<Slice> {
+function* slices({ row_groups: groups }: FileMetaData, sliceBytes: number): Generator<Slice> {
   let start = 0;
   for (const [group, one] of groups.entries()) {
     const rows = Number(one.num_rows);
-    const step = Math.max(1_000, Math.min(MAX_SLICE_ROWS, Math.floor((rows * SLICE_BYTES) / Math.max(1, bytesOf(one)))));
+    const step = Math.max(1_000, Math.min(MAX_SLICE_ROWS, Math.floor((rows * sliceBytes) / Math.max(1, bytesOf(one)))));
     for (let at = start; at < start + rows; at += step) yield { rowStart: at, rowEnd: Math.min(at + step, start + rows), group };
     start += rows;
   }
@@ -78,11 +84,16 @@ async function readSlice(scan: ParquetScan, names: readonly string[], { rowStart
   return columns;
 }
 
+export interface ParquetLimits {
+  readonly maxRowGroupBytes?: number;
+  readonly sliceBytes?: number;
+}
+
 /** Reads a Parquet file slice by slice of its row groups. Throws LoadRefusedError where it is damaged, or a row group is too large. */
-export async function readParquet({ path }: SourceFile, sink: RowSink): Promise<void> {
+export async function readParquet({ path }: SourceFile, sink: RowSink, { maxRowGroupBytes = MAX_ROW_GROUP_BYTES, sliceBytes = SLICE_BYTES }: ParquetLimits = {}): Promise<void> {
   const file = await asyncBufferFromFile(path);
   const metadata = await readMetadata(file);
-  checkGroups(metadata);
+  checkGroups(metadata, maxRowGroupBytes);
   const elements = parquetSchema(metadata).children.map(({ element }) => element);
   const used = sink.onHeader(elements.map(({ name }) => name));
   const columns = used.flatMap((place) => (elements[place] === undefined ? [] : [{ place, name: elements[place].name, exact: exactly(elements[place]) }]));
@@ -91,7 +102,7 @@ export async function readParquet({ path }: SourceFile, sink: RowSink): Promise<
     throw new LoadRefusedError(`the Parquet file cannot be read: ${messageOf(error)}`, { cause: error });
   });
   const total = Math.max(1, Number(metadata.num_rows));
-  for (const slice of slices(metadata)) {
+  for (const slice of slices(metadata, sliceBytes)) {
     const values = await readSlice(scan, names, slice);
     for (let at = 0; at < slice.rowEnd - slice.rowStart; at += 1) {
       const cells: unknown[] = Array.from({ length: elements.length });

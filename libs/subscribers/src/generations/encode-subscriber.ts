@@ -22,7 +22,8 @@ const PLAIN = /^[\x20\x21\x23-\x5b\x5d-\x7e]*$/;
 const quote = (text: string): string => (PLAIN.test(text) ? `"${text}"` : JSON.stringify(text));
 
 const UNESCAPED: Readonly<Record<string, string>> = { '\\\\': '\\', '\\t': '\t', '\\n': '\n', '\\r': '\r', '\\b': '\b', '\\f': '\f', '\\v': '\v' };
-const unescapeCopy = (text: string): string => text.replaceAll(/\\[\\tnrbfv]/g, (found) => UNESCAPED[found] ?? found);
+/** A cell of COPY's text format as it was. */
+export const unescapeCopy = (text: string): string => text.replaceAll(/\\[\\tnrbfv]/g, (found) => UNESCAPED[found] ?? found);
 
 /** A cell without a value. In a COPY it is nothing else: there a backspace of the data is written as two characters. */
 export const NULL_CELL = '\b';

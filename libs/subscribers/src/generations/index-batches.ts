@@ -1,8 +1,11 @@
 import type { SubscriberKeys } from '@millrace/redis-kit';
+import { LoadRefusedError } from '../errors.ts';
 import { fromBytes, onBytes } from './byte-text.ts';
 import type { EncodedSubscriber } from './encode-subscriber.ts';
 
 const MEMBERS = 500;
+/** Different services, risks and clusters; each has an index and a count. */
+const MAX_LABELS = 10_000;
 
 interface Batch {
   readonly command: 'ZADD' | 'SADD';
@@ -31,6 +34,7 @@ export function createIndexBatches(names: SubscriberKeys): IndexBatches {
   const batchOf = ({ command, keyOf, batches }: (typeof indexes)[number], value: string): Batch => {
     const known = batches.get(value);
     if (known !== undefined) return known;
+    if (services.batches.size + risks.batches.size + clusters.batches.size >= MAX_LABELS) throw new LoadRefusedError(`service_type and cluster_group have more than ${MAX_LABELS} different values: are they the right columns (--mapping)?`);
     const batch = { command, key: keyOf(value), count: 0, waiting: [] };
     batches.set(value, batch);
     return batch;

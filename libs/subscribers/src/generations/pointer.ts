@@ -1,4 +1,4 @@
-import { defineScript, sendByNode } from '@millrace/redis-kit';
+import { sendByNode } from '@millrace/redis-kit';
 import type { Keys, Redis } from '@millrace/redis-kit';
 import type { Pool, PoolClient } from 'pg';
 import { z } from 'zod';
@@ -33,6 +33,19 @@ export async function readPointer(db: Pick<Pool | PoolClient, 'query'>): Promise
   return pointerSchema.parse(rows[0]);
 }
 
+/**
+ * Has that database, a replica it may be, the set that a pointer names, made at the same time, and a pointer that is not older? What was committed before
+ * the pointer is there then, too.
+ */
+export async function isSetThere(db: Pick<Pool | PoolClient, 'query'>, pointer: Pointer): Promise<boolean> {
+  const { rows } = await db.query<{ loaded_at: unknown }>(`
+    select json_build_object(${datasetNames.map(loadedAt).join(', ')}) as loaded_at from ${schema}.generation_sets p
+    where redis = $1 and recommendations = $2 and profiles = $3 and arpu = $4 and state = 'ready' and (select version from ${schema}.pointer) >= $5`,
+  [pointer.redis, pointer.recommendations, pointer.profiles, pointer.arpu, pointer.version]);
+  const found = pointerSchema.shape.loaded_at.safeParse(rows[0]?.loaded_at).data;
+  return found !== undefined && datasetNames.every((name) => found[name] === pointer.loaded_at[name]);
+}
+
 /** The text of a copy in Redis, or undefined where it is none. */
 export function parsePointer(text: string | null | undefined): Pointer | undefined {
   if (text === null || text === undefined) return undefined;
@@ -44,21 +57,27 @@ export function parsePointer(text: string | null | undefined): Pointer | undefin
   }
 }
 
-/** Only forwards: a slow writer of an older pointer changes nothing. `force`: whatever is there. */
-const setPointer = defineScript(`
+/** Only forwards: a slow writer of an older pointer changes nothing. `force`: whatever is there. Also on a server that is full: going back must not need room. */
+const SET_POINTER = `#!lua flags=allow-oom
 local before = redis.call('GET', KEYS[1])
 if ARGV[3] ~= '1' and before then
   local ok, known = pcall(cjson.decode, before)
   if ok and type(known) == 'table' and tonumber(known.version) and tonumber(known.version) >= tonumber(ARGV[2]) then return 0 end
 end
 redis.call('SET', KEYS[1], ARGV[1])
-return 1`);
+return 1`;
 
 /** Copies the pointer to Redis, to every bucket on Cluster. A newer one that is there stays, unless forced. */
 export async function publishPointer(redis: Redis, keys: Keys, pointer: Pointer, { force = false } = {}): Promise<void> {
   const text = JSON.stringify(pointer);
-  // A thousand copies on Cluster: the first brings the script to its node.
-  for (const key of keys.subscriberPointers) await setPointer(redis, [key], [text, pointer.version, force ? 1 : 0]);
+  // A thousand copies on Cluster: one round trip a node, so that they differ for as short as can be.
+  await sendByNode(redis, keys.subscriberPointers.map((key) => ({ key, name: 'EVAL', args: [SET_POINTER, 1, key, text, pointer.version, force ? 1 : 0] })));
+}
+
+/** Copies that are missing: what Redis had beside them is probably missing, too. On Cluster every node has some. */
+export async function lostPointers(redis: Redis, keys: Keys): Promise<number> {
+  const found = await sendByNode(redis, keys.subscriberPointers.map((key) => ({ key, name: 'EXISTS', args: [key] })));
+  return found.filter((one) => one === 0).length;
 }
 
 /** Copies that are missing, or older than the row. */

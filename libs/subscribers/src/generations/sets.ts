@@ -2,8 +2,10 @@ import type { Keys, Redis } from '@millrace/redis-kit';
 import type { Pool, PoolClient } from 'pg';
 import { datasetNames } from '../datasets.ts';
 import type { DatasetName } from '../datasets.ts';
+import { sweepTables } from '../erasure/sweep.ts';
 import { LoadNotPossibleError } from '../errors.ts';
 import { qualified, replaceViews, schema } from '../load/tables.ts';
+import { dropAnalytics } from './analytics.ts';
 import { publishPointer, readPointer } from './pointer.ts';
 import type { Pointer, Triple } from './pointer.ts';
 import { removeGeneration } from './remove-keys.ts';
@@ -51,13 +53,15 @@ export interface SwitchOptions {
   readonly set: Triple & { readonly redis: number };
   /** Of a set that was written just now. */
   readonly counts?: Counts;
+  /** Told where Redis could not be told of the switch, which is done then; without it that is thrown. */
+  readonly onWarning?: (warning: string) => void;
 }
 
 /**
  * Makes a set live: one UPDATE for Postgres, then its copy for Redis. Readers that have resolved the pointer before go on with what it named,
  * which stays for at least a minute. `client` must be the one that holds the lock of loads.
  */
-export async function switchTo(client: PoolClient, { redis, keys, set, counts }: SwitchOptions): Promise<Pointer> {
+export async function switchTo(client: PoolClient, { redis, keys, set, counts, onWarning }: SwitchOptions): Promise<Pointer> {
   await client.query('begin');
   try {
     if (counts !== undefined) await client.query(`update ${schema}.generation_sets set state = 'ready', stats = $2 where redis = $1`, [set.redis, JSON.stringify(counts)]);
@@ -66,26 +70,31 @@ export async function switchTo(client: PoolClient, { redis, keys, set, counts }:
     await replaceViews(client, set);
     await client.query('commit');
   } catch (error) {
-    await client.query('rollback');
+    // On a connection that is gone nothing is left to roll back.
+    await client.query('rollback').catch(() => undefined);
     throw error;
   }
   const pointer = await readPointer(client);
-  await publishPointer(redis, keys, pointer);
+  await publishPointer(redis, keys, pointer).catch((error: unknown) => {
+    if (onWarning === undefined) throw error;
+    onWarning(`generation ${set.redis} is live in Postgres, but Redis could not be told: ut360-lookup does that as soon as Redis is back, "ut360 verify --repair" does it at once`);
+  });
   return pointer;
 }
 
-/** The set that was live before this one and is still there. */
+/** The set that was live before this one and is still there; before the first load there was none. */
 export async function findPrevious(db: Pick<Pool | PoolClient, 'query'>): Promise<GenerationSet | undefined> {
   const sets = await listSets(db);
   const live = sets.find(({ isLive }) => isLive);
-  return sets.find((set) => set.redis === live?.previous && set.state === 'ready');
+  return sets.find((set) => set.redis > 0 && set.redis === live?.previous && set.state === 'ready');
 }
 
-/** Goes back to the set before, in both stores. Throws LoadNotPossibleError where there is none. */
-export async function rollBack(client: PoolClient, redis: Redis, keys: Keys): Promise<{ readonly from: number; readonly pointer: Pointer }> {
+/** Goes back to the set before, in both stores, without those who were erased since. Throws LoadNotPossibleError where there is none, or where somebody was erased and `erasureSecret` is not the right one. */
+export async function rollBack(client: PoolClient, redis: Redis, keys: Keys, erasureSecret?: string): Promise<{ readonly from: number; readonly pointer: Pointer }> {
   const { redis: from } = await readPointer(client);
   const set = await findPrevious(client);
   if (set === undefined) throw new LoadNotPossibleError('there is no generation to go back to: the one before is not kept any more, or there never was one');
+  await sweepTables(client, { redis, keys, erasureSecret }, set);
   return { from, pointer: await switchTo(client, { redis, keys, set }) };
 }
 
@@ -138,5 +147,6 @@ export async function pruneGenerations(client: PoolClient, { redis, keys, keep }
     await client.query(`update ${schema}.generation_sets set state = 'dropped' where redis = $1`, [generation]);
   }
   await dropUnusedTables(client);
+  await dropAnalytics(client);
   return spare;
 }

@@ -41,8 +41,8 @@ async function findProblems(client: PoolClient, redis: Redis, keys: Keys): Promi
  * Compares what Redis serves with Postgres: the pointer, the size of every index, and 500 subscribers. With `repair` a generation that differs is
  * written anew under a new number and made live; a pointer that is old is only copied.
  */
-export async function verifyGenerations({ pool, redis, keys, keep, repair, progress = noProgress }: {
-  readonly pool: Pool; readonly redis: Redis; readonly keys: Keys; readonly keep: number; readonly repair: boolean; readonly progress?: LoadProgress;
+export async function verifyGenerations({ pool, redis, keys, keep, repair, erasureSecret, progress = noProgress }: {
+  readonly erasureSecret?: string | undefined; readonly pool: Pool; readonly redis: Redis; readonly keys: Keys; readonly keep: number; readonly repair: boolean; readonly progress?: LoadProgress;
 }): Promise<Verification> {
   return await underLoadLock(pool, async (client) => {
     const { pointer, problems } = await findProblems(client, redis, keys);
@@ -51,7 +51,7 @@ export async function verifyGenerations({ pool, redis, keys, keep, repair, progr
     const rest = await findProblems(client, redis, keys);
     if (rest.problems.length === 0) return { pointer, problems, repaired: true };
     const previous = (await listSets(client)).find(({ isLive }) => isLive)?.previous ?? 0;
-    const published = await publishGeneration({ pool, client, redis, keys, triple: pointer, previous, keep, progress, signal: undefined });
+    const published = await publishGeneration({ pool, erasureSecret, client, redis, keys, triple: pointer, previous, keep, progress, signal: undefined });
     return { pointer: published.pointer, problems, repaired: true };
   }, { name: 'ut360-verify' });
 }

@@ -53,6 +53,15 @@ function count(counts: CountedSubscribers, { recommendation, hasProfile, months 
   if (months > 0 && !hasProfile) counts.arpu_without_profile += 1;
 }
 
+/** Adds one subscriber to the counts of a generation, those of its indexes too. */
+export function countSubscriber(counts: Counts, subscriber: EncodedSubscriber): void {
+  const counted = noSubscribers();
+  count(counted, subscriber);
+  const { serviceType, risk, clusterGroup } = subscriber;
+  const labels = [['service', serviceType], ['risk', risk], ['cluster', clusterGroup]].flatMap(([kind, value]) => (value === undefined ? [] : [[`${kind}:${value}`, 1] as const]));
+  for (const [name, by] of [...Object.entries(counted), ...labels]) if (by > 0) counts[name] = (counts[name] ?? 0) + by;
+}
+
 type OwnNames = Pick<SubscriberKeys, 'recommendation' | 'profile' | 'body'>;
 const byteNames = (names: SubscriberKeys): OwnNames => ({ recommendation: onBytes((isdn) => names.recommendation(isdn)), profile: onBytes((isdn) => names.profile(isdn)), body: onBytes((isdn) => names.body(isdn)) });
 

@@ -1,5 +1,4 @@
 import { once } from 'node:events';
-import { stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { finished } from 'node:stream/promises';
 import { UNIQUE_VIOLATION, isViolation } from '@millrace/database';
@@ -8,7 +7,9 @@ import { from as copyFrom } from 'pg-copy-streams';
 import { escapeCopy } from '../cells.ts';
 import { copyColumns, datasets } from '../datasets.ts';
 import type { DatasetName } from '../datasets.ts';
+import type { ErasedList } from '../erasure/erased-list.ts';
 import { LoadRefusedError } from '../errors.ts';
+import { fileState } from '../files/file-state.ts';
 import type { SourceFile } from '../files/reading.ts';
 import type { ColumnMapping } from '../mapping.ts';
 import { collectBadRows, isBeyond, storeBadRows } from './bad-rows.ts';
@@ -25,6 +26,8 @@ export interface DatasetLoad {
   readonly generation: number;
   readonly loadId: number;
   readonly limit: BadRowLimit;
+  /** Whose rows are left out; undefined: nobody was erased. */
+  readonly erased?: ErasedList | undefined;
   readonly progress: LoadProgress;
   readonly signal: AbortSignal | undefined;
 }
@@ -37,6 +40,8 @@ export interface DatasetReport {
   readonly sha256: string;
   readonly rows: number;
   readonly bad_rows: number;
+  /** Rows that were left out because their subscriber was erased. */
+  readonly erased_rows: number;
   readonly ignored_columns: readonly string[];
   /** The generation of an earlier load of the very same file, which was not finished. */
   readonly resumed: boolean;
@@ -45,7 +50,7 @@ export interface DatasetReport {
 
 /** Everything of one file into its table, as the thread finds it. The table is new in this transaction, so its rows need no second visit (FREEZE). */
 async function copyRows(client: PoolClient, load: DatasetLoad, bytes: number, bad: BadRows): Promise<ParseSummary> {
-  const { dataset, source, mapping, generation, progress, signal } = load;
+  const { dataset, source, mapping, generation, progress, signal, erased } = load;
   const copy = client.query(copyFrom(`copy ${qualified(dataset, generation)} (${copyColumns(datasets[dataset]).join(', ')}) from stdin with (freeze)`));
   const failure = finished(copy);
   failure.catch(() => undefined);
@@ -55,7 +60,7 @@ async function copyRows(client: PoolClient, load: DatasetLoad, bytes: number, ba
     rows += taken.rows;
     progress.step('read', { dataset, done: taken.bytes, total: bytes, rows });
   };
-  const summary = await parseInThread({ dataset, source, mapping }, { onRows, onBad: (found) => bad.add(found) }, signal);
+  const summary = await parseInThread({ dataset, source, mapping, erased }, { onRows, onBad: (found) => bad.add(found) }, signal);
   copy.end();
   await failure;
   return summary;
@@ -100,8 +105,11 @@ interface FilledTable extends ParseSummary {
 }
 
 async function fillTable(client: PoolClient, load: DatasetLoad, bytes: number, bad: BadRows): Promise<FilledTable> {
-  const { dataset, generation, progress } = load;
-  const indexing = (done: number): void => progress.step('index', { dataset, done, total: 3 });
+  const { dataset, generation, progress, signal } = load;
+  const indexing = (done: number): void => {
+    signal?.throwIfAborted();
+    progress.step('index', { dataset, done, total: 3 });
+  };
   await client.query('begin');
   await client.query(`set local statement_timeout = 0`);
   await client.query(`set local maintenance_work_mem = '128MB'`);
@@ -131,27 +139,30 @@ async function fillTable(client: PoolClient, load: DatasetLoad, bytes: number, b
 export async function loadDataset(pool: Pool, load: DatasetLoad): Promise<DatasetReport> {
   const { dataset, source, generation, mapping } = load;
   const startMs = performance.now();
-  const { size: bytes } = await stat(source.path).catch((error: unknown) => {
-    throw new LoadRefusedError(`${source.path} cannot be read`, { cause: error });
-  });
+  const before = await fileState(source.path);
+  const { bytes } = before;
   const file = basename(source.path);
   const bad = collectBadRows();
   const client = await pool.connect();
   let isDone = false;
   try {
     const summary = await fillTable(client, load, bytes, bad);
+    if ((await fileState(source.path)).text !== before.text) throw new LoadRefusedError(`${source.path} was changed or replaced while it was read: load it when it is whole`);
     await client.query(
       `insert into ${schema}.dataset_generations (dataset, number, state, rows, bad_rows, file_name, file_bytes, file_sha256, mapping, last_month) values ($1, $2, 'ready', $3, $4, $5, $6, $7, $8, $9)`,
-      [dataset, generation, summary.rows, summary.badRows, file, bytes, summary.sha256, JSON.stringify(mapping), summary.lastMonth],
+      [dataset, generation, summary.rows, summary.badRows, file, bytes, summary.sha256, readingOf(source, mapping), summary.lastMonth],
     );
     await client.query('commit');
     isDone = true;
-    return { dataset, generation, file, bytes, sha256: summary.sha256, rows: summary.rows, bad_rows: summary.badRows, ignored_columns: summary.ignoredColumns, resumed: false, seconds: secondsSince(startMs) };
+    return { dataset, generation, file, bytes, sha256: summary.sha256, rows: summary.rows, bad_rows: summary.badRows, erased_rows: summary.erasedRows, ignored_columns: summary.ignoredColumns, resumed: false, seconds: secondsSince(startMs) };
   } finally {
     // A connection in the middle of COPY or of a transaction is of no use any more; Postgres rolls back.
     client.release(!isDone);
     if (bad.kept.length > 0) await storeBadRows(pool, { loadId: load.loadId, dataset, file, rows: bad.kept });
   }
 }
+
+/** How a file is read: the same bytes read in another way are another table. */
+export const readingOf = ({ encoding, delimiter }: SourceFile, mapping: ColumnMapping): string => JSON.stringify(encoding === undefined && delimiter === undefined ? mapping : { mapping, encoding, delimiter });
 
 export const secondsSince = (startMs: number): number => Number(((performance.now() - startMs) / 1_000).toFixed(1));

@@ -6,6 +6,10 @@ import { LoadNotPossibleError } from '../errors.ts';
 const LOCK_NOT_AVAILABLE = '55P03';
 const LOCK = `hashtextextended('millrace ut360 load', 0)`;
 
+/** SQL: does anybody hold the lock now? */
+export const LOCK_IS_HELD = `exists (
+  select 1 from pg_locks where locktype = 'advisory' and granted and objsubid = 1 and database = (select oid from pg_database where datname = current_database()) and (classid::bigint << 32 | objid::bigint) = ${LOCK})`;
+
 export interface LoadLockOptions {
   /** The service's own checks take the lock for a moment now and then. */
   readonly waitMs?: number;

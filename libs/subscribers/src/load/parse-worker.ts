@@ -1,8 +1,11 @@
 /** Thread that reads and checks one file; `workerData` is ParseRequest. Bundled beside main.js as subscriber-file-worker.js. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { datasets } from '../datasets.ts';
+import { createErasedFilter } from '../erasure/erased-list.ts';
+import type { ErasedList } from '../erasure/erased-list.ts';
 import { LoadRefusedError } from '../errors.ts';
 import { readFile } from '../files/read-file.ts';
+import { unescapeCopy } from '../generations/encode-subscriber.ts';
 import { createRowEncoder } from '../row-encoder.ts';
 import type { RowEncoder } from '../row-encoder.ts';
 import type { BadRow, ParseReply, ParseRequest, ParseSummary } from './protocol.ts';
@@ -91,16 +94,40 @@ function repeated(messages: Messages, keys: readonly string[], keyName: string):
       const times = seen.get(key);
       if (times === undefined) return;
       seen.set(key, times + 1);
-      if (times > 0) messages.refuse({ line: at, column: keyName, reason: 'repeats the key of an earlier row', isdn: key.split('\t')[0] });
+      if (times > 0) messages.refuse({ line: at, column: keyName, reason: 'repeats the key of an earlier row', isdn: unescapeCopy(key.split('\t')[0] ?? '') });
     },
     bad: () => undefined,
   };
 }
 
-async function parseFile({ dataset: name, source, mapping, duplicates }: ParseRequest): Promise<ParseSummary> {
+interface ErasingJudge extends Judge {
+  readonly erasedRows: number;
+}
+
+/** Leaves out, and counts, the rows of those who were erased; without a list it is the judge itself. */
+function leavingOut(judge: Judge, list: ErasedList | undefined): ErasingJudge {
+  if (list === undefined) return { ...judge, erasedRows: 0 };
+  const isErased = createErasedFilter(list);
+  let erasedRows = 0;
+  return {
+    good(line, at, encoder) {
+      if (isErased(unescapeCopy(line.slice(0, line.indexOf('\t'))))) erasedRows += 1;
+      else judge.good(line, at, encoder);
+    },
+    bad(row) {
+      if (row.isdn !== undefined && isErased(row.isdn)) erasedRows += 1;
+      else judge.bad(row);
+    },
+    get erasedRows() {
+      return erasedRows;
+    },
+  };
+}
+
+async function parseFile({ dataset: name, source, mapping, duplicates, erased }: ParseRequest): Promise<ParseSummary> {
   const dataset = datasets[name];
   const messages = createMessages();
-  const judge = duplicates === undefined ? first(messages) : repeated(messages, duplicates, dataset.key.join(', '));
+  const judge = leavingOut(duplicates === undefined ? first(messages) : repeated(messages, duplicates, dataset.key.join(', ')), erased);
   let encoder: RowEncoder | undefined;
   const sha256 = await readFile(source, {
     onHeader(headers) {
@@ -111,7 +138,7 @@ async function parseFile({ dataset: name, source, mapping, duplicates }: ParseRe
       if (encoder === undefined) return;
       const line = encoder.encode(cells);
       if (typeof line === 'string') judge.good(line, at, encoder);
-      else judge.bad({ line: at, ...line });
+      else judge.bad({ line: at, ...line, isdn: line.isdn === undefined ? undefined : unescapeCopy(line.isdn) });
     },
     onBadRow: (line, reason) => judge.bad({ line, column: '', reason, isdn: undefined }),
     async onProgress(bytes) {
@@ -120,7 +147,7 @@ async function parseFile({ dataset: name, source, mapping, duplicates }: ParseRe
     },
   });
   messages.flush();
-  return { rows: messages.rows, badRows: messages.badRows, sha256, ignoredColumns: encoder?.ignored ?? [] };
+  return { rows: messages.rows, badRows: messages.badRows, erasedRows: judge.erasedRows, sha256, ignoredColumns: encoder?.ignored ?? [] };
 }
 
 try {

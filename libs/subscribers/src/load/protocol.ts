@@ -1,4 +1,5 @@
 import type { DatasetName } from '../datasets.ts';
+import type { ErasedList } from '../erasure/erased-list.ts';
 import type { SourceFile } from '../files/reading.ts';
 import type { ColumnMapping } from '../mapping.ts';
 
@@ -9,6 +10,8 @@ export interface ParseRequest {
   readonly mapping: ColumnMapping;
   /** Only the first rows of these keys are wanted again: see `duplicates`. */
   readonly duplicates?: readonly string[];
+  /** Whose rows are left out; absent where nobody was erased. */
+  readonly erased?: ErasedList | undefined;
 }
 
 /** A row that was refused. The value is not in it. */
@@ -22,6 +25,8 @@ export interface BadRow {
 export interface ParseSummary {
   readonly rows: number;
   readonly badRows: number;
+  /** Good or bad rows of subscribers who were erased. */
+  readonly erasedRows: number;
   readonly sha256: string;
   readonly ignoredColumns: readonly string[];
 }

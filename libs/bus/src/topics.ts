@@ -1,0 +1,2 @@
+export * from './topic.ts';
+export { latestByKey } from './latest-by-key.ts';
