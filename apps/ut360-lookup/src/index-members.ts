@@ -19,6 +19,8 @@ export interface Members {
   readonly total: number;
   /** Undefined: that was all. */
   readonly next: Position | undefined;
+  /** The pointer's text as Redis had it at the same time (null: none); undefined where Redis was not asked, or did not answer. */
+  readonly seen?: string | null | undefined;
 }
 
 export interface IndexMembers {
@@ -73,30 +75,32 @@ export function createIndexMembers({ redis, keys, reads, onBroken }: IndexMember
   const expected = async (pointer: Pointer, { kind, value }: IndexName): Promise<number | undefined> => (await countsOf(pointer).catch(() => undefined))?.[`${kind}:${value}`];
 
   /** What Redis says where the index has as many members as it should have. */
-  const ask = async (pointer: Pointer, name: IndexName, [command, ...args]: readonly [string, ...string[]]): Promise<{ readonly reply: unknown; readonly size: number } | undefined> => {
+  const ask = async (pointer: Pointer, name: IndexName, [command, ...args]: readonly [string, ...string[]]): Promise<{ readonly reply: unknown; readonly size: number; readonly seen: string | null } | undefined> => {
     const key = indexKey(keys.subscribers(pointer.redis), name);
+    const current = keys.subscriberPointer('');
     const count = name.kind === 'service' ? 'ZCARD' : 'SCARD';
-    const [total, replies] = await Promise.all([expected(pointer, name), sendByNode(redis, [{ key, name: command, args: [key, ...args] }, { key, name: count, args: [key] }]).catch(() => undefined)]);
+    const [total, replies] = await Promise.all([expected(pointer, name), sendByNode(redis, [{ key: current, name: 'GET', args: [current] }, { key, name: command, args: [key, ...args] }, { key, name: count, args: [key] }]).catch(() => undefined)]);
     if (replies === undefined) return undefined;
-    const size = Number(replies[1] ?? 0);
+    const [seen, reply, members] = replies;
+    const size = Number(members ?? 0);
     if (total !== undefined && size !== total) {
       onBroken(name, pointer);
       return undefined;
     }
-    return { reply: replies[0], size };
+    return { reply, size, seen: typeof seen === 'string' ? seen : null };
   };
 
   return {
     async top(pointer, name, limit) {
       const found = await ask(pointer, name, ['ZREVRANGE', '0', String(limit - 1)]);
-      if (found !== undefined) return { isdns: texts(found.reply), total: found.size, next: undefined };
+      if (found !== undefined) return { isdns: texts(found.reply), total: found.size, next: undefined, seen: found.seen };
       return { isdns: await fromPostgres(reads, pointer, name, { limit, after: undefined }), total: (await expected(pointer, name)) ?? 0, next: undefined };
     },
     async page(pointer, name, { limit, from }) {
       const found = from !== undefined && 'after' in from ? undefined : await ask(pointer, name, ['SSCAN', from?.scan ?? '0', 'COUNT', String(limit)]);
       if (found !== undefined) {
         const [cursor, members]: readonly unknown[] = Array.isArray(found.reply) ? found.reply : [];
-        return { isdns: texts(members), total: found.size, next: typeof cursor !== 'string' || cursor === '0' ? undefined : { scan: cursor } };
+        return { isdns: texts(members), total: found.size, next: typeof cursor !== 'string' || cursor === '0' ? undefined : { scan: cursor }, seen: found.seen };
       }
       // A cursor of Redis is of no use here: the caller begins again.
       const after = from !== undefined && 'after' in from ? from.after : undefined;

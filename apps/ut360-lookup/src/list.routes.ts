@@ -43,12 +43,12 @@ interface Answering {
 /** `GET /api/ut360/services/{type}/top`, `/risk/{level}`, `/clusters/{group}`. */
 export function listRoutes({ reader, piiReads, members, pointer: live, askPointer }: ListRoutesDeps): Router {
   const router = Router();
-  /** The list of the generation that is known, and the question whether it is still the live one, at the same time. */
+  /** The list of the generation that is known; Redis tells with it whether that is still the live one. */
   const resolve = async (list: (pointer: Pointer) => Promise<Members>): Promise<{ readonly pointer: Pointer; readonly found: Members }> => {
     const known = live.current;
     const first = list(known);
-    first.catch(() => undefined);
-    const pointer = await askPointer();
+    const seen = await first.then((found) => found.seen, () => undefined);
+    const pointer = seen === undefined ? await askPointer() : live.observe(seen);
     return { pointer, found: await (pointer.redis === known.redis ? first : list(pointer)) };
   };
   const answer = async ({ query, identity, req, res }: ListInput, { operation, pointer, isPaged }: Answering, { isdns, total, next }: Members): Promise<undefined> => {

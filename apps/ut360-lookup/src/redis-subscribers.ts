@@ -25,7 +25,8 @@ export async function readFromRedis(redis: Redis, keys: Keys, { generation, isdn
   const names = keys.subscribers(generation);
   const [only] = isdns;
   if (isdns.length === 1 && only !== undefined) return await readOne(redis, keys, { names, isdn: only, withMonths });
-  const buckets = [...Map.groupBy(isdns.keys(), (at) => keys.subscriberBucket(isdns[at] ?? '')).values()];
+  // One bucket on a single server.
+  const buckets = keys.subscriberPointers.length === 1 ? [[...isdns.keys()]] : [...Map.groupBy(isdns.keys(), (at) => keys.subscriberBucket(isdns[at] ?? '')).values()];
   const commands = buckets.map((places): KeyedCommand => {
     const pointer = keys.subscriberPointer(isdns[places[0] ?? 0] ?? '');
     return { key: pointer, name: 'MGET', args: [pointer, ...places.map((at) => names.body(isdns[at] ?? ''))] };

@@ -39,5 +39,5 @@ export type { Verification } from './generations/verify.ts';
 export { readSubscribers } from './generations/read-subscribers.ts';
 export { KEPT_MONTHS } from './generations/months.ts';
 export type { EncodedSubscriber } from './generations/encode-subscriber.ts';
-export { indexSizes } from './generations/write-generation.ts';
+export { indexSizes, writeGeneration } from './generations/write-generation.ts';
 export type { Counts } from './generations/write-generation.ts';

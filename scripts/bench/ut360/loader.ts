@@ -9,16 +9,12 @@ const [databaseUrl = '', redisUrl = '', files = '{}'] = process.argv.slice(2);
 const redis = connectRedis(redisUrl, { role: 'background', name: 'loader', silentSocketMs: 60_000 });
 await whenReady(redis);
 const pool = createPool({ url: databaseUrl, name: 'loader', max: 4, statementTimeoutMs: 0 });
-let [peak, startMs, endMs] = [0, 0, 0];
+let peak = 0;
 const watch = setInterval(() => { peak = Math.max(peak, process.memoryUsage.rss()); }, 20);
 const report = await loadFiles({ pool, redis, keys: keysFor(redisUrl) }, {
   files: z.object({ recommendations: source, profiles: source, arpu: source }).parse(JSON.parse(files)), limit: { share: 0 }, keep: 1,
-  progress: { step: (phase) => {
-    if (phase === 'redis') startMs ||= performance.now();
-    if (phase === 'check') endMs ||= performance.now();
-  } },
 });
 clearInterval(watch);
-process.send?.({ seconds: report.seconds, generation: report.pointer.redis, bytesPerSubscriber: report.redis_bytes_per_subscriber, redisMs: endMs - startMs, peak });
+process.send?.({ seconds: report.seconds, pointer: JSON.stringify(report.pointer), bytesPerSubscriber: report.redis_bytes_per_subscriber, peak });
 await closeRedis(redis);
 await pool.end();
