@@ -81,7 +81,7 @@ export async function openLookup({ config, logger, metrics, health, onClose }: P
   };
   const analytics = createAnalytics({ reads, pool: direct });
   const deps = { askPointer, reader, piiReads: createPiiReads(pool, config.UT360_PII_DAILY_QUOTA), members, pointer };
-  const segments = openSegments({ config, logger, metrics, onClose, pool, direct, ...deps });
+  const segments = openSegments({ config, logger, metrics, onClose, pool, direct, hidden: erased.open, ...deps });
   const handlers = [
     subscriberRoutes(deps), lookupRoutes(deps), listRoutes(deps), segments.routes,
     analyticsRoutes({ analytics, pool, askPointer, refresh: () => pointer.refresh() }),
