@@ -57,7 +57,7 @@ describe('lookups', () => {
     for (const url of paths) {
       // A question mark alone is no parameter, and nothing that the short way takes.
       const [plain, express] = await Promise.all([url, `${url}?`].map((each) => instance.call('GET', each, undefined, { 'x-request-id': 'same', 'if-none-match': '*' })));
-      const shown = (answer: typeof plain): unknown => ({ status: answer?.status, text: answer?.text, headers: [...(answer?.headers ?? [])].filter(([name]) => name !== 'date').toSorted() });
+      const shown = (answer: typeof plain): unknown => ({ status: answer?.status, text: answer?.text, headers: [...(answer?.headers ?? [])].filter(([name]) => name !== 'date') });
       expect({ url, ...Object(shown(plain)) }).toEqual({ url, ...Object(shown(express)) });
       const head = await instance.call('HEAD', url);
       expect([url, head.status, head.text, head.headers.get('content-length')]).toEqual([url, express?.status, '', head.status === 200 ? express?.headers.get('content-length') : head.headers.get('content-length')]);
