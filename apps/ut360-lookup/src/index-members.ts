@@ -4,6 +4,7 @@ import { AppError } from '@millrace/service';
 import { qualified } from '@millrace/subscribers';
 import type { Counts, Pointer } from '@millrace/subscribers';
 import type { Reads } from './reads.ts';
+import { within } from './within.ts';
 
 /** Which subscribers: those of a service (by priority), of a level of risk, of a cluster. */
 export interface IndexName {
@@ -11,7 +12,7 @@ export interface IndexName {
   readonly value: string;
 }
 
-/** `redis`: the cursor of SSCAN; `after`: the last ISDN of the page before. */
+/** `scan`: the cursor of SSCAN; `after`: where Postgres keeps the last row of the page before (block,row of `ctid`), because callers see cursors and must not see ISDNs, nor ask for what is behind one. */
 export type Position = { readonly scan: string } | { readonly after: string };
 
 export interface Members {
@@ -38,6 +39,8 @@ export interface IndexMembersDeps {
   readonly onBroken: (name: IndexName, pointer: Pointer) => void;
 }
 
+/** They are asked for once a version; a Postgres that hangs must not keep back what Redis has. */
+const COUNTS_MS = 500;
 const COLUMNS: Readonly<Record<IndexName['kind'], string>> = { service: 'service_type', risk: 'bad_debt_risk', cluster: 'cluster_group' };
 
 /** Counts of a generation: they change only with the pointer's version, when somebody is erased. */
@@ -57,22 +60,28 @@ export const indexKey = (names: SubscriberKeys, { kind, value }: IndexName): str
 
 const texts = (reply: unknown): string[] => (Array.isArray(reply) ? reply.filter((one): one is string => typeof one === 'string') : []);
 
-async function fromPostgres(reads: Reads, pointer: Pointer, { kind, value }: IndexName, { limit, after }: { readonly limit: number; readonly after: string | undefined }): Promise<string[]> {
+interface Row {
+  readonly isdn: string;
+  readonly place: string;
+}
+
+/** Rows of a generation never move: nothing is written to it but that erasures delete. */
+async function fromPostgres(reads: Reads, pointer: Pointer, { kind, value }: IndexName, { limit, after }: { readonly limit: number; readonly after: string | undefined }): Promise<readonly Row[]> {
   const table = qualified('recommendations', pointer.recommendations);
   const asked = reads.at(pointer, (db) => (kind === 'service'
-    ? db.query<{ isdn: string }>(`select isdn from ${table} where service_type = $1 order by priority_score desc nulls last, isdn desc limit $2`, [value, limit])
-    : db.query<{ isdn: string }>(`select isdn from ${table} where ${COLUMNS[kind]} = $1 and isdn > $2 order by isdn limit $3`, [value, after ?? '', limit])));
+    ? db.query<Row>(`select isdn, ctid::text as place from ${table} where service_type = $1 order by priority_score desc nulls last, isdn desc limit $2`, [value, limit])
+    : db.query<Row>(`select isdn, ctid::text as place from ${table} where ${COLUMNS[kind]} = $1 and ctid > $2::tid order by ctid limit $3`, [value, `(${after ?? '0,0'})`, limit])));
   const { rows } = await asked.catch((error: unknown) => {
     throw new AppError('unavailable', 'subscribers cannot be listed now: neither Redis nor Postgres has answered', { cause: error, headers: { 'Retry-After': '2' } });
   });
-  return rows.map(({ isdn }) => isdn);
+  return rows;
 }
 
 /** Members of the indexes of a generation: of Redis where it has all of them, else of Postgres. */
 export function createIndexMembers({ redis, keys, reads, onBroken }: IndexMembersDeps): IndexMembers {
   const countsOf = createCounts(reads);
   /** Undefined where nobody can say (Postgres is away): then whatever Redis has is right. */
-  const expected = async (pointer: Pointer, { kind, value }: IndexName): Promise<number | undefined> => (await countsOf(pointer).catch(() => undefined))?.[`${kind}:${value}`];
+  const expected = async (pointer: Pointer, { kind, value }: IndexName): Promise<number | undefined> => (await within(COUNTS_MS, countsOf(pointer), () => new Error('postgres hangs')).catch(() => undefined))?.[`${kind}:${value}`];
 
   /** What Redis says where the index has as many members as it should have. */
   const ask = async (pointer: Pointer, name: IndexName, [command, ...args]: readonly [string, ...string[]]): Promise<{ readonly reply: unknown; readonly size: number; readonly seen: string | null } | undefined> => {
@@ -94,7 +103,7 @@ export function createIndexMembers({ redis, keys, reads, onBroken }: IndexMember
     async top(pointer, name, limit) {
       const found = await ask(pointer, name, ['ZREVRANGE', '0', String(limit - 1)]);
       if (found !== undefined) return { isdns: texts(found.reply), total: found.size, next: undefined, seen: found.seen };
-      return { isdns: await fromPostgres(reads, pointer, name, { limit, after: undefined }), total: (await expected(pointer, name)) ?? 0, next: undefined };
+      return { isdns: (await fromPostgres(reads, pointer, name, { limit, after: undefined })).map(({ isdn }) => isdn), total: (await expected(pointer, name)) ?? 0, next: undefined };
     },
     async page(pointer, name, { limit, from }) {
       const found = from !== undefined && 'after' in from ? undefined : await ask(pointer, name, ['SSCAN', from?.scan ?? '0', 'COUNT', String(limit)]);
@@ -104,9 +113,9 @@ export function createIndexMembers({ redis, keys, reads, onBroken }: IndexMember
       }
       // A cursor of Redis is of no use here: the caller begins again.
       const after = from !== undefined && 'after' in from ? from.after : undefined;
-      const isdns = await fromPostgres(reads, pointer, name, { limit, after });
-      const last = isdns.at(-1);
-      return { isdns, total: (await expected(pointer, name)) ?? 0, next: isdns.length < limit || last === undefined ? undefined : { after: last } };
+      const rows = await fromPostgres(reads, pointer, name, { limit, after });
+      const last = rows.at(-1);
+      return { isdns: rows.map(({ isdn }) => isdn), total: (await expected(pointer, name)) ?? 0, next: rows.length < limit || last === undefined ? undefined : { after: last.place.slice(1, -1) } };
     },
   };
 }

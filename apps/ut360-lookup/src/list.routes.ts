@@ -18,13 +18,18 @@ export interface ListRoutesDeps extends SubscriberRoutesDeps {
   readonly askPointer: () => Promise<Pointer>;
 }
 
-const cursorSchema = z.strictObject({ g: z.int(), p: z.union([z.strictObject({ scan: z.string().regex(/^\d{1,20}$/) }), z.strictObject({ after: z.string().max(256).refine((text) => !text.includes('\0')) })]) });
+/** What Postgres takes for a `ctid`: a block of 32 bits and a row of 16. */
+function isPlace(text: string): boolean {
+  const [, block, row] = /^(\d{1,10}),(\d{1,5})$/.exec(text) ?? [];
+  return block !== undefined && Number(block) <= 0xff_ff_ff_ff && Number(row) <= 0xff_ff;
+}
+const cursorSchema = z.strictObject({ g: z.int(), p: z.union([z.strictObject({ scan: z.string().regex(/^\d{1,20}$/) }), z.strictObject({ after: z.string().refine(isPlace) })]) });
 
 /** Another generation has other places: a page from before it begins anew. */
 function positionOf(cursor: string | undefined, pointer: Pointer): Position | undefined {
   if (cursor === undefined) return undefined;
   const { g, p } = decodeCursor(cursorSchema, cursor);
-  return g === pointer.redis || 'after' in p ? p : undefined;
+  return g === pointer.redis ? p : undefined;
 }
 
 interface ListInput {

@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import { LOOKUP_LIMITS, lookupSubscribers } from '@millrace/contracts';
 import { requestIdOf, route } from '@millrace/http';
 import { parseIsdn } from '@millrace/subscribers';
@@ -6,11 +5,14 @@ import { Router } from 'express';
 import type { Response } from 'express';
 import { entryText, freshnessText, shownIsdn, sourceOf } from './answers.ts';
 import type { Resolved } from './read-subscribers.ts';
+import { sendPieces } from './send-pieces.ts';
 import { sendText } from './subscriber.routes.ts';
 import type { SubscriberRoutesDeps } from './subscriber.routes.ts';
 
 const INVALID = 'must be a Vietnamese mobile number or a token of 8 to 128 characters without spaces';
 const PIECE = 500;
+/** How long the reader of a stream may take nothing. */
+const STALL_MS = 30_000;
 
 interface Question {
   /** Those that can be looked up, and their places in the request. */
@@ -53,27 +55,28 @@ function restText({ question, resolved: { found, pointer }, isUnmasked }: Shown)
   return `"missing":[${missing.join(',')}],"invalid":[${invalid.join(',')}],"freshness":${freshnessText(pointer, sourceOf(found))}`;
 }
 
-/** Piece by piece: a slow reader holds the texts of one piece. */
-async function stream(res: Response, shown: Shown): Promise<void> {
-  res.setHeader('Content-Type', 'application/x-ndjson; charset=utf-8');
-  res.setHeader('Cache-Control', 'no-store');
+/** Some hundred lines at once; the last one is what belongs to no single subscriber. */
+function* lineTexts(shown: Shown): Generator<string> {
   let lines: string[] = [];
-  const flush = async (): Promise<void> => {
-    const text = lines.join('');
-    lines = [];
-    if (text !== '' && !res.write(text)) await Promise.race([once(res, 'drain'), once(res, 'close')]);
-  };
   for (const entry of entries(shown)) {
     lines.push(`${entry}\n`);
-    if (lines.length >= PIECE) await flush();
-    if (res.destroyed) return;
+    if (lines.length < PIECE) continue;
+    yield lines.join('');
+    lines = [];
   }
-  await flush();
-  res.end(`{${restText(shown)}}\n`);
+  yield `${lines.join('')}{${restText(shown)}}\n`;
+}
+
+/** Who reads slowly holds what was found, and only so long. */
+async function stream(res: Response, shown: Shown, stallMs: number): Promise<void> {
+  res.setHeader('Content-Type', 'application/x-ndjson; charset=utf-8');
+  res.setHeader('Cache-Control', 'no-store');
+  // The missing last chunk tells whoever reads on that it broke off.
+  await sendPieces(res, lineTexts(shown), { stallMs }).catch(() => res.destroy());
 }
 
 /** `POST /api/ut360/lookup`. */
-export function lookupRoutes({ reader, piiReads }: SubscriberRoutesDeps): Router {
+export function lookupRoutes({ reader, piiReads, stallMs = STALL_MS }: SubscriberRoutesDeps & { readonly stallMs?: number }): Router {
   const router = Router();
   route(router, lookupSubscribers, async ({ body, identity, req, res }) => {
     const question = questionOf(body.isdns);
@@ -81,7 +84,7 @@ export function lookupRoutes({ reader, piiReads }: SubscriberRoutesDeps): Router
     const resolved = await reader.find(question.isdns, { withMonths: body.months !== undefined });
     const shown = { question, resolved, months: body.months, isUnmasked: body.unmask };
     if (body.isdns.length > LOOKUP_LIMITS.json) {
-      await stream(res, shown);
+      await stream(res, shown, stallMs);
       return undefined;
     }
     return sendText(res, `{"data":[${[...entries(shown)].join(',')}],${restText(shown)}}`);

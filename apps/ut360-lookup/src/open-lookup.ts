@@ -37,13 +37,16 @@ export interface Lookup {
   readonly schedule: Schedule | undefined;
 }
 
+/** Postgres ends what takes too long itself; one that hangs does not. */
+const GRACE_MS = 1_000;
+
 /** The stores of this service and its routes over them. Resolves once the schema is there; Redis may come later. */
 export async function openLookup({ config, logger, metrics, health, onClose }: Pick<ServiceContext<Config>, 'config' | 'logger' | 'metrics' | 'health' | 'onClose'>): Promise<Lookup> {
-  const pool = createPool({ url: config.UT360_LOOKUP_DATABASE_URL, name: 'ut360-lookup', max: 6, logger, statementTimeoutMs: config.UT360_QUERY_TIMEOUT_MS });
+  const pool = createPool({ url: config.UT360_LOOKUP_DATABASE_URL, name: 'ut360-lookup', max: 6, logger, statementTimeoutMs: config.UT360_QUERY_TIMEOUT_MS, answerTimeoutMs: config.UT360_QUERY_TIMEOUT_MS + GRACE_MS });
   onClose(() => pool.end());
   const direct = createPool({ url: config.DATABASE_DIRECT_URL ?? config.UT360_LOOKUP_DATABASE_URL, name: 'ut360-lookup:background', max: 3, logger, statementTimeoutMs: 0 });
   onClose(() => direct.end());
-  const replica = config.DATABASE_REPLICA_URL === undefined ? undefined : createPool({ url: config.DATABASE_REPLICA_URL, name: 'ut360-lookup:replica', max: 6, logger, statementTimeoutMs: config.UT360_QUERY_TIMEOUT_MS });
+  const replica = config.DATABASE_REPLICA_URL === undefined ? undefined : createPool({ url: config.DATABASE_REPLICA_URL, name: 'ut360-lookup:replica', max: 6, logger, statementTimeoutMs: config.UT360_QUERY_TIMEOUT_MS, answerTimeoutMs: config.UT360_QUERY_TIMEOUT_MS + GRACE_MS });
   onClose(() => replica?.end());
   const db = createKysely<unknown>(pool);
   await waitForSchema(db, migrations, logger);
@@ -81,7 +84,7 @@ export async function openLookup({ config, logger, metrics, health, onClose }: P
   };
   const analytics = createAnalytics({ reads, pool: direct });
   const deps = { askPointer, reader, piiReads: createPiiReads(pool, config.UT360_PII_DAILY_QUOTA), members, pointer };
-  const segments = openSegments({ config, logger, metrics, onClose, pool, direct, ...deps });
+  const segments = openSegments({ config, logger, metrics, onClose, pool, direct, hidden: erased.open, ...deps });
   const handlers = [
     subscriberRoutes(deps), lookupRoutes(deps), listRoutes(deps), segments.routes,
     analyticsRoutes({ analytics, pool, askPointer, refresh: () => pointer.refresh() }),

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { sampleSubscriber } from '@millrace/sample-subscribers';
 import { readPointer, rollBack, underLoadLock } from '@millrace/subscribers';
@@ -58,6 +59,19 @@ describe('lookups, when a store fails', () => {
     expect((await find(5)).body).toMatchObject({ code: 'unavailable' });
     plane.postgresTunnel.drop(false);
     expect((await find(5)).status).toBe(200);
+  });
+
+  it('are refused in time where Postgres hangs, and found again with the next question after it', async () => {
+    const patient = await plane.startInstance({ UT360_QUERY_TIMEOUT_MS: '200' });
+    const absent = (at: number): Promise<number> => Promise.race([patient.call('GET', `/api/ut360/subscribers/nobody-of-this-name-${at}`).then(({ status }) => status), delay(8_000, 0, { ref: false })]);
+    expect(await absent(0)).toBe(404);
+    plane.postgresTunnel.swallow(true);
+    // More than there are connections.
+    expect(await Promise.all([1, 2, 3, 4, 5, 6, 7, 8].map(absent))).toEqual(Array.from({ length: 8 }, () => 503));
+    plane.postgresTunnel.swallow(false);
+    await eventually(async () => (await absent(9)) === 404);
+    plane.postgresTunnel.drop(true);
+    plane.postgresTunnel.drop(false);
   });
 
   it('go on while Redis is flushed under them, and Redis is written again', async () => {

@@ -80,7 +80,7 @@ export async function startPlane({ redisUrl, database: given }: { readonly redis
       async call(method, path, body, headers = {}) {
         const answer = await fetch(`http://127.0.0.1:${server.port}${path}`, { method, headers: { authorization: 'Bearer t', ...(body !== undefined && { 'content-type': 'application/json' }), ...headers }, ...(body !== undefined && { body: JSON.stringify(body) }) });
         const text = await answer.text();
-        return { status: answer.status, text, headers: answer.headers, body: answer.headers.get('content-type')?.includes('application/json') === true || answer.headers.get('content-type')?.includes('problem') === true ? anyObject.parse(JSON.parse(text)) : {} };
+        return { status: answer.status, text, headers: answer.headers, body: text !== '' && /application\/json|problem/.test(answer.headers.get('content-type') ?? '') ? anyObject.parse(JSON.parse(text)) : {} };
       },
     };
   };

@@ -51,6 +51,19 @@ describe('lookups', () => {
     expect((await privileged.call('GET', `/api/ut360/recommendations/${path(token)}?unmask=true`)).body).toMatchObject({ isdn: token });
   });
 
+  it('answers the same, with the same headers, whether express is asked or not', async () => {
+    const token = [...sampleSubscribers({ count: COUNT })].find(({ isdn }) => isdn.includes('/') && isdn.includes('+'))?.isdn ?? '';
+    const paths = ['subscribers', 'recommendations', 'profiles', 'arpu'].flatMap((block) => [path(one.isdn), path(token), path(`+${sampleSubscriber(8).isdn}`), 'nobody-of-this-name', 'short', '%E0%A4%A', 'a%00bcdefghi', '%2e%2e%2f%2e%2e%2fx', 'x'.repeat(300)].map((isdn) => `/api/ut360/${block}/${isdn}`));
+    for (const url of paths) {
+      // A question mark alone is no parameter, and nothing that the short way takes.
+      const [plain, express] = await Promise.all([url, `${url}?`].map((each) => instance.call('GET', each, undefined, { 'x-request-id': 'same', 'if-none-match': '*' })));
+      const shown = (answer: typeof plain): unknown => ({ status: answer?.status, text: answer?.text, headers: [...(answer?.headers ?? [])].filter(([name]) => name !== 'date') });
+      expect({ url, ...Object(shown(plain)) }).toEqual({ url, ...Object(shown(express)) });
+      const head = await instance.call('HEAD', url);
+      expect([url, head.status, head.text, head.headers.get('content-length')]).toEqual([url, express?.status, '', head.status === 200 ? express?.headers.get('content-length') : head.headers.get('content-length')]);
+    }
+  });
+
   it('looks up many in their order, and tells of those that are missing or no ISDNs', async () => {
     const isdns = [sampleSubscriber(3).isdn, 'x', 'nobody-of-this-name', sampleSubscriber(1).isdn, sampleSubscriber(3).isdn];
     const { status, body } = await instance.call('POST', '/api/ut360/lookup', { isdns, months: 2 });

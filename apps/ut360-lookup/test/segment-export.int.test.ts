@@ -104,7 +104,7 @@ describe('exports of segments', () => {
     const serve = async (name: string, pieces: () => AsyncGenerator<readonly (readonly Cell[])[]>, stallMs = 30_000): Promise<{ readonly url: string; readonly close: () => Promise<void> }> => {
       const { pool } = plane.stores;
       const logger = createLogger('test', 'silent');
-      const routes = segmentRoutes({ pool, logger, stallMs, piiReads: createPiiReads(pool, 1_000_000_000), generation: () => 1, reader: { count: async () => await Promise.reject(new Error('not asked')), open: async () => rows(name, pieces) } });
+      const routes = segmentRoutes({ pool, logger, stallMs, piiReads: createPiiReads(pool, 1_000_000_000), askPointer: async () => instance.pointer.current, reader: { count: async () => await Promise.reject(new Error('not asked')), open: async () => rows(name, pieces) } });
       const verifier = { verify: async () => ({ issuer: 'gateway', subject: 'key_2', scopes: ALL }) };
       const server = await startHttpServer(createHttpApp({ logger, metrics: createMetrics('test'), handlers: [authenticate(verifier, ['gateway']), routes] }), { host: '127.0.0.1', port: 0 });
       return { url: `http://127.0.0.1:${server.port}/api/ut360/segments/1/export?columns=isdn,advance_amount`, close: () => server.close(0) };

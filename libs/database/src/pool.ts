@@ -9,6 +9,8 @@ export interface PoolOptions {
   readonly logger?: Logger;
   /** Longest statement; 0 = no bound (imports, exports). */
   readonly statementTimeoutMs?: number;
+  /** Longest wait for an answer, also of a server that hangs and keeps no time itself; the connection is given up then. Default: none. Not for streams. */
+  readonly answerTimeoutMs?: number;
 }
 
 /** int8 is text in pg; here it fits a JS number: versions and counts stay far below 2^53. NUMERIC (money) stays text. */
@@ -21,7 +23,7 @@ for (const builtin of [pgTypes.builtins.TIMESTAMPTZ, pgTypes.builtins.TIMESTAMP]
  * A pool of at most 8 connections; connecting gives up after 5 s, a statement after 30 s. A connection's error is logged, never thrown; the query that it had rejects.
  * Time zone and timeout are start-up options: PgBouncer needs `ignore_startup_parameters = options`, and has no statement timeout then.
  */
-export function createPool({ url, name, max = 8, logger, statementTimeoutMs = 30_000 }: PoolOptions): Pool {
+export function createPool({ url, name, max = 8, logger, statementTimeoutMs = 30_000, answerTimeoutMs }: PoolOptions): Pool {
   const pool = new Pool({
     connectionString: url,
     application_name: name,
@@ -30,6 +32,7 @@ export function createPool({ url, name, max = 8, logger, statementTimeoutMs = 30
     connectionTimeoutMillis: 5_000,
     idleTimeoutMillis: 30_000,
     keepAlive: true,
+    ...(answerTimeoutMs !== undefined && { query_timeout: answerTimeoutMs }),
     options: `-c timezone=UTC -c statement_timeout=${statementTimeoutMs}`,
   });
   pool.on('error', (error) => logger?.warn({ err: error }, 'idle database connection failed'));

@@ -6,7 +6,7 @@ export { parseMappings } from './mapping.ts';
 export type { ColumnMapping, ColumnSource, FileMappings } from './mapping.ts';
 export { eraseSubscribers, completeErasures } from './erasure/erase-subscribers.ts';
 export type { EraseOptions, ErasureReport, ErasureStores } from './erasure/erase-subscribers.ts';
-export { countErased, createErasedFilter, erasureTableStatements, hasOpenErasures, readErased } from './erasure/erased-list.ts';
+export { countErased, createErasedFilter, erasureTableStatements, hasOpenErasures, readErased, readOpenErasures } from './erasure/erased-list.ts';
 export type { ErasedList, IsErased } from './erasure/erased-list.ts';
 export { readFile } from './files/read-file.ts';
 export type { RowSink, SourceFile } from './files/reading.ts';

@@ -12,6 +12,8 @@ export interface SubscriberColumns {
   readonly rows: number;
   readonly bytes: number;
   readonly isdnAt: (row: number) => string;
+  /** The row of an ISDN; -1: it has none. */
+  readonly find: (isdn: string) => number;
   readonly texts: Readonly<Record<SegmentTextField, TextColumn>>;
   /** NaN is NULL. */
   readonly numbers: Readonly<Record<SegmentNumberField, Float64Array>>;
@@ -109,6 +111,19 @@ function addRow(state: State, data: Buffer, begin: number, limitBytes: number): 
   state.row += 1;
 }
 
+/** Rows are in the order of their ISDNs, by bytes. */
+function findIsdn({ offsets, isdns, row: rows }: State, wanted: Buffer): number {
+  let [low, high] = [0, rows];
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    const order = isdns.compare(wanted, 0, wanted.length, offsets[middle], offsets[middle + 1]);
+    if (order === 0) return middle;
+    if (order < 0) low = middle + 1;
+    else high = middle;
+  }
+  return -1;
+}
+
 function toColumns(state: State): SubscriberColumns {
   const { numbers, texts, offsets, isdns, row } = state;
   const textOf = (name: SegmentTextField): TextColumn => texts[segmentTextFields.indexOf(name)] ?? { codes: new Uint16Array(row), values: [null] };
@@ -116,6 +131,7 @@ function toColumns(state: State): SubscriberColumns {
   return {
     rows: row, bytes: bytesOf(state),
     isdnAt: (at) => isdns.toString('utf8', offsets[at], offsets[at + 1]),
+    find: (isdn) => findIsdn(state, Buffer.from(isdn)),
     texts: { subscriber_type: textOf('subscriber_type'), service_type: textOf('service_type'), cluster_group: textOf('cluster_group'), bad_debt_risk: textOf('bad_debt_risk'), arpu_trend: textOf('arpu_trend') },
     numbers: {
       advance_amount: numberOf('advance_amount'), revenue_per_advance: numberOf('revenue_per_advance'), arpu_avg_6m: numberOf('arpu_avg_6m'), arpu_growth_rate: numberOf('arpu_growth_rate'),

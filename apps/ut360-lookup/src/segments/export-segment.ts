@@ -1,10 +1,8 @@
-import { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
 import type { exportSegment as operation } from '@millrace/contracts';
 import { requestIdOf } from '@millrace/http';
 import type { RouteInput } from '@millrace/http';
 import { AppError } from '@millrace/service';
-import type { Response } from 'express';
+import { sendPieces } from '../send-pieces.ts';
 import type { SegmentRows } from './segment-reader.ts';
 import { getSegment, storeCount } from './segment.repository.ts';
 import type { SegmentRoutesDeps } from './segment.routes.ts';
@@ -13,14 +11,12 @@ import type { RowWriter } from './segment-text.ts';
 
 /** At once, by one instance: each holds a generation in memory, or a connection. */
 const MAX_EXPORTS = 8;
-const MAX_EXPORT_MS = 600_000;
 
-/** One piece in memory, the next when it was taken; `onPiece` hears of each. */
-async function* textOf(rows: SegmentRows, writer: RowWriter, onPiece: () => void): AsyncGenerator<string> {
+/** Throws where rows are missing. */
+async function* textOf(rows: SegmentRows, writer: RowWriter): AsyncGenerator<string> {
   let sent = 0;
   let lead = writer.head;
   for await (const piece of rows.pieces) {
-    onPiece();
     sent += piece.length;
     yield lead + piece.map(writer.row).join('');
     lead = '';
@@ -28,24 +24,6 @@ async function* textOf(rows: SegmentRows, writer: RowWriter, onPiece: () => void
   if (sent !== rows.rows) throw new Error(`${rows.rows} rows were counted, ${sent} came`);
   const end = lead + writer.end({ rows: sent, generation: rows.pointer.recommendations });
   if (end !== '') yield end;
-}
-
-interface Sending {
-  readonly rows: SegmentRows;
-  readonly writer: RowWriter;
-  readonly stallMs: number;
-}
-
-/** Rejects where the reader goes, takes nothing for `stallMs`, or rows are missing: the answer then breaks off without its last chunk. */
-async function sendRows(res: Response, { rows, writer, stallMs }: Sending): Promise<void> {
-  const stalled = new AbortController();
-  const stall = setTimeout(() => stalled.abort(new Error(`the reader took nothing for ${stallMs} ms`)), stallMs);
-  try {
-    const signal = AbortSignal.any([stalled.signal, AbortSignal.timeout(MAX_EXPORT_MS)]);
-    await pipeline(Readable.from(textOf(rows, writer, () => stall.refresh()), { objectMode: true, highWaterMark: 1 }), res, { signal });
-  } finally {
-    clearTimeout(stall);
-  }
 }
 
 /** Writes a segment to the answer: counted against the quota before the first byte, at the reader's pace, freed when either side ends. */
@@ -65,7 +43,7 @@ export function exportSegment({ pool, reader, piiReads, logger, stallMs = 30_000
         res.end();
         return;
       }
-      await sendRows(res, { rows, writer, stallMs }).catch((err: unknown) => {
+      await sendPieces(res, textOf(rows, writer), { stallMs }).catch((err: unknown) => {
         logger.warn({ err, segment: segment.id, rows: rows.rows, requestId: requestIdOf(req) }, 'an export broke off');
         // The head may be out: the missing last chunk tells it.
         res.destroy();

@@ -20,6 +20,8 @@ export interface OpenSegmentsDeps extends Pick<ServiceContext<Config>, 'config' 
   readonly pointer: LivePointer;
   readonly askPointer: () => Promise<Pointer>;
   readonly piiReads: PiiReads;
+  /** ISDNs that no answer has although rows may. */
+  readonly hidden: () => readonly string[];
 }
 
 export interface Segments {
@@ -32,8 +34,9 @@ export interface Segments {
 const POSTGRES_EXPORTS = 2;
 const MB = 1_048_576;
 
-export function openSegments({ config, logger, metrics, onClose, pool, direct, pointer, askPointer, piiReads }: OpenSegmentsDeps): Segments {
-  const exportPool = createPool({ url: config.UT360_LOOKUP_DATABASE_URL, name: 'ut360-lookup:exports', max: POSTGRES_EXPORTS, logger, statementTimeoutMs: 25_000 });
+export function openSegments({ config, logger, metrics, onClose, pool, direct, pointer, askPointer, piiReads, hidden }: OpenSegmentsDeps): Segments {
+  // Around a pooler: the rows of a cursor are known to one connection.
+  const exportPool = createPool({ url: config.DATABASE_DIRECT_URL ?? config.UT360_LOOKUP_DATABASE_URL, name: 'ut360-lookup:exports', max: POSTGRES_EXPORTS, logger, statementTimeoutMs: 25_000 });
   onClose(() => exportPool.end());
   const columns = createLiveColumns({ pool: direct, limitBytes: config.UT360_SEGMENT_MEMORY_MB * MB, logger });
   onClose(() => columns.close());
@@ -45,6 +48,6 @@ export function openSegments({ config, logger, metrics, onClose, pool, direct, p
     },
   });
   columns.follow(pointer.current);
-  const reader = createSegmentReader({ pool, exportPool, columns, askPointer, refreshPointer: () => pointer.refresh() });
-  return { columns, routes: segmentRoutes({ pool, reader, piiReads, logger, generation: () => pointer.current.recommendations }) };
+  const reader = createSegmentReader({ pool, exportPool, columns, hidden, askPointer, refreshPointer: () => pointer.refresh() });
+  return { columns, routes: segmentRoutes({ pool, reader, piiReads, logger, askPointer }) };
 }

@@ -12,11 +12,12 @@ const CURSOR = 'segment_rows';
  * Postgres keeps the rows apart from their table (WITH HOLD): a reader who takes minutes holds back no load that wants to drop it, and sees
  * one generation to the end.
  */
-async function declare(client: PoolClient, pointer: Pointer, { query, order, columns, limit }: RowsWanted): Promise<{ readonly count: number; readonly rows: number }> {
+async function declare(client: PoolClient, pointer: Pointer, { query, order, columns, limit, hidden = [] }: RowsWanted): Promise<{ readonly count: number; readonly rows: number }> {
   const table = qualified('recommendations', pointer.recommendations);
-  const { text, values } = whereSql(query);
+  const { text: matching, values: own } = whereSql(query);
+  const [text, values] = [`${matching} and isdn <> all($${own.length + 1}::text[])`, [...own, hidden]];
   await client.query('begin isolation level repeatable read');
-  const { rows: [counted] } = await client.query<{ count: number }>(`select count(*)::int as count from ${table} where ${text}`, [...values]);
+  const { rows: [counted] } = await client.query<{ count: number }>(`select count(*)::int as count from ${table} where ${text}`, values);
   await client.query(`declare ${CURSOR} no scroll cursor with hold for select ${columns.map(columnSql).join(', ')} from ${table} where ${text} order by ${orderSql(order)} limit $${values.length + 1}::bigint`, [...values, limit]);
   await client.query('commit');
   const count = counted?.count ?? 0;

@@ -18,6 +18,8 @@ export interface RowsWanted {
   readonly order: readonly RowOrder[];
   readonly columns: readonly SegmentColumn[];
   readonly limit: number;
+  /** ISDNs that are left out. */
+  readonly hidden?: readonly string[];
 }
 
 /** The rows of one generation, whatever becomes of it meanwhile. */
@@ -46,6 +48,8 @@ export interface SegmentReaderDeps {
   /** An export without a copy in memory holds one of its connections to its end. */
   readonly exportPool: Pool;
   readonly columns: LiveColumns;
+  /** ISDNs that are left out although rows may have them: of those who are being erased. Default: none. */
+  readonly hidden?: () => readonly string[];
   /** The pointer of this moment. */
   readonly askPointer: () => Promise<Pointer>;
   /** Asks Postgres for it. */
@@ -68,8 +72,21 @@ function cellOf(copy: SubscriberColumns, column: SegmentColumn): (row: number) =
   return (row) => values[codes[row] ?? 0] ?? null;
 }
 
-async function openCopy(copy: SubscriberColumns, pointer: Pointer, { query, order, columns, limit }: RowsWanted): Promise<SegmentRows> {
+/** Rows of the copy that match, without those of ISDNs that are left out. */
+async function shownRows(copy: SubscriberColumns, query: SegmentQuery, hidden: readonly string[]): Promise<Uint32Array> {
   const found = await findRows(copy, query);
+  const places = hidden.map((isdn) => copy.find(isdn));
+  return places.some((place) => place >= 0) ? found.filter((row) => !places.includes(row)) : found;
+}
+
+/** How many rows of the copy match, and of how many. */
+async function countShown(copy: SubscriberColumns, query: SegmentQuery, hidden: readonly string[]): Promise<{ readonly count: number; readonly total: number }> {
+  const gone = new Set(hidden.map((isdn) => copy.find(isdn)).filter((place) => place >= 0)).size;
+  return { count: gone === 0 ? await countRows(copy, query) : (await shownRows(copy, query, hidden)).length, total: copy.rows - gone };
+}
+
+async function openCopy(copy: SubscriberColumns, pointer: Pointer, { query, order, columns, limit, hidden = [] }: RowsWanted): Promise<SegmentRows> {
+  const found = await shownRows(copy, query, hidden);
   const rows = orderRows(copy, found, order).slice(0, limit);
   const cells = columns.map((column) => cellOf(copy, column));
   async function* pieces(): AsyncGenerator<readonly (readonly Cell[])[]> {
@@ -78,10 +95,8 @@ async function openCopy(copy: SubscriberColumns, pointer: Pointer, { query, orde
   return { rows: rows.length, count: found.length, pointer, pieces: pieces(), close: async () => undefined };
 }
 
-const COUNT = 'select count(*)::int as total, (count(*) filter (where';
-
 /** Counts and rows of segments: from the copy in memory where it is there, else from Postgres, which answers the same. */
-export function createSegmentReader({ pool, exportPool, columns, askPointer, refreshPointer }: SegmentReaderDeps): SegmentReader {
+export function createSegmentReader({ pool, exportPool, columns, hidden = () => [], askPointer, refreshPointer }: SegmentReaderDeps): SegmentReader {
   /** The generation may have been removed before this process had heard of the new one. */
   const withPointer = async <T>(work: (pointer: Pointer) => Promise<T>): Promise<T> => {
     try {
@@ -98,14 +113,17 @@ export function createSegmentReader({ pool, exportPool, columns, askPointer, ref
   return {
     count: (query) => withPointer(async (pointer) => {
       const copy = columns.at(pointer);
-      if (copy !== undefined) return { count: await countRows(copy, query), total: copy.rows, freshness: freshness(pointer, 'memory') };
+      if (copy !== undefined) return { ...(await countShown(copy, query, hidden())), freshness: freshness(pointer, 'memory') };
       const { text, values } = whereSql(query);
-      const { rows: [row] } = await pool.query<{ total: number; count: number }>(`${COUNT} ${text}))::int as count from ${qualified('recommendations', pointer.recommendations)}`, [...values]);
+      const { rows: [row] } = await pool.query<{ total: number; count: number }>(
+        `select count(*)::int as total, (count(*) filter (where ${text}))::int as count from ${qualified('recommendations', pointer.recommendations)} where isdn <> all($${values.length + 1}::text[])`, [...values, hidden()],
+      );
       return { count: row?.count ?? 0, total: row?.total ?? 0, freshness: freshness(pointer, 'postgres') };
     }),
     open: (wanted) => withPointer(async (pointer) => {
       const copy = columns.at(pointer);
-      return copy !== undefined ? await openCopy(copy, pointer, wanted) : await openRows(exportPool, pointer, wanted);
+      const shown = { ...wanted, hidden: hidden() };
+      return copy !== undefined ? await openCopy(copy, pointer, shown) : await openRows(exportPool, pointer, shown);
     }),
   };
 }

@@ -3,6 +3,7 @@ import type { Segment } from '@millrace/contracts';
 import { decodeCursor, encodeCursor, formatEtag, ok, parseIfMatch, route } from '@millrace/http';
 import type { Reply } from '@millrace/http';
 import type { Logger } from '@millrace/service';
+import type { Pointer } from '@millrace/subscribers';
 import { Router } from 'express';
 import type { Request } from 'express';
 import type { Pool } from 'pg';
@@ -40,8 +41,10 @@ async function counted({ pool, reader, logger }: SegmentRoutesDeps, segment: Seg
 }
 
 /** `/api/ut360/segments`: previews, saved segments and their exports. */
-export function segmentRoutes(deps: SegmentRoutesDeps & { readonly generation: () => number }): Router {
-  const { pool, reader, generation } = deps;
+export function segmentRoutes(deps: SegmentRoutesDeps & { readonly askPointer: () => Promise<Pointer> }): Router {
+  const { pool, reader, askPointer } = deps;
+  /** Versions of segment and pointer that a number was counted for here, by segment: within a generation it changes when somebody is erased. */
+  const counts = new Map<number, string>();
   const router = Router();
   const exportRows = exportSegment(deps);
   route(router, contracts.previewSegment, async ({ body }) => ok(await reader.count(body.query), { 'Cache-Control': 'no-store' }));
@@ -58,11 +61,17 @@ export function segmentRoutes(deps: SegmentRoutesDeps & { readonly generation: (
   });
   route(router, contracts.getSegment, async ({ params }) => {
     const segment = await segments.getSegment(pool, params.id);
-    return found(segment.last_count?.generation === generation() ? segment : await counted(deps, segment));
+    const { version, recommendations } = await askPointer();
+    const key = `${segment.version}:${version}`;
+    if (segment.last_count?.generation === recommendations && counts.get(params.id) === key) return found(segment);
+    const fresh = await counted(deps, segment);
+    if (fresh !== segment) counts.set(params.id, key);
+    return found(fresh);
   });
   route(router, contracts.replaceSegment, async ({ params, body, req }) => found(await counted(deps, await segments.replaceSegment(pool, params.id, body, acceptedBy(req)))));
   route(router, contracts.deleteSegment, async ({ params, req }) => {
     await segments.deleteSegment(pool, params.id, acceptedBy(req));
+    counts.delete(params.id);
     return { status: 204 };
   });
   route(router, contracts.exportSegment, async (input) => {

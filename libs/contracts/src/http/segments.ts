@@ -97,7 +97,7 @@ export const createSegment = defineOperation({
   responses: { 201: { description: 'Saved, and counted where that is possible now; ETag and Location are set', schema: segmentSchema, example: segmentExample } },
 });
 export const getSegment = defineOperation({
-  operationId: 'getSegment', method: 'get', path: '/api/ut360/segments/{id}', service, scope: read, summary: 'Read a saved segment', description: 'Counts it again where last_count is of another generation than the live one.', params,
+  operationId: 'getSegment', method: 'get', path: '/api/ut360/segments/{id}', service, scope: read, summary: 'Read a saved segment', description: 'Counts it again where last_count is of another generation than the live one, or somebody was erased since.', params,
   responses: { 200: { description: 'The segment', schema: segmentSchema, example: segmentExample } },
 });
 export const replaceSegment = defineOperation({

@@ -92,8 +92,8 @@ export const lookupAnswerSchema = z
   })
   .meta({ id: 'LookupAnswer' });
 export const lookupSubscribers = defineOperation({
-  operationId: 'lookupSubscribers', method: 'post', path: '/api/ut360/lookup', service, scope, summary: 'Many subscribers at once',
-  description: `Every answer is of one generation. More than ${LOOKUP_LIMITS.json} ISDNs are answered as application/x-ndjson: one line a subscriber that was found, and a last line with missing, invalid and freshness.`,
+  operationId: 'lookupSubscribers', method: 'post', path: '/api/ut360/lookup', service, scope, timeoutMs: 60_000, summary: 'Many subscribers at once',
+  description: `Every answer is of one generation. More than ${LOOKUP_LIMITS.json} ISDNs are answered as application/x-ndjson: one line a subscriber that was found, and a last line with missing, invalid and freshness. The whole answer has a minute.`,
   body: lookupSchema, bodyExample: { isdns: ['0912345678', '0987654321'], months: 2 },
   responses: { 200: { description: 'What was found', schema: lookupAnswerSchema, example: { data: [{ index: 0, ...full }], missing: [{ index: 1, isdn: '84987***321' }], invalid: [], freshness: exampleFreshness } } },
 });

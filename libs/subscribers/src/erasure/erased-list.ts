@@ -54,6 +54,14 @@ export async function readErased(db: Db, secret: string | undefined): Promise<Er
   return { hmacKey, hmacs: rows.map(({ hmac }) => hmac), marks: rows.map(({ hmac, mark }) => coverMark(hmac, mark)) };
 }
 
+/** ISDNs of those who are recorded, and may still be in the stores. Throws as `requireErasureKey`. */
+export async function readOpenErasures(db: Db, secret: string | undefined): Promise<readonly string[]> {
+  const { rows } = await db.query<{ sealed: Buffer }>(`select sealed from ${schema}.erased where sealed is not null order by seq`);
+  if (rows.length === 0) return [];
+  const { unseal } = await requireErasureKey(db, secret);
+  return rows.map(({ sealed }) => unseal(sealed));
+}
+
 /** A number that grows with everybody who is erased. */
 export async function countErased(db: Db): Promise<number> {
   const { rows } = await db.query<{ last: string }>(`select coalesce(max(seq), 0)::text as last from ${schema}.erased`);
