@@ -4,7 +4,8 @@ import { datasetNames } from '../datasets.ts';
 import type { DatasetName } from '../datasets.ts';
 import { sweepTables } from '../erasure/sweep.ts';
 import { LoadNotPossibleError } from '../errors.ts';
-import { qualified, replaceViews, schema } from '../load/tables.ts';
+import { dropTable, replaceViews, schema } from '../load/tables.ts';
+import { copyAliases } from './aliases.ts';
 import { dropAnalytics } from './analytics.ts';
 import { publishPointer, readPointer } from './pointer.ts';
 import type { Pointer, Triple } from './pointer.ts';
@@ -92,13 +93,32 @@ export async function findPrevious(db: Pick<Pool | PoolClient, 'query'>): Promis
   return sets.find((set) => set.redis > 0 && set.redis === live?.previous && set.state === 'ready');
 }
 
-/** Goes back to the set before, in both stores, without those who were erased since. Throws LoadNotPossibleError where there is none, or where somebody was erased and `erasureSecret` is not the right one. */
-export async function rollBack(client: PoolClient, redis: Redis, keys: Keys, erasureSecret?: string): Promise<{ readonly from: number; readonly pointer: Pointer }> {
+/** Copies that an earlier load has made (`--alias-keys`) are of what was live: their readers know of no pointer. */
+async function followAliases(redis: Redis, keys: Keys, generation: number): Promise<void> {
+  if ((await redis.exists(keys.subscribers().stats)) === 1) await copyAliases(redis, keys, generation);
+}
+
+export interface RolledBack {
+  readonly from: number;
+  readonly pointer: Pointer;
+  /** What could not be done any more once it was live. */
+  readonly warnings: readonly string[];
+}
+
+/**
+ * Goes back to the set before, in both stores, without those who were erased since; the keys without a number follow where there are some. Throws
+ * LoadNotPossibleError where there is none, or where somebody was erased and `erasureSecret` is not the right one: nothing was switched then. Once it
+ * was, it does not throw: whoever did it again would go back further.
+ */
+export async function rollBack(client: PoolClient, redis: Redis, keys: Keys, erasureSecret?: string): Promise<RolledBack> {
   const { redis: from } = await readPointer(client);
   const set = await findPrevious(client);
   if (set === undefined) throw new LoadNotPossibleError('there is no generation to go back to: the one before is not kept any more, or there never was one');
   await sweepTables(client, { redis, keys, erasureSecret }, set);
-  return { from, pointer: await switchTo(client, { redis, keys, set }) };
+  const warnings: string[] = [];
+  const pointer = await switchTo(client, { redis, keys, set, onWarning: (warning) => warnings.push(warning) });
+  await followAliases(redis, keys, set.redis).catch(() => warnings.push('the keys without a number are not those of this generation: a load with --alias-keys writes them again'));
+  return { from, pointer, warnings };
 }
 
 /** How long a request may go on with a generation after it is not live any more. */
@@ -132,8 +152,7 @@ async function dropUnused(client: PoolClient, dataset: DatasetName): Promise<voi
        and number < (select max(number) from ${schema}.dataset_generations n where n.dataset = $1 and n.state = 'ready')`, [dataset],
   );
   for (const { number } of rows) {
-    await client.query(`drop table if exists ${qualified(dataset, number)}`);
-    await client.query(`update ${schema}.dataset_generations set state = 'dropped' where dataset = $1 and number = $2`, [dataset, number]);
+    await dropTable(client, dataset, number);
   }
 }
 

@@ -19,6 +19,12 @@ export async function replaceViews(client: PoolClient, triple: Readonly<Record<D
   for (const name of datasetNames) await client.query(`create or replace view ${schema}.${datasets[name].table} as select * from ${qualified(name, triple[name])}`);
 }
 
+/** First nobody knows of it: cut off between the two, the table is found by `dropUnknownTables`; the other way round a load would take over what is not there. */
+export async function dropTable(client: PoolClient, dataset: DatasetName, generation: number): Promise<void> {
+  await client.query(`update ${schema}.dataset_generations set state = 'dropped' where dataset = $1 and number = $2`, [dataset, generation]);
+  await client.query(`drop table if exists ${qualified(dataset, generation)}`);
+}
+
 /** Drops tables of generations that nothing tells of: what a killed load, or a drop that was cut off, left behind. */
 export async function dropUnknownTables(client: PoolClient): Promise<void> {
   const names = Object.fromEntries(datasetNames.map((name) => [datasets[name].table, name]));
