@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { writeSampleFiles } from '@millrace/sample-subscribers';
 import { eventually } from '@millrace/testing';
-import { ErasureSecretError, endLoadsNamed, eraseSubscribers, listSets, planDrop, readPointer, rollBack, underLoadLock } from '../src/index.ts';
+import { ErasureSecretError, LoadNotPossibleError, endLoadsNamed, eraseSubscribers, listSets, planDrop, readPointer, rollBack, underLoadLock } from '../src/index.ts';
+import type { PoolClient } from 'pg';
 import type { LoadOptions } from '../src/index.ts';
 import { startStores } from './kit.ts';
 import type { TestStores } from './kit.ts';
@@ -103,6 +104,40 @@ describe('what is broken off', () => {
     } finally {
       child.kill('SIGKILL');
     }
+  });
+
+  describe('with a transaction of somebody else that is left open', () => {
+    let reader: PoolClient;
+    beforeEach(async () => {
+      await load(1);
+      reader = await stores.pool.connect();
+      await reader.query('begin');
+    });
+    afterEach(() => reader.release(true));
+
+    it('a load that meets it on a view gives up with a sentence, and is done by the next run', async () => {
+      await reader.query('select 1 from ut360.recommendations');
+      const failed = await load(2).then(() => 'was loaded', (error: unknown) => (error instanceof LoadNotPossibleError ? error.message : Promise.reject(error)));
+      expect(failed).toContain('has read ut360.recommendations');
+      expect(await readPointer(stores.pool)).toMatchObject({ redis: 1 });
+      await reader.query('commit');
+      expect((await load(2)).datasets).toMatchObject([{ resumed: true }]);
+    });
+
+    it('loads go on that meet it on an old table, which goes as soon as it can', async () => {
+      await reader.query('select 1 from ut360.recommendations_1');
+      const retire = () => stores.pool.query(`update ut360.generation_sets set retired_at = now() - interval '2 minutes' where retired_at is not null`);
+      const isThere = async () => (await stores.pool.query(`select to_regclass('ut360.recommendations_1') is not null as there`)).rows[0];
+      for (const score of [2, 3]) {
+        await load(score, { keep: 0 });
+        await retire();
+      }
+      expect(await load(4, { keep: 0 })).toMatchObject({ warnings: [] });
+      expect(await isThere()).toEqual({ there: true });
+      await reader.query('commit');
+      await load(5, { keep: 0 });
+      expect(await isThere()).toEqual({ there: false });
+    });
   });
 
   it('nobody is recorded under a second secret, also where the first erasure is recorded at the same time', async () => {

@@ -1,10 +1,11 @@
+import { isViolation } from '@millrace/database';
 import type { Keys, Redis } from '@millrace/redis-kit';
 import type { Pool, PoolClient } from 'pg';
 import { datasetNames } from '../datasets.ts';
 import type { DatasetName } from '../datasets.ts';
 import { sweepTables } from '../erasure/sweep.ts';
 import { LoadNotPossibleError } from '../errors.ts';
-import { dropTable, replaceViews, schema } from '../load/tables.ts';
+import { LOCK_NOT_AVAILABLE, dropTable, replaceViews, schema } from '../load/tables.ts';
 import { copyAliases } from './aliases.ts';
 import { dropAnalytics } from './analytics.ts';
 import { publishPointer, readPointer } from './pointer.ts';
@@ -60,6 +61,9 @@ export interface SwitchOptions {
   readonly confirm?: ((client: PoolClient) => Promise<void>) | undefined;
 }
 
+/** Longest wait for readers of the views. Others who read them, and erasures, wait as long. */
+const SWITCH_LOCK_MS = 10_000;
+
 /**
  * Makes a set live: one UPDATE for Postgres, then its copy for Redis. Readers that have resolved the pointer before go on with what it named,
  * which stays for at least a minute. `client` must be the one that holds the lock of loads.
@@ -67,6 +71,7 @@ export interface SwitchOptions {
 export async function switchTo(client: PoolClient, { redis, keys, set, counts, confirm, onWarning }: SwitchOptions): Promise<Pointer> {
   await client.query('begin');
   try {
+    await client.query(`set local lock_timeout = ${SWITCH_LOCK_MS}`);
     await confirm?.(client);
     if (counts !== undefined) await client.query(`update ${schema}.generation_sets set state = 'ready', stats = $2 where redis = $1`, [set.redis, JSON.stringify(counts)]);
     await client.query(`update ${schema}.generation_sets set retired_at = case when redis = $1 then null else now() end where redis = $1 or redis = (select redis from ${schema}.pointer)`, [set.redis]);
@@ -76,7 +81,7 @@ export async function switchTo(client: PoolClient, { redis, keys, set, counts, c
   } catch (error) {
     // On a connection that is gone nothing is left to roll back.
     await client.query('rollback').catch(() => undefined);
-    throw error;
+    throw isViolation(error, LOCK_NOT_AVAILABLE) ? new LoadNotPossibleError(`a session that has read ${schema}.recommendations, ${schema}.subscriber_360_profiles or ${schema}.subscriber_monthly_arpu in a transaction that is still open holds back the switch: end it (pg_stat_activity has it) and run this again. Nothing was changed`, { cause: error }) : error;
   }
   const pointer = await readPointer(client);
   await publishPointer(redis, keys, pointer).catch((error: unknown) => {

@@ -2,8 +2,8 @@ import { hostname } from 'node:os';
 import { isViolation } from '@millrace/database';
 import type { Pool, PoolClient } from 'pg';
 import { LoadNotPossibleError } from '../errors.ts';
+import { LOCK_NOT_AVAILABLE } from './tables.ts';
 
-const LOCK_NOT_AVAILABLE = '55P03';
 const LOCK = `hashtextextended('millrace ut360 load', 0)`;
 
 /** SQL: does anybody hold the lock now? */
