@@ -18,9 +18,12 @@ export interface BulkWriter {
   write(key: string, command: readonly string[], isBytes?: boolean): Promise<void> | undefined;
   /** Resolves when every command was answered. */
   drain(): Promise<void>;
-  close(): void;
+  /** Resolves once nothing of it is done any more: what was on its way is, or never will be (where a server does not answer: after 5 s, unknown). Never rejects. */
+  close(): Promise<void>;
 }
 
+/** Longest wait for a server that does not answer any more. */
+const CLOSE_MS = 5_000;
 const CRLF = '\r\n';
 const LENGTHS = Array.from({ length: 4_096 }, (_none, bytes) => `$${bytes}${CRLF}`);
 /** RESP2 of a command (https://redis.io/docs/latest/develop/reference/protocol-spec). */
@@ -41,7 +44,7 @@ const MINUS = 0x2d;
 interface NodeWriter {
   add(text: string, isBytes?: boolean): Promise<void> | undefined;
   drain(): Promise<void>;
-  close(): void;
+  close(): Promise<void>;
 }
 
 async function open({ options, stream }: SingleRedis): Promise<Socket> {
@@ -51,6 +54,12 @@ async function open({ options, stream }: SingleRedis): Promise<Socket> {
   const socket = options.tls ? connectTls({ host, port, servername: host, ...options.tls }) : connectTcp({ host, port });
   await once(socket, options.tls ? 'secureConnect' : 'connect');
   return socket.setNoDelay(true);
+}
+
+/** Redis does what has reached it before it sees the end; a socket that is destroyed is no end of that. */
+async function endSocket(socket: Socket): Promise<void> {
+  if (!socket.destroyed) await once(socket.end(), 'close', { signal: AbortSignal.timeout(CLOSE_MS) }).catch(() => undefined);
+  socket.destroy();
 }
 
 /** One connection: text goes out, lines come back and are counted. */
@@ -109,7 +118,7 @@ async function openNode(node: SingleRedis): Promise<NodeWriter> {
       flush();
       await until(() => unanswered <= 0);
     },
-    close: () => void socket.destroy(),
+    close: () => endSocket(socket),
   };
 }
 
@@ -126,6 +135,6 @@ export async function openBulkWriter(redis: Redis): Promise<BulkWriter> {
   return {
     write: (key, command, isBytes) => writerOf(key).add(encodeCommand(command, isBytes), isBytes),
     drain: async () => void (await Promise.all(nodes.map(({ writer }) => writer.drain()))),
-    close: () => nodes.forEach(({ writer }) => writer.close()),
+    close: async () => void (await Promise.all(nodes.map(({ writer }) => writer.close()))),
   };
 }

@@ -23,7 +23,7 @@ describe.each(['one server', 'a cluster'])('bulk writes to %s', (where) => {
     for (let at = 0; at < 12_000; at += 1) await writer.write(`${prefix}:${at}`, ['SET', `${prefix}:${at}`, `đường ${at}`]);
     await writer.write(`${prefix}:plain`, ['SET', `${prefix}:plain`, 'plain'], true);
     await writer.drain();
-    writer.close();
+    await writer.close();
     const found = new Set<string>();
     for await (const page of scanKeys(masterNodes(redis), `${prefix}:*`)) for (const key of page) found.add(key);
     expect(found.size).toBe(12_001);
@@ -37,6 +37,6 @@ describe.each(['one server', 'a cluster'])('bulk writes to %s', (where) => {
     const writer = await openBulkWriter(redis);
     await writer.write(key, ['SADD', key, 'member']);
     await expect(writer.drain()).rejects.toThrow('WRONGTYPE');
-    writer.close();
+    await writer.close();
   });
 });

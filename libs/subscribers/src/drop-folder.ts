@@ -8,6 +8,7 @@ import { LoadNotPossibleError } from './errors.ts';
 import { hashFile } from './files/read-file.ts';
 import type { SourceFile } from './files/reading.ts';
 import type { FileMappings } from './mapping.ts';
+import { readingOf } from './load/load-dataset.ts';
 import { schema } from './load/tables.ts';
 
 /** What the files of a drop folder are called; the other format (.csv, .csv.gz, .parquet) counts as well. */
@@ -17,7 +18,7 @@ export const defaultDropNames: Readonly<Record<DatasetName, string>> = {
   arpu: 'subscriber_monthly_summary.parquet',
 };
 
-export interface DropOptions {
+export interface DropOptions extends Pick<SourceFile, 'encoding' | 'delimiter'> {
   readonly directory: string;
   readonly names?: Readonly<Record<DatasetName, string>>;
   /** A file that is younger is looked at once more after this time: one that changed meanwhile is still being written. Milliseconds. */
@@ -143,11 +144,11 @@ export async function planDrop(db: Pick<Pool | PoolClient, 'query'>, options: Dr
   const files: Partial<Record<DatasetName, SourceFile>> = {};
   const wanted: Seen[] = [];
   for (const one of choice.chosen) {
-    const path = join(options.directory, one.file);
-    const mapping = JSON.stringify(options.mappings?.[one.dataset] ?? {});
-    if (await wasLoaded(db, { dataset: one.dataset, sha256: await hashFile(path), mapping })) choice.skipped.push({ dataset: one.dataset, file: one.file, reason: 'was loaded already' });
+    const source: SourceFile = { path: join(options.directory, one.file), encoding: options.encoding, delimiter: options.delimiter };
+    const mapping = readingOf(source, options.mappings?.[one.dataset] ?? {});
+    if (await wasLoaded(db, { dataset: one.dataset, sha256: await hashFile(source.path), mapping })) choice.skipped.push({ dataset: one.dataset, file: one.file, reason: 'was loaded already' });
     else {
-      files[one.dataset] = { path };
+      files[one.dataset] = source;
       wanted.push(one);
     }
   }

@@ -59,7 +59,7 @@ const SETTLE_MS = 2_000;
 async function planFolder({ pool }: Stores, { dropDir: directory = '', ...given }: LoadCommandOptions, { names, note, mappings, signal }: FolderContext): Promise<DropPlan> {
   if (Object.keys(filesOf(given)).length > 0) throw new UsageError('either --drop-dir, or the files by their names');
   if ((await stat(directory).catch(() => undefined))?.isDirectory() !== true) throw new UsageError(`${directory} is not a folder that can be read`);
-  const plan = await planDrop(pool, { directory, names, mappings, settleMs: SETTLE_MS, signal });
+  const plan = await planDrop(pool, { directory, names, mappings, settleMs: SETTLE_MS, signal, encoding: given.encoding, delimiter: given.delimiter });
   for (const { file, reason } of plan.skipped) note(`${file} ${reason}`);
   if (Object.keys(plan.files).length === 0) note(plan.skipped.length === 0 ? `nothing to load: none of ${Object.values(names).join(', ')} is in ${directory}` : 'nothing to load');
   return plan;
@@ -124,8 +124,8 @@ export function describeLoad({ datasets, changes, counts, pointer, dry_run: isDr
 }
 
 export async function rollBackSubscribers({ pool, redis, keys, erasureSecret }: Stores): Promise<string> {
-  const { from, pointer } = await underLoadLock(pool, (client) => rollBack(client, redis, keys, erasureSecret));
-  return `live: generation ${pointer.redis} (recommendations ${pointer.recommendations}, profiles ${pointer.profiles}, ARPU ${pointer.arpu}), before: ${from}`;
+  const { from, pointer, warnings } = await underLoadLock(pool, (client) => rollBack(client, redis, keys, erasureSecret));
+  return [`live: generation ${pointer.redis} (recommendations ${pointer.recommendations}, profiles ${pointer.profiles}, ARPU ${pointer.arpu}), before: ${from}`, ...warnings.map((warning) => `warning: ${warning}`)].join('\n');
 }
 
 /** A table, newest first. */

@@ -12,7 +12,6 @@ import { eraseFromTables, vacuumTables } from './erase-from-tables.ts';
 import type { ErasedRows } from './erase-from-tables.ts';
 import { hasOpenErasures, requireErasureKey } from './erased-list.ts';
 import { hmacOf, markOf } from './erasure-key.ts';
-import type { ErasureKey } from './erasure-key.ts';
 
 export interface ErasureStores {
   readonly redis: Redis;
@@ -62,13 +61,15 @@ export async function completeErasures(client: PoolClient, stores: ErasureStores
 }
 
 /** One transaction: from its commit on loads leave these subscribers out, and services answer 404 as soon as they hear of it. */
-async function record(pool: Pool, key: ErasureKey, isdns: readonly string[]): Promise<number> {
+async function record(pool: Pool, secret: string, isdns: readonly string[]): Promise<number> {
   const client = await pool.connect();
   let isDone = false;
   try {
     await client.query('begin');
     // Also a lock: numbers of erasures are given in the order of their commits.
     await client.query(`update ${schema}.pointer set version = version + 1`);
+    // Another secret may have been the first meanwhile.
+    const key = await requireErasureKey(client, secret);
     await client.query(`insert into ${schema}.erasure_secret (fingerprint) select $1::text where not exists (select 1 from ${schema}.erased) on conflict (only_one) do update set fingerprint = excluded.fingerprint`, [key.fingerprint]);
     const named = isdns.map((isdn) => ({ isdn, hmac: hmacOf(key.hmacKey, isdn) }));
     const { rows } = await client.query<{ is_new: boolean }>(
@@ -134,10 +135,10 @@ async function tryToComplete(pool: Pool, stores: ErasureStores, { name, waitMs }
  */
 export async function eraseSubscribers({ pool, ...stores }: ErasureStores & { readonly pool: Pool }, isdns: readonly string[], { waitMs, name = 'ut360-erase' }: EraseOptions): Promise<ErasureReport> {
   if (stores.erasureSecret === undefined) throw new ErasureSecretError('nobody can be erased without UT360_ERASURE_SECRET: set it to 32 random characters or more, the same for ut360-lookup and whoever loads, and keep it for ever. Nothing was changed');
-  const key = await requireErasureKey(pool, stores.erasureSecret);
+  await requireErasureKey(pool, stores.erasureSecret);
   const named = [...new Set(isdns)];
   let recorded = 0;
-  for (let at = 0; at < named.length; at += CHUNK) recorded += await record(pool, key, named.slice(at, at + CHUNK));
+  for (let at = 0; at < named.length; at += CHUNK) recorded += await record(pool, stores.erasureSecret, named.slice(at, at + CHUNK));
   const endMs = performance.now() + waitMs;
   let rows: ErasedRows = {};
   for (;;) {

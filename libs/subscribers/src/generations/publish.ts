@@ -117,6 +117,7 @@ export async function publishGeneration(options: PublishOptions): Promise<Publis
   signal?.throwIfAborted();
   const counts = await leaveOutErased(options, redisGeneration, written);
   await storeAnalytics(client, { ...triple, redis: redisGeneration });
+  signal?.throwIfAborted();
   progress.step('switch', { done: 0, total: 1 });
   const pointer = await switchTo(client, { redis, keys, set: { ...triple, redis: redisGeneration }, counts, confirm, ...(options.onWarning !== undefined && { onWarning: options.onWarning }) });
   progress.step('switch', { done: 1, total: 1 });

@@ -1,10 +1,12 @@
+import { isViolation } from '@millrace/database';
 import type { Keys, Redis } from '@millrace/redis-kit';
 import type { Pool, PoolClient } from 'pg';
 import { datasetNames } from '../datasets.ts';
 import type { DatasetName } from '../datasets.ts';
 import { sweepTables } from '../erasure/sweep.ts';
 import { LoadNotPossibleError } from '../errors.ts';
-import { qualified, replaceViews, schema } from '../load/tables.ts';
+import { LOCK_NOT_AVAILABLE, dropTable, replaceViews, schema } from '../load/tables.ts';
+import { copyAliases } from './aliases.ts';
 import { dropAnalytics } from './analytics.ts';
 import { publishPointer, readPointer } from './pointer.ts';
 import type { Pointer, Triple } from './pointer.ts';
@@ -59,6 +61,9 @@ export interface SwitchOptions {
   readonly confirm?: ((client: PoolClient) => Promise<void>) | undefined;
 }
 
+/** Longest wait for readers of the views. Others who read them, and erasures, wait as long. */
+const SWITCH_LOCK_MS = 10_000;
+
 /**
  * Makes a set live: one UPDATE for Postgres, then its copy for Redis. Readers that have resolved the pointer before go on with what it named,
  * which stays for at least a minute. `client` must be the one that holds the lock of loads.
@@ -66,6 +71,7 @@ export interface SwitchOptions {
 export async function switchTo(client: PoolClient, { redis, keys, set, counts, confirm, onWarning }: SwitchOptions): Promise<Pointer> {
   await client.query('begin');
   try {
+    await client.query(`set local lock_timeout = ${SWITCH_LOCK_MS}`);
     await confirm?.(client);
     if (counts !== undefined) await client.query(`update ${schema}.generation_sets set state = 'ready', stats = $2 where redis = $1`, [set.redis, JSON.stringify(counts)]);
     await client.query(`update ${schema}.generation_sets set retired_at = case when redis = $1 then null else now() end where redis = $1 or redis = (select redis from ${schema}.pointer)`, [set.redis]);
@@ -75,7 +81,7 @@ export async function switchTo(client: PoolClient, { redis, keys, set, counts, c
   } catch (error) {
     // On a connection that is gone nothing is left to roll back.
     await client.query('rollback').catch(() => undefined);
-    throw error;
+    throw isViolation(error, LOCK_NOT_AVAILABLE) ? new LoadNotPossibleError(`a session that has read ${schema}.recommendations, ${schema}.subscriber_360_profiles or ${schema}.subscriber_monthly_arpu in a transaction that is still open holds back the switch: end it (pg_stat_activity has it) and run this again. Nothing was changed`, { cause: error }) : error;
   }
   const pointer = await readPointer(client);
   await publishPointer(redis, keys, pointer).catch((error: unknown) => {
@@ -92,13 +98,32 @@ export async function findPrevious(db: Pick<Pool | PoolClient, 'query'>): Promis
   return sets.find((set) => set.redis > 0 && set.redis === live?.previous && set.state === 'ready');
 }
 
-/** Goes back to the set before, in both stores, without those who were erased since. Throws LoadNotPossibleError where there is none, or where somebody was erased and `erasureSecret` is not the right one. */
-export async function rollBack(client: PoolClient, redis: Redis, keys: Keys, erasureSecret?: string): Promise<{ readonly from: number; readonly pointer: Pointer }> {
+/** Copies that an earlier load has made (`--alias-keys`) are of what was live: their readers know of no pointer. */
+async function followAliases(redis: Redis, keys: Keys, generation: number): Promise<void> {
+  if ((await redis.exists(keys.subscribers().stats)) === 1) await copyAliases(redis, keys, generation);
+}
+
+export interface RolledBack {
+  readonly from: number;
+  readonly pointer: Pointer;
+  /** What could not be done any more once it was live. */
+  readonly warnings: readonly string[];
+}
+
+/**
+ * Goes back to the set before, in both stores, without those who were erased since; the keys without a number follow where there are some. Throws
+ * LoadNotPossibleError where there is none, or where somebody was erased and `erasureSecret` is not the right one: nothing was switched then. Once it
+ * was, it does not throw: whoever did it again would go back further.
+ */
+export async function rollBack(client: PoolClient, redis: Redis, keys: Keys, erasureSecret?: string): Promise<RolledBack> {
   const { redis: from } = await readPointer(client);
   const set = await findPrevious(client);
   if (set === undefined) throw new LoadNotPossibleError('there is no generation to go back to: the one before is not kept any more, or there never was one');
   await sweepTables(client, { redis, keys, erasureSecret }, set);
-  return { from, pointer: await switchTo(client, { redis, keys, set }) };
+  const warnings: string[] = [];
+  const pointer = await switchTo(client, { redis, keys, set, onWarning: (warning) => warnings.push(warning) });
+  await followAliases(redis, keys, set.redis).catch(() => warnings.push('the keys without a number are not those of this generation: a load with --alias-keys writes them again'));
+  return { from, pointer, warnings };
 }
 
 /** How long a request may go on with a generation after it is not live any more. */
@@ -132,8 +157,7 @@ async function dropUnused(client: PoolClient, dataset: DatasetName): Promise<voi
        and number < (select max(number) from ${schema}.dataset_generations n where n.dataset = $1 and n.state = 'ready')`, [dataset],
   );
   for (const { number } of rows) {
-    await client.query(`drop table if exists ${qualified(dataset, number)}`);
-    await client.query(`update ${schema}.dataset_generations set state = 'dropped' where dataset = $1 and number = $2`, [dataset, number]);
+    await dropTable(client, dataset, number);
   }
 }
 

@@ -117,7 +117,8 @@ export async function writeGeneration(pool: Pool, options: WriteGenerationOption
     await client.query(STREAMED);
     return await writeFrom(client, writer, options);
   } finally {
-    writer.close();
+    // Whoever removes the keys of one that failed must not be overtaken by them.
+    await writer.close();
     // A COPY that nobody reads to its end keeps its connection busy for ever.
     client.release(true);
   }

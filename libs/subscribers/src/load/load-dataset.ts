@@ -13,6 +13,7 @@ import type { SourceFile } from '../files/reading.ts';
 import type { ColumnMapping } from '../mapping.ts';
 import { collectBadRows, isBeyond, storeBadRows } from './bad-rows.ts';
 import type { BadRowLimit, BadRows } from './bad-rows.ts';
+import { sessionName } from './load-lock.ts';
 import { parseInThread } from './parse-thread.ts';
 import type { LoadProgress } from './progress.ts';
 import type { ParseSummary } from './protocol.ts';
@@ -29,6 +30,8 @@ export interface DatasetLoad {
   readonly erased?: ErasedList | undefined;
   readonly progress: LoadProgress;
   readonly signal: AbortSignal | undefined;
+  /** See LoadOptions. */
+  readonly name?: string | undefined;
 }
 
 export interface DatasetReport {
@@ -110,6 +113,7 @@ async function fillTable(client: PoolClient, load: DatasetLoad, bytes: number, b
   };
   await client.query('begin');
   await client.query(`set local statement_timeout = 0`);
+  await client.query(`select set_config('application_name', $1, true)`, [sessionName(load.name)]);
   await client.query(`set local maintenance_work_mem = '128MB'`);
   await client.query(createTable(dataset, generation));
   const summary = await copyRows(client, load, bytes, bad);

@@ -25,7 +25,7 @@ import type { DatasetReport } from './load-dataset.ts';
 import { underLoadLock } from './load-lock.ts';
 import { noProgress } from './progress.ts';
 import type { LoadProgress } from './progress.ts';
-import { dropUnknownTables, qualified, schema } from './tables.ts';
+import { dropTable, dropUnknownTables, schema } from './tables.ts';
 
 export interface Stores {
   /** Direct, as the role of the service; no statement timeout of its own is needed. At least three connections. */
@@ -136,7 +136,7 @@ async function loadAll({ client, options, loadId, ...stores }: Run, wanted: Want
     const mapping = options.mappings?.[dataset] ?? {};
     const finished = options.dryRun === true ? undefined : await findFinished(client, dataset, source, { mapping: readingOf(source, mapping), limit: options.limit });
     done.push(finished !== undefined ? await takeOver(client, stores, finished) : await loadDataset(stores.pool, {
-      dataset, erased, source, mapping, loadId, generation: await nextNumber(client, dataset), limit: options.limit, progress: options.progress ?? noProgress, signal: options.signal,
+      dataset, erased, source, mapping, loadId, generation: await nextNumber(client, dataset), limit: options.limit, progress: options.progress ?? noProgress, signal: options.signal, name: options.name,
     }));
   }
 }
@@ -150,10 +150,7 @@ async function compareAndDrop(client: PoolClient, live: Triple, loaded: readonly
 }
 
 async function discard(client: PoolClient, loaded: readonly DatasetReport[]): Promise<void> {
-  for (const { dataset, generation } of loaded) {
-    await client.query(`drop table if exists ${qualified(dataset, generation)}`);
-    await client.query(`update ${schema}.dataset_generations set state = 'dropped' where dataset = $1 and number = $2`, [dataset, generation]);
-  }
+  for (const { dataset, generation } of loaded) await dropTable(client, dataset, generation);
 }
 
 async function runLoad(run: Run, wanted: Wanted): Promise<LoadReport> {

@@ -2,13 +2,16 @@ import { hostname } from 'node:os';
 import { isViolation } from '@millrace/database';
 import type { Pool, PoolClient } from 'pg';
 import { LoadNotPossibleError } from '../errors.ts';
+import { LOCK_NOT_AVAILABLE } from './tables.ts';
 
-const LOCK_NOT_AVAILABLE = '55P03';
 const LOCK = `hashtextextended('millrace ut360 load', 0)`;
 
 /** SQL: does anybody hold the lock now? */
 export const LOCK_IS_HELD = `exists (
   select 1 from pg_locks where locktype = 'advisory' and granted and objsubid = 1 and database = (select oid from pg_database where datname = current_database()) and (classid::bigint << 32 | objid::bigint) = ${LOCK})`;
+
+/** Name of a session of a load, as pg_stat_activity shows it: it has 63 bytes. */
+export const sessionName = (name = 'ut360-load'): string => `${name} ${process.pid}@${hostname()}`.slice(0, 63);
 
 export interface LoadLockOptions {
   /** The service's own checks take the lock for a moment now and then. */
@@ -22,11 +25,11 @@ export interface LoadLockOptions {
  * gives the lock to the next one, and a statement on the broken connection fails. So whatever makes a generation live has to use it: that is
  * the fence. Throws LoadNotPossibleError where another one has it. Needs a direct connection (no pooler between).
  */
-export async function underLoadLock<T>(pool: Pool, work: (client: PoolClient) => Promise<T>, { waitMs = 10_000, name = 'ut360-load' }: LoadLockOptions = {}): Promise<T> {
+export async function underLoadLock<T>(pool: Pool, work: (client: PoolClient) => Promise<T>, { waitMs = 10_000, name }: LoadLockOptions = {}): Promise<T> {
   const client = await pool.connect();
   try {
     await client.query('set statement_timeout = 0');
-    await client.query(`select set_config('application_name', $1, false)`, [`${name} ${process.pid}@${hostname()}`.slice(0, 63)]);
+    await client.query(`select set_config('application_name', $1, false)`, [sessionName(name)]);
     if (!(await takeLock(client, waitMs))) throw new LoadNotPossibleError(`another load is running${await holderOf(client)}: wait until it has ended`);
     return await work(client);
   } finally {
@@ -35,12 +38,13 @@ export async function underLoadLock<T>(pool: Pool, work: (client: PoolClient) =>
   }
 }
 
-/** Ends the sessions of those who hold the lock under this name: of a process that stands still, and that must not act any more anyway. */
+/**
+ * Ends the sessions of loads under this name: of a process that stands still, and that must not act any more anyway. Not only that with the lock: the
+ * one in the middle of a file keeps its table's name from whoever loads next.
+ */
 export async function endLoadsNamed(pool: Pool, name: string): Promise<number> {
   const { rowCount } = await pool.query(`
-    select pg_terminate_backend(l.pid) from pg_locks l join pg_stat_activity a using (pid)
-    where l.locktype = 'advisory' and l.granted and l.objsubid = 1 and a.datname = current_database() and starts_with(a.application_name, $1)
-      and (l.classid::bigint << 32 | l.objid::bigint) = ${LOCK}`, [`${name} `]);
+    select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and starts_with(application_name, $1)`, [`${name} `]);
   return rowCount ?? 0;
 }
 

@@ -1,6 +1,10 @@
+import { isViolation } from '@millrace/database';
 import type { PoolClient } from 'pg';
 import { columnDefinitions, datasetNames, datasets, tableOf } from '../datasets.ts';
 import type { DatasetName } from '../datasets.ts';
+
+/** SQLSTATE lock_not_available: `lock_timeout` is over. */
+export const LOCK_NOT_AVAILABLE = '55P03';
 
 /** Every statement is of our own names and numbers: there is nothing to quote. */
 export const schema = 'ut360';
@@ -19,6 +23,26 @@ export async function replaceViews(client: PoolClient, triple: Readonly<Record<D
   for (const name of datasetNames) await client.query(`create or replace view ${schema}.${datasets[name].table} as select * from ${qualified(name, triple[name])}`);
 }
 
+/** Longest wait for whoever reads a table in a transaction that is left open. */
+const BUSY_MS = 2_000;
+
+/** A table that somebody reads stays for the next time: a session that was forgotten must not hold back loads. */
+async function dropUnlessRead(client: PoolClient, table: string): Promise<void> {
+  await client.query(`set lock_timeout = ${BUSY_MS}`);
+  try {
+    await client.query(`drop table if exists ${table}`);
+  } catch (error) {
+    if (!isViolation(error, LOCK_NOT_AVAILABLE)) throw error;
+  }
+  await client.query('set lock_timeout = 0');
+}
+
+/** First nobody knows of it: cut off between the two, the table is found by `dropUnknownTables`; the other way round a load would take over what is not there. */
+export async function dropTable(client: PoolClient, dataset: DatasetName, generation: number): Promise<void> {
+  await client.query(`update ${schema}.dataset_generations set state = 'dropped' where dataset = $1 and number = $2`, [dataset, generation]);
+  await dropUnlessRead(client, qualified(dataset, generation));
+}
+
 /** Drops tables of generations that nothing tells of: what a killed load, or a drop that was cut off, left behind. */
 export async function dropUnknownTables(client: PoolClient): Promise<void> {
   const names = Object.fromEntries(datasetNames.map((name) => [datasets[name].table, name]));
@@ -28,6 +52,6 @@ export async function dropUnknownTables(client: PoolClient): Promise<void> {
     const dataset = names[base];
     if (dataset === undefined) continue;
     const known = await client.query(`select 1 from ${schema}.dataset_generations where dataset = $1 and number = $2 and state = 'ready'`, [dataset, Number(number)]);
-    if (known.rowCount === 0) await client.query(`drop table if exists ${qualified(dataset, Number(number))}`);
+    if (known.rowCount === 0) await dropUnlessRead(client, qualified(dataset, Number(number)));
   }
 }
