@@ -49,6 +49,8 @@ export interface ReaderDeps {
 
 /** After a failure Redis is left alone for so long: while it hangs, every question would wait for its timeout. */
 const REST_MS = 1_000;
+/** Markers of unknown subscribers that one question leaves: lists of strangers must not fill a Redis that evicts nothing. */
+const MARKED_ABSENT = 100;
 const UNDEFINED_TABLE = '42P01';
 const isGone = (error: unknown): boolean => typeof error === 'object' && error !== null && 'code' in error && error.code === UNDEFINED_TABLE;
 const monthsOf = ({ profile }: EncodedSubscriber): string | null => {
@@ -107,8 +109,14 @@ function postgresSide({ redis, keys, reads, isErased, erasedAreKnown, onEvent }:
   const ask = createFlights(reads);
   /** In the background: a failure costs the next reader a query, nothing else. */
   const fillBack = (pointer: Pointer, isdns: readonly string[], rows: readonly (EncodedSubscriber | undefined)[]): void => {
-    // Not even a marker that they are unknown is made of those who were erased just now.
-    void erasedAreKnown().then(() => Promise.all(isdns.map(async (isdn, at) => !isErased(isdn) && await (rows[at] === undefined ? fillAbsent(redis, keys, pointer, isdn) : fill(redis, keys, pointer, rows[at])))))
+    const absent = new Set(isdns.filter((_isdn, at) => rows[at] === undefined).slice(0, MARKED_ABSENT));
+    const store = async (isdn: string, row: EncodedSubscriber | undefined): Promise<boolean> => {
+      // Not even a marker that they are unknown is made of those who were erased just now.
+      if (isErased(isdn)) return false;
+      if (row !== undefined) return await fill(redis, keys, pointer, row);
+      return absent.has(isdn) && (await fillAbsent(redis, keys, pointer, isdn));
+    };
+    void erasedAreKnown().then(() => Promise.all(isdns.map((isdn, at) => store(isdn, rows[at]))))
       .then((stored) => onEvent('filled', stored.filter(Boolean).length))
       .catch(() => onEvent('redis_failed', 1));
   };

@@ -145,6 +145,11 @@ describe('lookups', () => {
     const before = await instance.metric('ut360_subscribers_read_total', 'absent');
     expect((await instance.call('GET', '/api/ut360/subscribers/nobody-at-all')).status).toBe(404);
     expect(await instance.metric('ut360_subscribers_read_total', 'absent')).toBe(before + 1);
+    const filled = await instance.metric('ut360_subscribers_read_total', 'filled');
+    expect((await instance.call('POST', '/api/ut360/lookup', { isdns: Array.from({ length: 500 }, (_none, at) => `stranger-${at}`) })).status).toBe(200);
+    // A list of strangers leaves a hundred markers, not five hundred.
+    await eventually(async () => (await instance.metric('ut360_subscribers_read_total', 'filled')) === filled + 100);
+    expect((await redis.keys(names.absent('stranger-*'))).length).toBe(100);
   });
 
   it('never logs an ISDN', async () => {
