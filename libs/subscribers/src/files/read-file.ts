@@ -3,7 +3,6 @@ import { createReadStream } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { LoadRefusedError } from '../errors.ts';
 import { readCsv } from './csv-rows.ts';
-import { readParquet } from './parquet-rows.ts';
 import type { RowSink, SourceFile } from './reading.ts';
 
 /** The first bytes of a file. Throws LoadRefusedError where it cannot be opened. */
@@ -29,6 +28,7 @@ export async function readFile(source: SourceFile, sink: RowSink): Promise<strin
   const head = await readHead(source.path);
   if (head.length === 0) throw new LoadRefusedError('the file is empty');
   if (head.subarray(0, 4).toString('latin1') === 'PAR1') {
+    const { readParquet } = await import('./parquet-rows.ts');
     await readParquet(source, sink);
     return await hashFile(source.path);
   }

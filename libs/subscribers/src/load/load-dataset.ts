@@ -6,7 +6,7 @@ import { from as copyFrom } from 'pg-copy-streams';
 import { escapeCopy } from '../cells.ts';
 import { copyColumns, datasets } from '../datasets.ts';
 import type { DatasetName } from '../datasets.ts';
-import type { ErasedList } from '../erasure/erased-list.ts';
+import type { ErasedList } from '../erasure/erased-filter.ts';
 import { LoadRefusedError } from '../errors.ts';
 import { fileState } from '../files/file-state.ts';
 import type { SourceFile } from '../files/reading.ts';

@@ -1,8 +1,8 @@
 /** Thread that reads and checks one file; `workerData` is ParseRequest. Bundled beside main.js as subscriber-file-worker.js. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { datasets } from '../datasets.ts';
-import { createErasedFilter } from '../erasure/erased-list.ts';
-import type { ErasedList } from '../erasure/erased-list.ts';
+import { createErasedFilter } from '../erasure/erased-filter.ts';
+import type { ErasedList } from '../erasure/erased-filter.ts';
 import { LoadRefusedError } from '../errors.ts';
 import { readFile } from '../files/read-file.ts';
 import { unescapeCopy } from '../generations/encode-subscriber.ts';

@@ -1,5 +1,5 @@
 import type { DatasetName } from '../datasets.ts';
-import type { ErasedList } from '../erasure/erased-list.ts';
+import type { ErasedList } from '../erasure/erased-filter.ts';
 import type { SourceFile } from '../files/reading.ts';
 import type { ColumnMapping } from '../mapping.ts';
 
