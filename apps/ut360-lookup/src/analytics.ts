@@ -1,9 +1,8 @@
-import { AppError } from '@millrace/service';
+import { AppError, within } from '@millrace/service';
 import { readAnalytics, storeAnalytics } from '@millrace/subscribers';
 import type { Pointer, StoredAnalytics } from '@millrace/subscribers';
 import type { Pool } from 'pg';
 import type { Reads } from './reads.ts';
-import { within } from './within.ts';
 
 export interface Analytics {
   /**

@@ -1,10 +1,9 @@
 import { sendByNode } from '@millrace/redis-kit';
 import type { Keys, Redis, SubscriberKeys } from '@millrace/redis-kit';
-import { AppError } from '@millrace/service';
+import { AppError, within } from '@millrace/service';
 import { qualified } from '@millrace/subscribers';
 import type { Counts, Pointer } from '@millrace/subscribers';
 import type { Reads } from './reads.ts';
-import { within } from './within.ts';
 
 /** Which subscribers: those of a service (by priority), of a level of risk, of a cluster. */
 export interface IndexName {

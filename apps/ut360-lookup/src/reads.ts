@@ -1,7 +1,7 @@
+import { within } from '@millrace/service';
 import type { Pointer } from '@millrace/subscribers';
 import { isSetThere } from '@millrace/subscribers';
 import type { Pool } from 'pg';
-import { within } from './within.ts';
 
 /** Where a question went: `replica`; `behind`: the replica did not have the generation yet; `failed`: it did not answer. The latter two went to the primary. */
 export type ReplicaEvent = 'replica' | 'behind' | 'failed';
