@@ -1,8 +1,10 @@
 // node scripts/generate.ts: writes what is generated from the zod schemas of the apps' configurations: .env.example and the table of
-// variables in each app's README; and the script for browsers, libs/tracker/millrace.js. A test checks that they are up to date.
+// variables in each app's README; the script for browsers, libs/tracker/millrace.js; docs/openapi.json and the SDK's types of it.
+// A test checks that they are up to date.
 import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { sdkFiles } from './build-sdk.ts';
 import { builtTracker, trackerFile } from './build-tracker.ts';
 import { root } from './local/paths.ts';
 
@@ -65,6 +67,7 @@ export async function readmeWithTable(app: string): Promise<{ file: string; now:
 if (import.meta.main) {
   writeFileSync(join(root, '.env.example'), await envExample());
   writeFileSync(trackerFile, await builtTracker());
+  for (const { file, wanted } of await sdkFiles()) writeFileSync(file, wanted);
   for (const app of configuredApps()) {
     const readme = await readmeWithTable(app);
     if (readme) writeFileSync(readme.file, readme.wanted);

@@ -1,8 +1,8 @@
 -- The roles of the services, for databases whose owner may not create roles (managed ones). `millrace migrate` makes them by itself elsewhere.
 --
 -- 1. An administrator runs this once, before the first `millrace migrate`, with passwords of your own and the user of DATABASE_URL as owner:
---      psql ADMIN_URL -v owner=… -v gateway_password=… -v catalog_password=… -v embedding_password=… -v search_password=… -v events_password=… -v recs_password=… -v ut360_password=… -f roles.sql
--- 2. Set GATEWAY_DATABASE_URL, CATALOG_API_DATABASE_URL, EMBEDDING_WORKER_DATABASE_URL, ES_SYNC_WORKER_DATABASE_URL, EVENT_INGEST_DATABASE_URL, RECOMMENDER_DATABASE_URL and UT360_LOOKUP_DATABASE_URL.
+--      psql ADMIN_URL -v owner=… -v gateway_password=… -v catalog_password=… -v embedding_password=… -v search_password=… -v events_password=… -v recs_password=… -v ut360_password=… -v pos_password=… -f roles.sql
+-- 2. Set GATEWAY_DATABASE_URL, CATALOG_API_DATABASE_URL, EMBEDDING_WORKER_DATABASE_URL, ES_SYNC_WORKER_DATABASE_URL, EVENT_INGEST_DATABASE_URL, RECOMMENDER_DATABASE_URL, UT360_LOOKUP_DATABASE_URL and POS_DATABASE_URL.
 -- 3. `millrace migrate`, as the owner: it makes the schemas and gives each role its rights, now and after every upgrade.
 --
 -- Each role may read and write its own schema and nothing else. The owner is a member of each, because partitioned tables belong to their service.
@@ -45,4 +45,9 @@ grant millrace_recs to :"owner";
 create role millrace_ut360 login nosuperuser nocreatedb nocreaterole connection limit 60 password :'ut360_password';
 alter role millrace_ut360 set search_path = ut360, pg_catalog;
 grant millrace_ut360 to :"owner";
+
+-- pos: links to products of the point of sale, runs, notifications
+create role millrace_pos login nosuperuser nocreatedb nocreaterole connection limit 60 password :'pos_password';
+alter role millrace_pos set search_path = pos, pg_catalog;
+grant millrace_pos to :"owner";
 commit;

@@ -1,4 +1,5 @@
-// npm run bench -- bus, or: node scripts/bench/bus.ts with TEST_REDIS_URL. Every loop of the bus against the same loop by hand, and beside BullMQ.
+// npm run bench -- bus, or: node scripts/bench/bus.ts with TEST_REDIS_URL. Every loop of the bus against the same loop by hand, and beside BullMQ; then every engine beside each other.
+import { benchEngines } from './bus/engines.ts';
 import { benchJobs } from './bus/jobs.ts';
 import { openLane } from './bus/lane.ts';
 import { benchLatency } from './bus/latency.ts';
@@ -10,7 +11,9 @@ import type { BenchRow } from './support/measure.ts';
 const EVENTS = 10_000;
 const PAIRS = 15;
 
-export async function run(): Promise<BenchRow[]> {
+/** `npm run bench -- bus engines`: only the engines beside each other. */
+export async function run(args: readonly string[] = []): Promise<BenchRow[]> {
+  if (args[0] === 'engines') return benchEngines();
   const changes = await openLane(changeSample(EVENTS));
   const products = await openLane(catalogueSample(EVENTS));
   try {
@@ -21,6 +24,7 @@ export async function run(): Promise<BenchRow[]> {
       await benchLatency(),
       ...(await benchJobs(changes)),
       ...(await benchLongRun()),
+      ...(await benchEngines()),
     ];
   } finally {
     await changes.close();

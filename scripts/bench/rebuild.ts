@@ -5,7 +5,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { createClient } from '@millrace/client';
+import { createClient } from '@millrace/client/contract';
 import { getRebuild, startRebuild } from '@millrace/contracts';
 import type { Rebuild } from '@millrace/contracts';
 import { createExportReader } from '@millrace/projection';

@@ -1,8 +1,9 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
-import { existsSync, statSync } from 'node:fs';
+import { existsSync, globSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { boundaries, lint, lock, report, types } from '../local/checks.ts';
+import { bundleAll } from '../local/bundles.ts';
+import { api, boundaries, lint, lock, report, types } from '../local/checks.ts';
 import type { Check } from '../local/checks.ts';
 import { readJestReport } from '../local/jest-report.ts';
 import type { TestCounts } from '../local/jest-report.ts';
@@ -14,7 +15,7 @@ import type { TestServers } from '../local/test-run.ts';
 const USAGE = `npm test [-- FOLDER… PATTERN…] [--no-checks]
   FOLDER     a project (libs/bus) or a folder in it: only its lint, types and tests
   PATTERN    part of the test files' paths
-  TEST_SCALE=full runs the large sizes; TEST_ELASTICSEARCH_URL, TEST_QDRANT_URL, TEST_REDIS_8_URL, TEST_REDIS_STACK_URL add the suites that need those servers.
+  TEST_SCALE=full runs the large sizes; TEST_ELASTICSEARCH_URL, TEST_QDRANT_URL, TEST_MILVUS_ADDRESS, TEST_REDIS_8_URL, TEST_REDIS_STACK_URL add the suites that need those servers.
   MILLRACE_SHARED is the folder with real data (default ../shared, where it is there).`;
 
 interface Wanted {
@@ -40,7 +41,7 @@ async function staticChecks({ folders }: Wanted): Promise<Check[]> {
     done.push(...checks);
   };
   add([await lint(folders)]);
-  add(await Promise.all([boundaries(), lock()]));
+  add(await Promise.all([boundaries(), lock(), api()]));
   if (folders.length === 0) add([await types()]);
   else for (const project of new Set(folders.map(projectOf))) add([await types(project)]);
   return done;
@@ -49,7 +50,6 @@ async function staticChecks({ folders }: Wanted): Promise<Check[]> {
 function jestArgs({ folders, patterns }: Wanted, reportFile: string): string[] {
   const roots = folders.length > 0 ? folders : ['apps', 'libs', 'scripts'];
   return [
-    '--experimental-vm-modules',
     '--disable-warning=ExperimentalWarning',
     join(root, 'node_modules/jest/bin/jest.js'),
     `--config=${join(root, 'jest.config.mjs')}`,
@@ -88,13 +88,25 @@ function stopOnSignals(stop: () => Promise<void>): void {
     });
 }
 
-async function checkAndTest(wanted: Wanted, servers: Promise<TestServers>, withChecks: boolean): Promise<{ checks: Check[]; counts: TestCounts }> {
-  // Provisioning is mostly waiting: the checks run meanwhile.
-  const checks = withChecks ? await staticChecks(wanted) : [];
-  const running = await servers;
+/** Test files that start apps: from bundles, in half the time. */
+const needsBundles = ({ folders, patterns }: Wanted): boolean =>
+  globSync('scripts/test/{*.e2e,bundle}.test.ts', { cwd: root }).some(
+    (file) => (folders.length === 0 || folders.some((folder) => file.startsWith(`${folder}/`))) && (patterns.length === 0 || patterns.some((pattern) => new RegExp(pattern, 'i').test(file))),
+  );
+
+async function startAndTest(wanted: Wanted, starting: Promise<TestServers>): Promise<TestCounts> {
+  const [servers, bundles] = await Promise.all([starting, needsBundles(wanted) ? bundleAll() : '']);
   let jest: ChildProcess | undefined;
   process.once('exit', () => jest?.kill('SIGTERM'));
-  return { checks, counts: await runJest(wanted, running, (child) => (jest = child)) };
+  return runJest(wanted, { ...servers, env: { ...servers.env, MILLRACE_BUNDLES: bundles } }, (child) => (jest = child));
+}
+
+/** Tests wait for servers, timers and each other most of their time: the checks have what they leave of the processors. At full size they leave nothing, so the checks come first. */
+async function checkAndTest(wanted: Wanted, servers: Promise<TestServers>, withChecks: boolean): Promise<{ checks: Check[]; counts: TestCounts }> {
+  const checking = withChecks ? staticChecks(wanted) : Promise.resolve([]);
+  if (process.env['TEST_SCALE'] === 'full') await checking;
+  const [checks, counts] = await Promise.all([checking, startAndTest(wanted, servers)]);
+  return { checks, counts };
 }
 
 /** npm test: static checks and every test, on servers of its own. Ends with the line "N passed, N failed". */

@@ -46,8 +46,11 @@ function serviceUrls({ apps }: StackPorts): Record<string, string> {
 const WITHHELD = /^(DATABASE_URL|POSTGRES_\w+|REDIS_(HOST|PORT|PASSWORD|DB)|PORT|HOST|INTERNAL_PORT|npm_\w+|INIT_CWD|TEST_\w+|MILLRACE_\w+)$/;
 const NEUTRAL = /^(PATH|HOME|USER|LANG|LC_\w+|TZ|TMPDIR|NODE_\w+|OTEL_\w+)$/;
 
-function inherited(own: string, inheritsShell: boolean): Record<string, string> {
-  const isWanted = (key: string): boolean => (inheritsShell ? !WITHHELD.test(key) && (!key.endsWith('_DATABASE_URL') || key === own) : NEUTRAL.test(key));
+/** The shop's secrets are for the one app that needs them. */
+const OF_POS = /^(KIOTVIET_\w+|POS_ENCRYPTION_KEYS)$/;
+
+function inherited(name: AppName, own: string, inheritsShell: boolean): Record<string, string> {
+  const isWanted = (key: string): boolean => (inheritsShell ? !WITHHELD.test(key) && (name === 'pos' || !OF_POS.test(key)) && (!key.endsWith('_DATABASE_URL') || key === own) : NEUTRAL.test(key));
   return Object.fromEntries(Object.entries(process.env).flatMap(([key, value]) => (value !== undefined && isWanted(key) ? [[key, value]] : [])));
 }
 
@@ -55,7 +58,7 @@ function inherited(own: string, inheritsShell: boolean): Record<string, string> 
 export function appEnvironment(name: AppName, stack: AppEnvironment): Record<string, string> {
   const { http, internal } = stack.ports.apps[name];
   const own = `${variablePrefix(name)}_DATABASE_URL`;
-  const given = inherited(own, stack.inheritsShell);
+  const given = inherited(name, own, stack.inheritsShell);
   const database = given[own] ?? stack.roles[own];
   return {
     LOG_LEVEL: 'info',

@@ -13,6 +13,8 @@ const table = {
   'event-ingest': { http: 8104, internal: 8204 },
   recommender: { http: 8105, internal: 8205 },
   'ut360-lookup': { http: 8106, internal: 8206 },
+  pos: { http: 8107, internal: 8207 },
+  mcp: { http: 8108, internal: 8208 },
 } as const satisfies Record<string, { http?: number; internal: number }>;
 
 export type AppName = keyof typeof table;
@@ -54,7 +56,7 @@ const numbered = (portOf: (key: string) => number): StackPorts => {
   const http = (name: AppName): number | undefined => (slots.some(({ key }) => key === `${name}.http`) ? portOf(`${name}.http`) : undefined);
   const ports = (name: AppName): AppPorts => ({ http: http(name), internal: portOf(`${name}.internal`) });
   return {
-    apps: { gateway: ports('gateway'), 'catalog-api': ports('catalog-api'), 'embedding-worker': ports('embedding-worker'), 'es-sync-worker': ports('es-sync-worker'), 'event-ingest': ports('event-ingest'), recommender: ports('recommender'), 'ut360-lookup': ports('ut360-lookup') },
+    apps: { gateway: ports('gateway'), 'catalog-api': ports('catalog-api'), 'embedding-worker': ports('embedding-worker'), 'es-sync-worker': ports('es-sync-worker'), 'event-ingest': ports('event-ingest'), recommender: ports('recommender'), 'ut360-lookup': ports('ut360-lookup'), pos: ports('pos'), mcp: ports('mcp') },
     postgres: portOf('postgres'),
     bus: portOf('bus'),
     cache: portOf('cache'),
@@ -106,5 +108,10 @@ export const serverLabel = (key: 'postgres' | 'bus' | 'cache' | 'serving'): { us
 /** A table of all ports for --help. */
 export const portHelp = (): string => slots.map(({ variable, port, use }) => `  ${variable.padEnd(40)} ${String(port).padEnd(6)} ${use}`).join('\n');
 
-export const mainOf = (app: string): string => join(root, 'apps', app, 'src', 'main.ts');
-export const existingApps = (): AppName[] => appNames.filter((name) => existsSync(mainOf(name)));
+const sourceOf = (app: string): string => join(root, 'apps', app, 'src', 'main.ts');
+/** What Node runs: the app's source, or its bundle where MILLRACE_BUNDLES names a folder of bundles. */
+export const mainOf = (app: string): string => {
+  const bundles = process.env['MILLRACE_BUNDLES'] ?? '';
+  return bundles === '' ? sourceOf(app) : join(bundles, app, 'main.js');
+};
+export const existingApps = (): AppName[] => appNames.filter((name) => existsSync(sourceOf(name)));

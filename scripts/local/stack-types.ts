@@ -38,8 +38,10 @@ export interface RunningApp {
   readonly pid: number | undefined;
   /** Default SIGKILL. It stays down until `restart`. */
   kill(signal?: NodeJS.Signals): Promise<void>;
-  /** Resolves when it is ready again. */
-  restart(): Promise<void>;
+  /** Resolves when it runs again, which it may be far from ready. */
+  relaunch(): Promise<void>;
+  /** Resolves when it is ready again. `env`: with these variables set, too, from now on. */
+  restart(env?: Readonly<Record<string, string>>): Promise<void>;
   /** Resolves when /readyz answers 200. */
   ready(): Promise<void>;
 }

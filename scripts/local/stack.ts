@@ -116,10 +116,11 @@ async function loadSubscribersOnce({ stateDir, sample = false }: StackOptions, e
   return loaded;
 }
 
-function describeStack(environment: AppEnvironment, gatewayUrl: string, apiKey: string): Record<string, string> {
+/** `ownDatabaseUrl`: of the server that the stack runs; that of somebody else's is not written down. */
+function describeStack(environment: AppEnvironment, gatewayUrl: string, apiKey: string, ownDatabaseUrl: string | undefined): Record<string, string> {
   const { stateDir, developmentKeyFile, publishableKeyFile, addresses, ports, roles, ut360ErasureSecret } = environment;
   const stackFile = stackFileOf(stateDir);
-  writeSecret(stackFile, `${JSON.stringify({ gatewayUrl, developmentKeyFile, publishableKeyFile, pid: process.pid, logs: join(stateDir, 'logs'), ports, ut360: { databaseUrl: roles['UT360_LOOKUP_DATABASE_URL'], redisUrl: addresses.ut360RedisUrl, erasureSecret: ut360ErasureSecret } }, null, 2)}\n`);
+  writeSecret(stackFile, `${JSON.stringify({ gatewayUrl, ownerDatabaseUrl: ownDatabaseUrl, developmentKeyFile, publishableKeyFile, pid: process.pid, logs: join(stateDir, 'logs'), ports, ut360: { databaseUrl: roles['UT360_LOOKUP_DATABASE_URL'], redisUrl: addresses.ut360RedisUrl, erasureSecret: ut360ErasureSecret } }, null, 2)}\n`);
   return {
     ...roles,
     DATABASE_URL: addresses.databaseUrl,
@@ -160,7 +161,7 @@ async function assemble(options: StackOptions, parts: Parts): Promise<Omit<Stack
   await apps.ready();
   const gatewayUrl = `http://127.0.0.1:${ports.apps.gateway.http}`;
   const apiKey = readFileSync(environment.developmentKeyFile, 'utf8').trim();
-  const env = describeStack(environment, gatewayUrl, apiKey);
+  const env = describeStack(environment, gatewayUrl, apiKey, servers.postgres?.url);
   const [sampleLoaded, subscribersLoaded] = await Promise.all([loadSampleOnce(options, { url: gatewayUrl, apiKey }), loadSubscribersOnce(options, env)]);
   return {
     stateDir,

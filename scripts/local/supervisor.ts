@@ -25,8 +25,8 @@ export interface SupervisedApp {
   readonly problem: string | undefined;
   /** Ends it (default SIGKILL) and keeps it down until `restart`. */
   kill(name?: NodeJS.Signals): Promise<void>;
-  /** Starts it now, where it runs gently stopped first. Does not wait until it is ready. */
-  restart(): Promise<void>;
+  /** Starts it now, where it runs gently stopped first; `env`: with these variables set, too, from now on. Does not wait until it is ready. */
+  restart(env?: Readonly<Record<string, string>>): Promise<void>;
   /** SIGTERM, after `graceMs` SIGKILL; never started again. */
   stop(graceMs: number): Promise<void>;
 }
@@ -111,7 +111,8 @@ function start(program: AppProgram, state: State): void {
 }
 
 /** Starts an app and keeps it up: a crashed one is started again after a growing pause, one with a bad configuration (exit code 2) is not. */
-export function supervise(program: AppProgram): SupervisedApp {
+export function supervise(given: AppProgram): SupervisedApp {
+  let program = given;
   const state: State = { child: undefined, crashes: 0, problem: undefined, timer: undefined, isHeld: false };
   const end = async (by: NodeJS.Signals, graceMs: number): Promise<void> => {
     state.isHeld = true;
@@ -131,8 +132,9 @@ export function supervise(program: AppProgram): SupervisedApp {
       return state.problem;
     },
     kill: (by = 'SIGKILL') => end(by, RESTART_GRACE_MS),
-    restart: async () => {
+    restart: async (env = {}) => {
       await end('SIGTERM', RESTART_GRACE_MS);
+      program = { ...program, env: { ...program.env, ...env } };
       Object.assign(state, { isHeld: false, problem: undefined, crashes: 0 });
       start(program, state);
     },

@@ -2,7 +2,9 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import { findPgbouncer } from './bus-binaries.ts';
 import { startTestContainers } from './containers.ts';
+import { startNats } from './nats.ts';
 import { ownedDir, stateDir } from './paths.ts';
 import { findProcess, rememberProcess, stopOrphans } from './processes.ts';
 import { findChromium } from './chromium.ts';
@@ -45,7 +47,7 @@ export function newStateDir(name: string): string {
 
 export interface TestServers {
   readonly dir: string;
-  /** TEST_DATABASE_URL, TEST_POSTGRES_BIN, TEST_REDIS_URL, TEST_REDIS_CLUSTER_URL, TEST_REDIS_SERVER_BIN, MILLRACE_RUN_DIR; where Docker answers, TEST_ELASTICSEARCH_URL and TEST_QDRANT_URL. */
+  /** TEST_DATABASE_URL, TEST_POSTGRES_BIN, TEST_REDIS_URL, TEST_REDIS_CLUSTER_URL, TEST_REDIS_SERVER_BIN, MILLRACE_RUN_DIR; where the programs are found TEST_NATS_URL, TEST_NATS_SERVER_BIN and TEST_PGBOUNCER_BIN; where Docker answers, TEST_ELASTICSEARCH_URL and TEST_QDRANT_URL. */
   readonly env: Record<string, string>;
   /** Stops everything below the folder and removes it. Safe to call twice. */
   stop(): Promise<void>;
@@ -57,15 +59,17 @@ async function allSettledOrThrow<T extends readonly unknown[]>(parts: { readonly
   return Promise.all(parts);
 }
 
-/** PostgreSQL, Redis (bus) and a Redis Cluster on free ports, without fsync. What a killed earlier run left behind is stopped first. */
+/** PostgreSQL, Redis (bus), a Redis Cluster and, where there is a program, NATS on free ports, without fsync. What a killed earlier run left behind is stopped first. */
 export async function startTestServers(): Promise<TestServers> {
   await sweepDeadRuns();
   const dir = newRunDir();
   try {
     const binary = findRedis(stateDir());
-    const [servers, cluster, containers] = await allSettledOrThrow([
+    const pgbouncer = findPgbouncer(stateDir());
+    const [servers, cluster, nats, containers] = await allSettledOrThrow([
       startServers({ stateDir: dir, ports: { postgres: 'free', bus: 'free' }, durable: false }),
       startRedisCluster(dir, binary),
+      startNats(dir),
       startTestContainers(process.env, (text) => console.error(text)),
     ]);
     const chromium = process.env['TEST_CHROMIUM_BIN'] ?? findChromium();
@@ -76,12 +80,14 @@ export async function startTestServers(): Promise<TestServers> {
       TEST_REDIS_URL: servers.bus?.url ?? '',
       TEST_REDIS_CLUSTER_URL: cluster.url,
       TEST_REDIS_SERVER_BIN: plainRedisServer(stateDir(), binary),
+      ...(nats && { TEST_NATS_URL: nats.url, TEST_NATS_SERVER_BIN: nats.binary }),
+      ...(pgbouncer !== undefined && { TEST_PGBOUNCER_BIN: pgbouncer }),
       ...(chromium !== undefined && { TEST_CHROMIUM_BIN: chromium }),
       MILLRACE_RUN_DIR: dir,
     };
     let stopping: Promise<void> | undefined;
     const stop = async (): Promise<void> => {
-      await Promise.all([servers.stop(), cluster.stop(), containers.stop()]);
+      await Promise.all([servers.stop(), cluster.stop(), nats?.stop(), containers.stop()]);
       await sweep(dir);
     };
     return { dir, env, stop: () => (stopping ??= stop()) };

@@ -56,9 +56,20 @@ describe('the module boundaries', () => {
     { rule: 'a script that imports behind a door', file: 'scripts/try.ts', text: "import { wire } from '../libs/wire/src/inside.ts';\n", says: /leaves scripts/ },
     { rule: 'a script that imports an app', file: 'scripts/try.ts', text: "import { stock } from '../apps/stock/src/main.ts';\n", says: /leaves scripts/ },
     { rule: 'a lib of one owner used by another owner', file: 'libs/events/package.json', text: pkg('events', 'contract', 'stock', ['wire']), says: /\(scope:shop\) may not use @millrace\/events \(scope:stock\)/ },
+    { rule: 'an engine that is loaded beside its loader', file: 'libs/orders/src/index.ts', text: "export const bus = await import('@millrace/bus-nats');\n", says: /bus-nats is loaded by libs\/open-bus\/src\/index\.ts alone/ },
     { rule: 'a project without a type', file: 'libs/wire/package.json', text: pkg('wire', 'none', 'shared', []), says: /no known type/ },
   ])('refuses $rule', ({ file, text, says }) => {
     expect(problemsWith({ [file]: text }).join('\n')).toMatch(says);
+  });
+
+  it('names who loads an engine at its start, or from another place than the one that opens it', () => {
+    const engine = { 'libs/vectors-milvus/package.json': pkg('vectors-milvus', 'lib', 'shared', []), 'libs/vectors-milvus/src/index.ts': 'export const open = 1;\n', 'libs/vector-engines/package.json': pkg('vector-engines', 'lib', 'shared', ['vectors-milvus']) };
+    const opener = 'libs/vector-engines/src/open-vectors.ts';
+    expect(problemsWith({ ...engine, [opener]: "import type { Options } from '@millrace/vectors-milvus';\nexport const load = () => import('@millrace/vectors-milvus');\n" })).toEqual([]);
+    expect(problemsWith({ ...engine, [opener]: "import { open } from '@millrace/vectors-milvus';\nopen();\n" })).toEqual([`${opener}: @millrace/vectors-milvus is loaded where it is configured: use import()`]);
+    expect(problemsWith({ ...engine, [opener]: '', 'libs/orders/package.json': pkg('orders', 'lib', 'shared', ['events', 'vectors-milvus']), 'libs/orders/src/index.ts': "export const load = () => import('@millrace/vectors-milvus');\n" })).toEqual([
+      `libs/orders/src/index.ts: @millrace/vectors-milvus is loaded by ${opener} only`,
+    ]);
   });
 
   it('lets a script use a lib by its door, and a benchmark measure inside an app', () => {

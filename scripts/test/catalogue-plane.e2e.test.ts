@@ -1,10 +1,13 @@
+import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Redis } from 'ioredis';
 import { z } from 'zod';
 import { describeWith, eventually, testServer, uniqueName } from '../../libs/testing/src/index.ts';
+import { root } from '../local/paths.ts';
 import type { Plane } from './support/plane.ts';
 import { ndjson, startPlane } from './support/plane.ts';
 
@@ -49,6 +52,31 @@ describe('the catalogue plane', () => {
     await eventually(async () => (await plane.embedded()).get(sku) === body['version'], { timeoutMs: 5_000 });
   });
 
+  it('gives a product from the cache, the change of its writer to the next read, and that of an import within a second', async () => {
+    const sku = uniqueName('cached');
+    const path = `/api/products/${sku}`;
+    await plane.call('POST', '/api/products', { sku, name: 'first name', category: 'x' });
+    await eventually(async () => (await plane.found()).has(sku), { timeoutMs: 5_000 });
+    const hit = await eventually(async () => { const answer = await plane.call('GET', path); return /^millrace; hit; ttl=\d+/.test(answer.headers.get('cache-status') ?? '') && answer; });
+    expect([hit.headers.get('age'), (await plane.call('GET', path, undefined, { 'if-none-match': hit.headers.get('etag') ?? '' })).status]).toEqual([expect.stringMatching(/^\d+$/), 304]);
+    await plane.call('PATCH', path, { name: 'second name' }, { 'if-match': '*' });
+    expect((await plane.call('GET', path)).body['name']).toBe('second name');
+    // An import is no write whose gateway knows the products: the bus tells.
+    await plane.import(ndjson([{ sku, name: 'third name', category: 'x' }]));
+    await eventually(async () => (await plane.call('GET', path)).body['name'] === 'third name', { timeoutMs: scale === 4 ? 1_000 : 5_000 });
+  });
+
+  it('has all parts of a product page in one call as soon as every service knows the product', async () => {
+    const sku = uniqueName('page');
+    await plane.call('POST', '/api/products', { sku, name: `visible ${sku}`, stock: 3 });
+    const page = await eventually(async () => {
+      const { body } = await plane.call('GET', `/api/pages/product/${sku}`);
+      return body['complete'] === true && body;
+    });
+    expect(page).toMatchObject({ parts: { product: { data: { sku } }, similar: { status: 'ok' }, also_bought: { status: 'ok' }, stock: { data: { stock: 3, in_stock: true } } } });
+    expect((await plane.call('GET', `/api/pages/product/${sku}-not`)).status).toBe(404);
+  });
+
   it('hides drafts and archived products', async () => {
     const sku = uniqueName('hidden');
     const { body } = await plane.call('POST', '/api/products', { sku, name: `visible ${sku}`, category: 'x' });
@@ -56,6 +84,23 @@ describe('the catalogue plane', () => {
     await plane.call('PATCH', `/api/products/${sku}`, { status: 'archived' }, { 'if-match': '*' });
     await eventually(async () => !(await plane.found()).has(sku), { timeoutMs: 5_000 });
     expect(body['status']).toBe('active');
+  });
+
+  it('serves the storefront of the examples, which is written with the SDK', async () => {
+    const word = uniqueName('teapot').replaceAll(/[^a-z]/g, '');
+    const skus = [uniqueName('sku'), uniqueName('sku')] as const;
+    for (const sku of skus) await plane.call('POST', '/api/products', { sku, name: `${word} ${sku}`, category: word, price: '20.00', currency: 'USD', stock: 1 });
+    await eventually(async () => (await searchSkus(`q=${word}`)).length === 2, { timeoutMs: 5_000 });
+    const run = promisify(execFile);
+    const shop = async (): Promise<string> => (await run(process.execPath, ['examples/storefront.ts', word], { cwd: root, env: { ...process.env, MILLRACE_URL: plane.stack.gatewayUrl, MILLRACE_API_KEY: plane.stack.apiKey } })).stdout;
+    const first = await shop();
+    expect(first).toMatch(/^2 found\n/);
+    const sold = /sold one (\S+), 0 left/.exec(first)?.[1] ?? '';
+    expect(skus).toContain(sold);
+    expect(first).toContain(`${sold} costs 18.00 USD now`);
+    expect(first).toMatch(/\d+ of \d+ products are out of stock/);
+    await eventually(async () => (await shop()).includes(`${sold} is sold out`), { timeoutMs: 5_000 });
+    expect((await plane.call('GET', `/api/products/${sold}`)).body).toMatchObject({ stock: 0 });
   });
 
   it('obeys synonyms and rules through the gateway as soon as they are created, and counts what is searched for', async () => {
@@ -69,7 +114,9 @@ describe('the catalogue plane', () => {
     expect([synonym.status, rule.status]).toEqual([201, 201]);
     const { body } = await plane.call('GET', `/api/search?q=${asked}&explain=true`, undefined, { 'x-user-id': 'customer-81' });
     expect(body).toMatchObject({ data: [{ sku: pinned, explanation: [`pinned by rule ${String(rule.body['id'])}`] }, { sku: plain, explanation: expect.any(Array) }], hybrid: false });
-    await eventually(async () => JSON.stringify((await plane.call('GET', '/api/admin/searches/popular')).body['data']).includes(`"${asked}"`), { timeoutMs: 5_000 });
+    // Most of these come from the cache of the gateway.
+    for (let n = 0; n < 8; n += 1) await plane.call('GET', `/api/search?q=${asked}`);
+    await eventually(async () => JSON.stringify((await plane.call('GET', '/api/admin/searches/popular')).body['data']).includes(`"query":"${asked}","searches":9,`), { timeoutMs: 10_000 });
     await plane.call('DELETE', `/api/admin/rules/${String(rule.body['id'])}`);
     expect(await searchSkus(`q=${asked}`)).toEqual([plain]);
   });

@@ -3,14 +3,19 @@ import { mkdtemp, readFile, readdir, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { Redis } from 'ioredis';
 import { createPool } from '../../libs/database/src/index.ts';
 import { eventually, uniqueName } from '../../libs/testing/src/index.ts';
+import { mainOf } from '../local/apps.ts';
 import { root } from '../local/paths.ts';
 import type { Plane } from './support/plane.ts';
 import { startPlane } from './support/plane.ts';
+import { describeServiceDoors } from './support/service-doors.ts';
 import { describeSubscriberCanary } from './support/subscriber-canary.ts';
+
+// A dozen processes one after the other: on a busy machine each takes seconds.
+jest.setTimeout(120_000);
 
 let plane: Plane;
 let directory: string;
@@ -22,7 +27,7 @@ afterAll(() => plane.stop(), 30_000);
 
 /** The command line as a user's shell runs it, finding the local stack by itself. */
 async function millrace(args: readonly string[], env: Record<string, string> = {}): Promise<{ code: number | null; out: string; err: string }> {
-  const child = spawn(process.execPath, ['apps/cli/src/main.ts', ...args], { cwd: root, env: { PATH: process.env['PATH'], NODE_COMPILE_CACHE: process.env['NODE_COMPILE_CACHE'], MILLRACE_STACK_FILE: plane.stack.env['MILLRACE_STACK_FILE'], ...env } });
+  const child = spawn(process.execPath, [mainOf('cli'), ...args], { cwd: root, env: { PATH: process.env['PATH'], NODE_COMPILE_CACHE: process.env['NODE_COMPILE_CACHE'], MILLRACE_STACK_FILE: plane.stack.env['MILLRACE_STACK_FILE'], ...env } });
   let [out, err] = ['', ''];
   child.stdout.on('data', (chunk: Buffer) => { out += chunk.toString(); });
   child.stderr.on('data', (chunk: Buffer) => { err += chunk.toString(); });
@@ -174,4 +179,5 @@ describe('millrace streams and dlq', () => {
   }, 120_000);
 });
 
+describeServiceDoors(() => plane);
 describeSubscriberCanary(() => plane);

@@ -129,8 +129,8 @@ describe('docker-compose.yml', () => {
   });
 
   it('gives every app, Postgres and Redis a read-only root', () => {
-    // Elasticsearch and Qdrant write beside their data.
-    expect(all.filter(([, { read_only }]) => !read_only).map(([name]) => name)).toEqual(['elasticsearch', 'qdrant']);
+    // Elasticsearch, Qdrant and Milvus write beside their data.
+    expect(all.filter(([, { read_only }]) => !read_only).map(([name]) => name)).toEqual(['elasticsearch', 'qdrant', 'milvus']);
   });
 
   it('has no default password: each secret is required, or empty where its part is optional', () => {

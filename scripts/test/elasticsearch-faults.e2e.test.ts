@@ -5,7 +5,7 @@ import { getTrace, verifyStores } from '../../libs/contracts/src/index.ts';
 import { describeWith, eventually, testServer, uniqueName } from '../../libs/testing/src/index.ts';
 import { startFaultyProxy } from './support/faulty-proxy.ts';
 import type { FaultyProxy } from './support/faulty-proxy.ts';
-import { ndjson, startPlane } from './support/plane.ts';
+import { NOT_CACHED, ndjson, startPlane } from './support/plane.ts';
 import type { Plane } from './support/plane.ts';
 
 const SCALE = process.env['TEST_SCALE'] === 'full' ? 5 : 1;
@@ -121,7 +121,7 @@ describeWith('elasticsearch', 'the search plane on an Elasticsearch that fails',
       return found.bus.found?.streams[0]?.entries[0]?.event_id === late.id && found.bus.found.streams[0].entries[0].groups.every(({ state }) => state === 'acknowledged') && found;
     }, { timeoutMs: 20_000 });
     expect(trace).toMatchObject({ in_sync: true, search: { found: { deleted: true, visible_version: null } } });
-    expect((await plane.call('GET', `/api/search?q=${sku}`)).body).toMatchObject({ total: 0, degraded: false });
+    expect((await plane.call('GET', `/api/search?q=${sku}`, undefined, NOT_CACHED)).body).toMatchObject({ total: 0, degraded: false });
   }, 120_000);
 
   it('reflects every one of 20,000 updates in one burst', async () => {

@@ -1,7 +1,7 @@
 import { globSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { Redis } from 'ioredis';
 import { createPool } from '../../libs/database/src/index.ts';
 import { eventually, findEverywhere, uniqueName } from '../../libs/testing/src/index.ts';
@@ -9,6 +9,9 @@ import type { Plane } from './support/plane.ts';
 import { startPlane } from './support/plane.ts';
 import { describeRecommendations } from './support/recommendation-cases.ts';
 import { describeTracker } from './support/tracker-suite.ts';
+
+// A dozen processes one after the other: on a busy machine each takes seconds.
+jest.setTimeout(120_000);
 
 let plane: Plane;
 beforeAll(async () => { plane = await startPlane(); }, 120_000);

@@ -5,7 +5,7 @@ import { describeWith, eventually, startRedisStack, uniqueName } from '@millrace
 import type { RedisServer } from '@millrace/testing';
 import { openRedisVectorAdmin } from '../../libs/vectors/src/index.ts';
 import type { VectorAdmin } from '../../libs/vectors/src/index.ts';
-import { ndjson, startPlane } from './support/plane.ts';
+import { NOT_CACHED, ndjson, startPlane } from './support/plane.ts';
 import type { Plane } from './support/plane.ts';
 
 jest.setTimeout(120_000);
@@ -61,7 +61,7 @@ describeWith('redis-stack', 'the catalogue plane with its vectors in Redis', () 
     await eventually(async () => (await readiness()) === 503, { timeoutMs: 20_000 });
     expect(await importing).toMatchObject({ created: 1_200, failed: 0 });
     expect((await plane.call('DELETE', `/api/products/${prefix}-3`, undefined, { 'if-match': '*' })).status).toBe(204);
-    expect((await plane.call('GET', `/api/products/${prefix}-1/similar`)).body).toMatchObject({ degraded: true });
+    expect((await plane.call('GET', `/api/products/${prefix}-1/similar`, undefined, NOT_CACHED)).body).toMatchObject({ degraded: true });
     await server.restart();
     await eventually(async () => (await readiness()) === 200, { timeoutMs: 60_000 });
     await agrees();

@@ -26,7 +26,8 @@ async function installation(): Promise<Record<string, string>> {
 interface Started { readonly child: ChildProcess; out(): string; exit(): Promise<number | null> }
 
 function npmStart(env: Record<string, string>): Started {
-  const { MILLRACE_RUN_DIR: _run, NODE_ENV: _env, ...shell } = process.env;
+  // From the sources, as a user starts it.
+  const { MILLRACE_RUN_DIR: _run, MILLRACE_BUNDLES: _bundles, NODE_ENV: _env, ...shell } = process.env;
   const child = spawn(process.execPath, ['scripts/dev.ts', 'start'], { cwd: root, env: { ...shell, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
   running.add(child);
   let out = '';

@@ -1,5 +1,5 @@
 import { currencySchema } from '@millrace/contracts';
-import { checkSearchEngine, checkVectorStore, embeddedVariables, publicHttpVariables, redisVariables, searchVariables, serviceVariables, vectorVariables } from '@millrace/service';
+import { checkSearchEngine, checkVectorStore, embeddedVariables, embeddingServiceVariables, publicHttpVariables, redisVariables, searchVariables, serviceVariables, vectorVariables } from '@millrace/service';
 import { z } from 'zod';
 
 export const configSchema = z
@@ -10,6 +10,10 @@ export const configSchema = z
     ...embeddedVariables,
     ...searchVariables,
     ...vectorVariables,
+    ...embeddingServiceVariables,
+    QUERY_EMBEDDING_TIMEOUT_MS: z.coerce.number().int().min(20).max(60_000).default(1_000).describe("Longest wait for the vector of a search's words where a service makes them, milliseconds; the search goes on without"),
+    QUERY_VECTOR_CACHE: z.coerce.number().int().min(1).max(1_000_000).default(5_000).describe('Vectors of searched words that are remembered; each takes four bytes a dimension'),
+    HYBRID_MIN_SIMILARITY: z.coerce.number().min(-1).max(1).default(0.2).describe("Products less similar than this to a search's words are not found by vector, where a service makes the vectors; each model has its own"),
     CATALOG_API_DATABASE_URL: z.url().describe('Postgres, as the role of this service'),
     DATABASE_DIRECT_URL: z.url().optional().describe('The same database around a pooler, for advisory locks and LISTEN; default: CATALOG_API_DATABASE_URL'),
     DATABASE_POOL_SIZE: z.coerce.number().int().min(1).max(100).default(8).describe('Connections for writes; reads have as many of their own'),

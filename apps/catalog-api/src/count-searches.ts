@@ -1,4 +1,5 @@
 import type { BatchHandler } from '@millrace/bus';
+import { searchesIn } from '@millrace/contracts';
 import type { SearchEvent } from '@millrace/contracts';
 import { onceByEventId } from '@millrace/outbox';
 import type { CatalogDb, CatalogTrx } from './database.ts';
@@ -16,12 +17,14 @@ export const normaliseQuery = (query: string): string => query.normalize('NFC').
 /** By day and query. Searches without words, and those that no index answered, say nothing of what people look for. */
 export function sumSearches(events: readonly SearchEvent[]): readonly SearchCount[] {
   const sums = new Map<string, SearchCount>();
-  for (const { query: typed, degraded, hits, meta } of events) {
+  for (const event of events) {
+    const { query: typed, degraded, hits, meta } = event;
     const query = normaliseQuery(typed);
     if (query === '' || degraded) continue;
     const at = new Date(meta.timestamp).toISOString();
     const day = at.slice(0, 10);
-    add(sums, { day, query, searches: 1, noHits: hits === 0 ? 1 : 0, lastAt: at });
+    const searches = searchesIn(event);
+    add(sums, { day, query, searches, noHits: hits === 0 ? searches : 0, lastAt: at });
   }
   return [...sums.values()];
 }

@@ -2,7 +2,7 @@ import type { Product } from '@millrace/contracts';
 import type { Merchandising, SearchAnswer, SearchHit, SearchQuery, SearchReader } from '@millrace/search';
 import type { Logger } from '@millrace/service';
 import type { SimilarHit, VectorReader } from '@millrace/vectors';
-import { createQueryEmbedder } from './embed-query.ts';
+import type { EmbedQuery } from './embed-query.ts';
 import { fuseRanks } from './fuse-ranks.ts';
 import type { Fused } from './fuse-ranks.ts';
 import { encodeHybridCursor, startOfPage } from './hybrid-cursor.ts';
@@ -10,14 +10,16 @@ import { isHidden, isSelected, passesFilters } from './passes-filters.ts';
 
 export interface HybridPorts {
   readonly search: Pick<SearchReader, 'search'>;
-  readonly vectors: Pick<VectorReader, 'model' | 'nearest'>;
+  readonly vectors: Pick<VectorReader, 'nearest'>;
+  readonly embedQuery: EmbedQuery;
   /** Products of the catalogue by sku; those that do not exist are not in it. */
   readonly findProducts: (skus: readonly string[]) => Promise<ReadonlyMap<string, Product>>;
   readonly logger: Logger;
 }
 
 type Query = SearchQuery & { readonly merchandising: Merchandising };
-export type HybridAnswer = SearchAnswer & { readonly hybrid: boolean };
+/** `degraded`: vectors were wanted and could not be had, it is the list of the words. */
+export type HybridAnswer = SearchAnswer & { readonly hybrid: boolean; readonly degraded: boolean };
 
 /** What each side gives, and what the fused list has at most: all pages together end there. */
 const DEPTH = 200;
@@ -35,24 +37,24 @@ interface Neighbour { readonly hit: SimilarHit; readonly product: Product }
  * what the index has of both. Rejects as the index does.
  */
 export function createHybridSearch(ports: HybridPorts): (query: Query) => Promise<HybridAnswer> {
-  const embed = createQueryEmbedder(ports.vectors);
-  const nearest = async (query: Query): Promise<readonly SimilarHit[]> => {
+  /** undefined: they cannot be had. */
+  const nearest = async (query: Query): Promise<readonly SimilarHit[] | undefined> => {
     try {
-      const embedded = await embed(query.q ?? '');
+      const embedded = await ports.embedQuery(query.q ?? '');
       if (!embedded) return [];
       const { category, brand } = query;
       const hits = await ports.vectors.nearest(embedded.vector, { limit: DEPTH, excludeSkus: [], ...(category !== undefined && { category }), ...(brand !== undefined && { brand }) });
       return hits.filter(({ score }) => score > embedded.noise);
     } catch (error) {
-      ports.logger.warn({ err: error }, 'vector store does not answer');
-      return [];
+      ports.logger.warn({ err: error }, 'no vectors for a search: its words only');
+      return undefined;
     }
   };
   return async (query) => {
     const { cursor: _cursor, ...first } = query;
     const [lexical, hits] = await Promise.all([ports.search.search({ ...first, limit: DEPTH }), nearest(query)]);
-    const neighbours = await ofCatalogue(ports, query, hits, lexical.hits);
-    return page(query, lexical, neighbours);
+    const neighbours = await ofCatalogue(ports, query, hits ?? [], lexical.hits);
+    return { ...page(query, lexical, neighbours), degraded: hits === undefined };
   };
 }
 
@@ -71,7 +73,7 @@ async function ofCatalogue({ findProducts, logger }: HybridPorts, query: Query, 
   });
 }
 
-function page(query: Query, lexical: SearchAnswer, neighbours: readonly Neighbour[]): HybridAnswer {
+function page(query: Query, lexical: SearchAnswer, neighbours: readonly Neighbour[]): Omit<HybridAnswer, 'degraded'> {
   const pinned = new Set(query.merchandising.pins.map(({ sku }) => sku));
   const pins = lexical.hits.filter(({ product }) => pinned.has(product.sku));
   const byWords = lexical.hits.filter(({ product }) => !pinned.has(product.sku));

@@ -1,12 +1,13 @@
 import type { IdempotencyStore, Reply } from '@millrace/http';
+import { AppError } from '@millrace/service';
 import { sql } from 'kysely';
 import { z } from 'zod';
-import type { CatalogDb } from './database.ts';
+import type { CatalogDb, CatalogTrx } from './database.ts';
 
 const replySchema = z.object({ status: z.int(), body: z.json().optional(), headers: z.record(z.string(), z.string()).optional() });
 
 /** Keeps replies in Postgres for 24 h; a claim whose request died may be taken over after 60 s. */
-export function createIdempotencyStore(db: CatalogDb): IdempotencyStore {
+export function createIdempotencyStore(db: CatalogDb): IdempotencyStore<CatalogTrx> {
   return {
     begin: async (key, fingerprint) => {
       const claimed = await db
@@ -22,8 +23,12 @@ export function createIdempotencyStore(db: CatalogDb): IdempotencyStore {
       if (!known || known.reply === null) return { state: 'running' };
       return { state: 'done', fingerprint: known.fingerprint, reply: toReply(known.reply) };
     },
-    finish: async (key, claim, reply) => void (await db.updateTable('catalog.idempotency_keys').set({ reply: JSON.stringify(reply) }).where('key', '=', key).where('locked_until', '=', claim).execute()),
-    abort: async (key, claim) => void (await db.deleteFrom('catalog.idempotency_keys').where('key', '=', key).where('locked_until', '=', claim).execute()),
+    keep: async (trx, key, claim, reply) => {
+      const kept = await trx.updateTable('catalog.idempotency_keys').set({ reply: JSON.stringify(reply) }).where('key', '=', key).where('locked_until', '=', claim).where('reply', 'is', null).returning('key').executeTakeFirst();
+      if (!kept) throw new AppError('conflict', 'another request with this Idempotency-Key has taken it over: nothing was changed', { headers: { 'Retry-After': '1' } });
+    },
+    // A commit whose answer got lost has kept its reply; one that is under way is waited for.
+    abort: async (key, claim) => void (await db.deleteFrom('catalog.idempotency_keys').where('key', '=', key).where('locked_until', '=', claim).where('reply', 'is', null).execute()),
   };
 }
 

@@ -57,7 +57,7 @@ export function importRoutes({ db, atomicPool, write, wake, defaultCurrency }: I
     const ports: ImportPorts = {
       mapRow: createRowMapper({ mappings: parseMappings(query.map), currency: checkCurrency(query.currency ?? defaultCurrency) }),
       findUnknownMerchants: (ids) => findUnknownMerchants(db, ids),
-      applyBatch: (products) => (query.dry_run ? compareBatch(db, products) : write((trx) => upsertBatch(trx, products), traceparent)),
+      applyBatch: (products) => (query.dry_run ? compareBatch(db, products) : write((trx) => upsertBatch(trx, products), { traceparent })),
       emit: lineWriter(res),
       bytesRead: () => bytes,
     };

@@ -1,11 +1,15 @@
 import { hostname } from 'node:os';
-import { createRedisStreamsBus, parsePartitions } from '@millrace/bus';
+import { parsePartitions } from '@millrace/bus';
 import { productUpdates } from '@millrace/contracts';
 import { checkSchemaVersion, createKysely, createPool, waitForSchema } from '@millrace/database';
 import { authenticate, createHttpApp, problemDetails, startHttpServer } from '@millrace/http';
 import { createFreshnessReader } from '@millrace/projection';
+import { openBus } from '@millrace/open-bus';
 import { closeRedis, connectRedis, keysFor } from '@millrace/redis-kit';
 import { openIdentityVerifier, runService } from '@millrace/service';
+import { openVectorReader } from '@millrace/vector-engines';
+import { Router } from 'express';
+import { applyRoutes } from './apply.routes.ts';
 import { configSchema } from './config.ts';
 import type { CatalogSchema } from './database.ts';
 import { READER_NAME } from './export.repository.ts';
@@ -16,7 +20,7 @@ import { createIdempotencyStore } from './idempotency.repository.ts';
 import { importRoutes } from './import.routes.ts';
 import { merchantRoutes } from './merchant.routes.ts';
 import { migrations } from './migrations/index.ts';
-import { openSearch, openVectors } from './open-engines.ts';
+import { openSearch } from './open-engines.ts';
 import { openRelevance } from './open-relevance.ts';
 import { openSearches } from './open-searches.ts';
 import { productRoutes } from './product.routes.ts';
@@ -28,6 +32,9 @@ import { searchCountRoutes } from './search-count.routes.ts';
 import { similarRoutes } from './similar.routes.ts';
 import { traceRoutes } from './trace.routes.ts';
 import { createWriteProducts } from './write-products.ts';
+
+/** Services that read the export and its digests. */
+const READERS = ['embedding-worker', 'es-sync-worker', 'event-ingest', 'pos', 'recommender'];
 
 void runService({
   name: 'catalog-api',
@@ -47,7 +54,9 @@ void runService({
     await waitForSchema(db, migrations, logger);
     health.addCheck('database', () => checkSchemaVersion(readDb, migrations));
 
-    const relay = await startProductRelay({ config, pool: relayPool, topic: productUpdates, logger, metrics });
+    const bus = await openBus({ config, name: 'catalog-api', partitions: parsePartitions(config.BUS_PARTITIONS), logger, metrics });
+    onClose(() => bus.close());
+    const relay = await startProductRelay({ config, pool: relayPool, topic: productUpdates, bus, logger, metrics });
     onClose(() => relay.close());
     onClose(startHousekeeping(db, logger));
     const search = await openSearch(config);
@@ -55,27 +64,22 @@ void runService({
     const requests = connectRedis(config.REDIS_URL, { role: 'request', name: 'catalog-api' });
     onClose(() => closeRedis(requests));
     const lagMs = createFreshnessReader({ redis: requests, keys: keysFor(config.REDIS_URL), store: 'search' });
-    const vectors = await openVectors(config);
+    const vectors = await openVectorReader(config, logger);
     onClose(() => vectors.close());
 
-    const bus = createRedisStreamsBus({
-      connect: (role) => connectRedis(config.REDIS_URL, { role, name: `catalog-api:${role}` }), keys: keysFor(config.REDIS_URL), partitions: parsePartitions(config.BUS_PARTITIONS), logger, metrics,
-    });
-    onClose(() => bus.close());
     const relevance = await openRelevance({ db: readDb, bus, pollMs: config.RELEVANCE_POLL_MS, logger, metrics });
     onClose(() => relevance.close());
-    const background = connectRedis(config.REDIS_URL, { role: 'background', name: 'catalog-api:erasing' });
-    onClose(() => closeRedis(background));
-    const log = await startSearchAnalytics({ db, bus, redis: background, keys: keysFor(config.REDIS_URL), consumer: `${hostname()}:${config.PORT}`, pseudonymSecret: config.USER_PSEUDONYM_SECRET, isLeading: relay.isLeading, logger, metrics });
+    const log = await startSearchAnalytics({ db, bus, consumer: `${hostname()}:${config.PORT}`, pseudonymSecret: config.USER_PSEUDONYM_SECRET, isLeading: relay.isLeading, logger, metrics });
     onClose(() => log.close());
 
     const verifier = await openIdentityVerifier(config.INTERNAL_JWKS_FILE, 'catalog-api');
-    internal.use('/trace', authenticate(verifier, ['gateway']));
-    internal.use('/products', authenticate(verifier, ['embedding-worker', 'es-sync-worker', 'event-ingest', 'recommender']));
-    internal.use(traceRoutes({ readDb }), exportRoutes({ readDb }), digestRoutes({ readDb }), problemDetails(logger));
+    // All of it first, so that no route is ever open; then who has business where.
+    internal.use(authenticate(verifier, ['gateway', ...READERS]), Router().use('/trace', authenticate(verifier, ['gateway'])).use('/products/apply', authenticate(verifier, ['pos'])).use('/products', authenticate(verifier, READERS)));
     const { DEFAULT_CURRENCY: defaultCurrency } = config;
     const write = createWriteProducts(db, relay.wake);
+    internal.use(traceRoutes({ readDb }), exportRoutes({ readDb }), digestRoutes({ readDb }), applyRoutes({ write, defaultCurrency }), problemDetails(logger));
     const searches = await openSearches({ config, search, vectors, relevance, readDb, logger, metrics });
+    onClose(() => searches.close());
     const routes = [
       importRoutes({ db, atomicPool, write, wake: relay.wake, defaultCurrency }),
       productRoutes({ db: readDb, write, idempotency: createIdempotencyStore(db), defaultCurrency }),

@@ -27,8 +27,12 @@ export function parseMappings(texts: readonly string[]): readonly ColumnMapping[
   });
 }
 
-/** Exact product of two decimals, as decimal text; undefined where a part is no decimal. */
+/** A cell may have a million characters, and such numbers would stand still for minutes. */
+const MAX_DECIMAL = 100;
+
+/** Exact product of two decimals, as decimal text; undefined where a part is no decimal of at most 100 characters. */
 export function multiplyDecimals(a: string, b: string): string | undefined {
+  if (a.length > MAX_DECIMAL || b.length > MAX_DECIMAL) return undefined;
   const parts = [a.trim(), b].map((text) => /^(-?)(\d+)(?:\.(\d+))?$/.exec(text));
   const [x, y] = parts;
   if (!x || !y) return undefined;

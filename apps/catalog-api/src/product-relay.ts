@@ -1,5 +1,5 @@
-import { checkPartitions, createRedisStreamsBus, parsePartitions } from '@millrace/bus';
-import type { Topic } from '@millrace/bus';
+import { checkPartitions, parsePartitions } from '@millrace/bus';
+import type { ManagedBus, Topic } from '@millrace/bus';
 import { createOutboxWaker, createRelay, outboxChannel } from '@millrace/outbox';
 import { closeRedis, connectRedis, keysFor } from '@millrace/redis-kit';
 import { every } from '@millrace/service';
@@ -12,6 +12,7 @@ export interface ProductRelayDeps {
   readonly config: Config;
   readonly pool: Pool;
   readonly topic: Topic;
+  readonly bus: ManagedBus;
   readonly logger: Logger;
   readonly metrics: Registry;
 }
@@ -30,18 +31,20 @@ const TRIM_EVERY_MS = 10_000;
 const HEARTBEAT_MS = 10_000;
 
 /**
- * The outbox of the catalogue: its relay to `product:updates`, and the trimming of what every group has acknowledged. Needs no Redis to start.
+ * The outbox of the catalogue: its relay to `product:updates`, and the trimming of what every group has acknowledged. Needs no broker to start.
  * @throws PartitionMismatchError where BUS_PARTITIONS contradicts the topic
  */
-export async function startProductRelay({ config, pool, topic, logger, metrics }: ProductRelayDeps): Promise<ProductRelay> {
+export async function startProductRelay({ config, pool, topic, bus, logger, metrics }: ProductRelayDeps): Promise<ProductRelay> {
   const connect = () => connectRedis(config.REDIS_URL, { role: 'background', name: 'catalog-api:relay' });
   const directUrl = config.DATABASE_DIRECT_URL ?? config.CATALOG_API_DATABASE_URL;
   const shared = { keys: keysFor(config.REDIS_URL), partitions: parsePartitions(config.BUS_PARTITIONS), logger, metrics };
-  const probe = connect();
-  await checkPartitions(probe, shared.keys, shared.partitions).finally(() => void closeRedis(probe));
-  const relay = createRelay({ ...shared, pool, directUrl, connect, schema: SCHEMA, topics: [topic], pollMs: config.RELAY_POLL_MS, heartbeatMs: HEARTBEAT_MS });
+  const { durable } = bus;
+  if (!durable) {
+    const probe = connect();
+    await checkPartitions(probe, shared.keys, shared.partitions).finally(() => void closeRedis(probe));
+  }
+  const relay = createRelay({ ...shared, pool, directUrl, connect, durable, schema: SCHEMA, topics: [topic], pollMs: config.RELAY_POLL_MS, heartbeatMs: HEARTBEAT_MS });
   const waker = createOutboxWaker(pool, { channel: outboxChannel(SCHEMA) });
-  const bus = createRedisStreamsBus({ ...shared, connect: (role) => connectRedis(config.REDIS_URL, { role, name: 'catalog-api:trim' }) });
   const stopTrimming = every(TRIM_EVERY_MS, { what: 'product stream', logger }, async () => {
     if (!relay.isLeading()) return;
     const removed = await bus.trimAcknowledged(topic, { keep: config.PRODUCT_STREAM_RETENTION_KEEP });
@@ -53,7 +56,6 @@ export async function startProductRelay({ config, pool, topic, logger, metrics }
     close: async () => {
       stopTrimming();
       await relay.close();
-      await bus.close();
     },
   };
 }

@@ -1,7 +1,7 @@
 import { toMinor } from '@millrace/contracts';
 import type { NewProduct, Product, ProductPatch } from '@millrace/contracts';
 import { FOREIGN_KEY_VIOLATION, isViolation } from '@millrace/database';
-import { checkIfMatch } from '@millrace/http';
+import { checkIfMatch, formatEtag } from '@millrace/http';
 import { AppError, notFound } from '@millrace/service';
 import { sql } from 'kysely';
 import type { CatalogDb, CatalogTrx } from './database.ts';
@@ -99,9 +99,12 @@ export async function deleteProduct(trx: CatalogTrx, sku: string, accepted: Acce
   return trx.updateTable('catalog.products').set({ deleted_at: sql<string>`now()` }).where('sku', '=', sku).returning(['version', 'content_version']).executeTakeFirstOrThrow();
 }
 
-export async function setStock(trx: CatalogTrx, sku: string, stock: number | null, accepted: Accepted): Promise<Product> {
+/** With `expectedVersion` also a change of stock since then is refused. Throws precondition_failed. */
+export async function setStock(trx: CatalogTrx, sku: string, { stock, expectedVersion }: { readonly stock: number | null; readonly expectedVersion?: number | undefined }, accepted: Accepted): Promise<Product> {
   const current = await lockProduct(trx, sku);
   checkIfMatch(accepted, current);
+  if (expectedVersion !== undefined && expectedVersion !== current.version)
+    throw new AppError('precondition_failed', `this has version ${current.version} now, not ${expectedVersion}`, { headers: { ETag: formatEtag(current) }, details: [{ in: 'body', pointer: '/expected_version', detail: 'is not the current version' }] });
   const row = await trx.updateTable('catalog.products as p').set({ stock }).where('sku', '=', sku).returning(productJson('p').as('product')).executeTakeFirst();
   return row?.product ?? current;
 }

@@ -13,21 +13,25 @@ export interface ProductRoutesDeps {
   readonly db: CatalogDb;
   /** Runs a write in one transaction and wakes the relay after its commit. */
   readonly write: WriteProducts;
-  readonly idempotency: IdempotencyStore;
+  readonly idempotency: IdempotencyStore<CatalogTrx>;
   readonly defaultCurrency: string;
 }
 
+/** An import that commits holds its rows for seconds: who changes one of them waits no longer, and leaves connections to others. */
+const LOCK_TIMEOUT_MS = 3_000;
 const listCursor = z.object({ u: z.iso.datetime(), s: z.string() });
 const withEtag = (product: Product): Reply => ok(product, { ETag: formatEtag(product) });
 
 export function productRoutes({ db, write, idempotency, defaultCurrency }: ProductRoutesDeps): Router {
   const router = Router();
-  const inTransaction = <T>(req: Request, work: (trx: CatalogTrx) => Promise<T>): Promise<T> => write(work, traceparentOf(req));
+  const inTransaction = <T>(req: Request, work: (trx: CatalogTrx) => Promise<T>): Promise<T> => write(work, { traceparent: traceparentOf(req), lockTimeoutMs: LOCK_TIMEOUT_MS });
 
-  route(router, createProduct, idempotent(idempotency, async ({ body, req }) => {
-    const product = await inTransaction(req, (trx) => products.insertProduct(trx, body, body.currency ?? defaultCurrency));
-    return { status: 201, body: product, headers: { ETag: formatEtag(product), Location: `/api/products/${encodeURIComponent(product.sku)}` } };
-  }));
+  route(router, createProduct, idempotent(idempotency, ({ body, req }, keep) => inTransaction(req, async (trx) => {
+    const product = await products.insertProduct(trx, body, body.currency ?? defaultCurrency);
+    const reply = { status: 201, body: product, headers: { ETag: formatEtag(product), Location: `/api/products/${encodeURIComponent(product.sku)}` } };
+    await keep(trx, reply);
+    return reply;
+  })));
   route(router, listProducts, async ({ query }) => {
     const after = query.cursor === undefined ? undefined : decodeCursor(listCursor, query.cursor);
     const page = await products.listProducts(db, {
@@ -54,9 +58,12 @@ export function productRoutes({ db, write, idempotency, defaultCurrency }: Produ
   });
   route(router, setStock, async ({ params, body, req }) => {
     const accepted = parseIfMatch(req.get('if-match'));
-    return withEtag(await inTransaction(req, (trx) => products.setStock(trx, params.sku, body.stock, accepted)));
+    return withEtag(await inTransaction(req, (trx) => products.setStock(trx, params.sku, { stock: body.stock, expectedVersion: body.expected_version }, accepted)));
   });
-  route(router, adjustStock, idempotent(idempotency, async ({ params, body, req }) =>
-    withEtag(await inTransaction(req, (trx) => products.adjustStock(trx, params.sku, body.delta)))));
+  route(router, adjustStock, idempotent(idempotency, ({ params, body, req }, keep) => inTransaction(req, async (trx) => {
+    const reply = withEtag(await products.adjustStock(trx, params.sku, body.delta));
+    await keep(trx, reply);
+    return reply;
+  })));
   return router;
 }

@@ -5,6 +5,7 @@ import type { Reply } from '@millrace/http';
 import type { ProductSelector } from '@millrace/search';
 import { Router } from 'express';
 import type { Request } from 'express';
+import { sql } from 'kysely';
 import { z } from 'zod';
 import type { CatalogDb, CatalogTrx } from './database.ts';
 import type { LiveRelevance } from './live-relevance.ts';
@@ -40,7 +41,10 @@ async function page(query: PageQuery, list: (page: { after: number; limit: numbe
 export function relevanceRoutes({ db, live, tellOthers }: RelevanceRoutesDeps): Router {
   const router = Router();
   const change = async <T>(work: (trx: CatalogTrx) => Promise<T>): Promise<T> => {
-    const result = await db.transaction().execute(work);
+    const result = await db.transaction().execute(async (trx) => {
+      await sql`set local lock_timeout = '3s'`.execute(trx);
+      return work(trx);
+    });
     await live.refresh();
     tellOthers(live.revision() ?? 0);
     return result;

@@ -1,7 +1,6 @@
 import { withMetrics, withTracing } from '@millrace/bus';
-import type { RedisStreamsBus } from '@millrace/bus';
+import type { ManagedBus } from '@millrace/bus';
 import { searches, userErasures } from '@millrace/contracts';
-import type { Keys, Redis } from '@millrace/redis-kit';
 import { createPseudonym, every } from '@millrace/service';
 import type { Logger } from '@millrace/service';
 import type { Registry } from 'prom-client';
@@ -13,10 +12,7 @@ import type { SearchLog } from './search-log.ts';
 
 export interface SearchAnalyticsDeps {
   readonly db: CatalogDb;
-  readonly bus: RedisStreamsBus;
-  /** For erasing users. */
-  readonly redis: Redis;
-  readonly keys: Keys;
+  readonly bus: ManagedBus;
   /** Name in the group: another one for each running instance, the same after a restart. */
   readonly consumer: string;
   /** Without one, the log has no users. */
@@ -30,12 +26,12 @@ export interface SearchAnalyticsDeps {
 const TRIM_EVERY_MS = 10_000;
 
 /** The search log, the counting of what it holds, and its trimming: what every group has acknowledged goes within ten seconds. Needs no Redis to start. */
-export async function startSearchAnalytics({ db, bus, redis, keys, consumer, pseudonymSecret, isLeading, logger, metrics }: SearchAnalyticsDeps): Promise<SearchLog> {
+export async function startSearchAnalytics({ db, bus, consumer, pseudonymSecret, isLeading, logger, metrics }: SearchAnalyticsDeps): Promise<SearchLog> {
   const pseudonym = pseudonymSecret === undefined ? undefined : createPseudonym(pseudonymSecret);
   const log = createSearchLog({ bus, pseudonym, logger, metrics });
   const labels = { topic: searches.name, group: SEARCH_COUNTS_GROUP };
   const subscription = await bus.subscribe(searches, { group: SEARCH_COUNTS_GROUP, consumer, batchSize: 500 }, withTracing(labels)(withMetrics({ registry: metrics, ...labels })(countSearches(db))));
-  const erasing = await bus.subscribe(userErasures, { group: 'catalog-api', consumer }, eraseSearches({ redis, keys, bus, pseudonym }));
+  const erasing = await bus.subscribe(userErasures, { group: 'catalog-api', consumer }, eraseSearches({ bus, pseudonym }));
   const stopTrimming = every(TRIM_EVERY_MS, { what: 'search log', logger }, async () => {
     if (isLeading()) await bus.trimAcknowledged(searches, { keep: 0 });
   });

@@ -1,8 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import { describeError, isUnavailable } from '@millrace/bus';
+import { publishInBackground } from '@millrace/bus';
 import type { EventPublisher, NewEventOf } from '@millrace/bus';
 import { searches } from '@millrace/contracts';
-import { within } from '@millrace/service';
 import type { Logger, Pseudonym } from '@millrace/service';
 import { Counter } from 'prom-client';
 import type { Registry } from 'prom-client';
@@ -40,52 +39,27 @@ export interface SearchLogDeps {
   readonly capacity?: number;
 }
 
-const BATCH = 100;
-/** A silent Redis must not hold up the end of the process. */
-const CLOSE_MS = 1_000;
+/** What of a search is kept and shown: free of what names a person as far as a program can tell. */
+export const maskSearch = ({ query, filters, hits, degraded }: Pick<ExecutedSearch, 'query' | 'filters' | 'hits' | 'degraded'>) => ({ query: maskQuery(query), filters: maskFilters(filters), hits, degraded });
 
 /** Publishes searches in batches, behind their answers. While Redis is away the oldest wait, up to `capacity`; newer ones are dropped. */
 export function createSearchLog({ bus, pseudonym, logger, metrics, everyMs = 250, capacity = 2_000 }: SearchLogDeps): SearchLog {
   const dropped = new Counter({ name: 'search_log_dropped_total', help: 'Searches that are missing in the search log', labelNames: ['reason'], registers: [metrics] });
   const waiting: { readonly search: ExecutedSearch; readonly at: Date }[] = [];
-  let isFailing = false;
-  let running: Promise<void> | undefined;
-
-  const toEvent = ({ search: { user, query, filters, traceparent, ...measured }, at }: (typeof waiting)[number]): LoggedSearch => ({
-    type: 'executed', ...measured, query: maskQuery(query), filters: maskFilters(filters), user: user === undefined || !pseudonym ? null : pseudonym(user),
+  const toEvent = ({ search: { user, ms, traceparent, ...search }, at }: (typeof waiting)[number]): LoggedSearch => ({
+    type: 'executed', ...maskSearch(search), ms, user: user === undefined || !pseudonym ? null : pseudonym(user),
     meta: { id: randomUUID(), timestamp: at.toISOString(), ...(traceparent !== undefined && { traceparent }) },
   });
-  // Made once: an entry that is published again keeps its id, under which it counts once.
-  let batch: LoggedSearch[] = [];
-  const publish = async (): Promise<void> => {
-    for (;;) {
-      if (batch.length === 0) batch = waiting.splice(0, BATCH).map(toEvent);
-      if (batch.length === 0) return;
-      try {
-        await bus.publish(searches, batch);
-        isFailing = false;
-      } catch (error) {
-        if (!isFailing) logger.warn({ error: describeError(error) }, 'the search log cannot be published');
-        isFailing = true;
-        if (isUnavailable(error)) return;
-        dropped.inc({ reason: 'refused' }, batch.length);
-      }
-      batch = [];
-    }
-  };
-  const flush = (): Promise<void> => (running ??= publish().finally(() => (running = undefined)));
-  const timer = setInterval(() => void flush(), everyMs);
+  const publisher = publishInBackground({
+    bus, topic: searches, logger, everyMs, failure: 'the search log cannot be published', take: (most) => waiting.splice(0, most).map(toEvent),
+    onDropped: (reason, events) => dropped.inc({ reason }, events.length),
+  });
   return {
     record(search) {
       if (waiting.length >= capacity) dropped.inc({ reason: 'full' });
       else waiting.push({ search, at: new Date() });
     },
-    async close() {
-      clearInterval(timer);
-      await within(CLOSE_MS, flush().then(flush), () => new Error(`the bus did not answer within ${CLOSE_MS} ms`)).catch((error: unknown) => logger.warn({ error: describeError(error) }, 'the search log cannot be published'));
-      const left = batch.length + waiting.length;
-      if (left > 0) dropped.inc({ reason: 'closed' }, left);
-    },
+    close: () => publisher.close(),
   };
 }
 

@@ -1,4 +1,4 @@
-import { fromMinor, searchProducts, suggestProducts, toMinor } from '@millrace/contracts';
+import { encodeLoggedSearch, fromMinor, LOGGED_SEARCH_HEADER, searchProducts, suggestProducts, toMinor } from '@millrace/contracts';
 import type { SearchAnswerBody } from '@millrace/contracts';
 import { ok, route, traceparentOf } from '@millrace/http';
 import type { RouteInput } from '@millrace/http';
@@ -12,6 +12,7 @@ import { isHidden, passesFilters } from './passes-filters.ts';
 import { notPersonal } from './personal-search.ts';
 import type { PersonalAnswer, PersonalSearch } from './personal-search.ts';
 import { findProduct } from './product.repository.ts';
+import { maskSearch } from './search-log.ts';
 import type { ExecutedSearch, SearchLog } from './search-log.ts';
 import type { ShopSearch } from './shop-search.ts';
 import { createWaitForVersion } from './wait-for-version.ts';
@@ -108,15 +109,18 @@ export function searchRoutes({ search, personal, index, lagMs, relevance, log, i
     const waited = query.wait_for === undefined ? null : await waitForVersion(query.wait_for);
     const finish = (found: Found, next: string | undefined, isDegraded: boolean) => {
       const body = { ...found, page: { next: next ?? null, limit: query.limit }, degraded: isDegraded, took_ms: Math.round((performance.now() - startMs) * 10) / 10, index_lag_ms: lagMs(), waited } satisfies SearchAnswerBody;
+      const noStore = query.personalize ? { 'cache-control': 'no-store' } : {};
       // Later pages are the same search.
-      if (query.cursor === undefined) log.record(toLogged({ query, headers, req }, wanted.currency, body));
-      return ok(body, query.personalize ? { 'cache-control': 'no-store' } : undefined);
+      if (query.cursor !== undefined) return ok(body, noStore);
+      const logged = toLogged({ query, headers, req }, wanted.currency, body);
+      log.record(logged);
+      return ok(body, { ...noStore, [LOGGED_SEARCH_HEADER]: encodeLoggedSearch(maskSearch(logged)) });
     };
     try {
       const hybrid = query.hybrid ?? isHybridByDefault;
       const { personalize, user_id: userId } = query;
       const answer = personalize && userId !== undefined ? await personal(wanted, { hybrid, userId }) : { ...(await search(wanted, { hybrid })), ...notPersonal('not_asked') };
-      return finish(toBody(answer, wanted.currency), answer.next, false);
+      return finish(toBody(answer, wanted.currency), answer.next, answer.degraded);
     } catch (error) {
       if (error instanceof InvalidCursorError) throw new AppError('invalid_request', 'the cursor does not belong to this search: begin with the first page', { cause: error, details: [{ in: 'query', pointer: '/cursor', detail: 'must be page.next of the answer before, with the same query and user; it ends when synonyms or rules for that query change' }] });
       logger.warn({ err: error }, 'search index does not answer');

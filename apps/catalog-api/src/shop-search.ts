@@ -13,6 +13,6 @@ export function createShopSearch({ relevance, ...ports }: ShopSearchDeps): ShopS
   const searchHybrid = createHybridSearch(ports);
   return async (asked, { hybrid }) => {
     const query = { ...asked, ...relevance.forQuery(asked, new Date()) };
-    return hybrid && isFusable(query) ? searchHybrid(query) : { ...(await ports.search.search(query)), hybrid: false };
+    return hybrid && isFusable(query) ? searchHybrid(query) : { ...(await ports.search.search(query)), hybrid: false, degraded: false };
   };
 }

@@ -8,6 +8,7 @@ import { z } from 'zod';
 import type { CatalogSchema } from '../src/database.ts';
 import { digestRoutes } from '../src/digest.routes.ts';
 import { exportRoutes } from '../src/export.routes.ts';
+import { applyRoutes } from '../src/apply.routes.ts';
 import { createIdempotencyStore } from '../src/idempotency.repository.ts';
 import { importRoutes } from '../src/import.routes.ts';
 import { merchantRoutes } from '../src/merchant.routes.ts';
@@ -37,7 +38,7 @@ export async function startCatalogApp(): Promise<CatalogApp> {
   const logger = createLogger('test', 'silent');
   const write = createWriteProducts(db, () => undefined);
   const verifier = { verify: async () => ({ issuer: 'gateway', subject: 'key_1', scopes: ['products:read', 'products:write'] }) };
-  const internal = Router().use('/internal', exportRoutes({ readDb: db }), digestRoutes({ readDb: db }), problemDetails(logger));
+  const internal = Router().use('/internal/products/apply', authenticate({ verify: async () => ({ issuer: 'pos', subject: 'pos', scopes: [] }) }, ['pos'])).use('/internal', exportRoutes({ readDb: db }), digestRoutes({ readDb: db }), applyRoutes({ write, defaultCurrency: 'USD' }), problemDetails(logger));
   const handlers = [
     internal, authenticate(verifier, ['gateway']), importRoutes({ db, atomicPool: pool, write, wake: () => undefined, defaultCurrency: 'USD' }),
     productRoutes({ db, write, idempotency: createIdempotencyStore(db), defaultCurrency: 'USD' }), merchantRoutes({ db }),

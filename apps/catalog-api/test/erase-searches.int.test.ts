@@ -3,7 +3,7 @@ import { createRedisStreamsBus } from '@millrace/bus';
 import type { RedisStreamsBus } from '@millrace/bus';
 import { erasureReceipts, searches } from '@millrace/contracts';
 import type { ErasureReceipt } from '@millrace/contracts';
-import { closeRedis, connectRedis, createKeys } from '@millrace/redis-kit';
+import { closeRedis, connectRedis } from '@millrace/redis-kit';
 import type { Redis } from '@millrace/redis-kit';
 import { createPseudonym } from '@millrace/service';
 import { eventually, startRedisServer } from '@millrace/testing';
@@ -11,7 +11,6 @@ import type { RedisServer } from '@millrace/testing';
 import { eraseSearches } from '../src/erase-searches.ts';
 
 const pseudonym = createPseudonym('p'.repeat(32));
-const keys = createKeys();
 const searched = (user: string | null) => ({ type: 'executed' as const, query: 'q', filters: { currency: 'USD', sort: 'relevance' as const }, hits: 1, ms: 1, user, degraded: false });
 const request = (users: string[], attempt = 1) => ({ type: 'erase' as const, job: 'j', attempt, users, meta: { id: 'e', timestamp: '', schema: 1 } });
 
@@ -38,9 +37,9 @@ describe('erasing a user from the search log', () => {
     await redis.xadd(`${searches.name}:dlq:search-counts`, '*', 'reason', 'r', 'event_type', 'executed', 'user', mine);
     await redis.xgroup('CREATE', searches.name, 'search-counts', '0');
     const answer = async (attempt: number) => eventually(async () => receipts.find((receipt) => receipt.attempt === attempt)?.stores);
-    await eraseSearches({ redis, keys, bus, pseudonym: createPseudonym('x'.repeat(32)) })([request(['123'])]);
+    await eraseSearches({ bus, pseudonym: createPseudonym('x'.repeat(32)) })([request(['123'])]);
     expect(await answer(1)).toEqual([{ store: 'searches', found: 0, erased: 0, due: 0 }]);
-    const erase = eraseSearches({ redis, keys, bus, pseudonym });
+    const erase = eraseSearches({ bus, pseudonym });
     await erase([request(['anon:1', '123'], 2)]);
     expect(await answer(2)).toEqual([{ store: 'searches', found: 2, erased: 1, due: 1 }]);
     const read = await redis.xreadgroup('GROUP', 'search-counts', 'c', 'COUNT', 10, 'STREAMS', searches.name, '>');

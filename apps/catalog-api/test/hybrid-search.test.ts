@@ -6,6 +6,7 @@ import { InvalidCursorError } from '@millrace/search';
 import type { Merchandising, SearchQuery } from '@millrace/search';
 import { createLogger } from '@millrace/service';
 import type { SimilarHit } from '@millrace/vectors';
+import { createQueryEmbedder } from '../src/embed-query.ts';
 import { fuseRanks } from '../src/fuse-ranks.ts';
 import { createHybridSearch, isFusable } from '../src/hybrid-search.ts';
 import type { HybridPorts } from '../src/hybrid-search.ts';
@@ -25,13 +26,14 @@ function open(world: World) {
     const { name, category, brand, merchant_id, price_minor, currency, image_url } = one(sku);
     return { sku, score, payload: { name, category, brand, merchant_id, price_minor, currency, in_stock: true, image_url }, embeddedAt: '' };
   });
+  const reading = { model: async () => ({ id: modelId(model), dimensions: 384, document: serializeModel(model) }) };
   const ports: HybridPorts = {
+    embedQuery: createQueryEmbedder({ vectors: reading, openRemote: async () => { throw new Error('TF-IDF only'); }, cacheSize: 10, remoteNoise: 0 }),
     search: { search: async (wanted) => {
       asked.words.push(wanted);
       return { hits: world.words.map((sku, index) => ({ product: one(sku), score: 100 - index, highlights: { name: 'h' }, ...(wanted.explain === true && { explanation: ['by words'] }) })), total: world.total ?? world.words.length, facets: { category: [], brand: [], merchant: [], price: [] }, next: 'lexical' };
     } },
     vectors: {
-      model: async () => ({ id: modelId(model), dimensions: 384, document: serializeModel(model) }),
       nearest: async (_vector, wanted) => {
         asked.vectors.push(wanted);
         if (world.vectorsAreDown === true) throw new Error('down');
@@ -81,8 +83,8 @@ describe('hybrid search', () => {
   });
   it('is the answer of the words while the vectors do not answer, know no model, or know none of the words', async () => {
     const { search } = open({ words: ['a', 'b'], vectors: ['x'], vectorsAreDown: true });
-    expect(await search(query())).toMatchObject({ hybrid: false, total: 2, hits: [{ product: { sku: 'a' } }, { product: { sku: 'b' } }] });
-    expect(await open({ words: ['a'], vectors: ['x'] }).search(query({ q: '!' }))).toMatchObject({ hybrid: false, total: 1 });
+    expect(await search(query())).toMatchObject({ hybrid: false, degraded: true, total: 2, hits: [{ product: { sku: 'a' } }, { product: { sku: 'b' } }] });
+    expect(await open({ words: ['a'], vectors: ['x'] }).search(query({ q: '!' }))).toMatchObject({ hybrid: false, degraded: false, total: 1 });
   });
   it('ranks what the index has while the catalogue cannot be asked for what only the vectors found', async () => {
     const { search } = open({ words: ['a', 'b'], vectors: ['b', 'x'], catalogueIsDown: true });

@@ -4,6 +4,9 @@ import { createRowMapper, multiplyDecimals, parseMappings } from '../src/map-row
 const map = (record: Record<string, unknown>, mappings: string[] = []) => createRowMapper({ mappings: parseMappings(mappings), currency: 'USD' })(record);
 
 describe('multiplyDecimals', () => {
+  it('leaves a number of a million digits alone, at once', () => {
+    for (const long of [`1.${'0'.repeat(1_000_000)}1`, '9'.repeat(1_000_000)]) expect(multiplyDecimals(long, '1.5')).toBeUndefined();
+  });
   it.each([['12595', '0.01', '125.95'], ['0.1', '0.2', '0.02'], ['19.999', '1', '19.999'], ['7', '0.5', '3.5'], ['-3', '2', '-6'], ['100', '0.01', '1'], ['abc', '1', undefined]])('%s x %s = %s, exactly', (a, b, product) => {
     expect(multiplyDecimals(a, b)).toBe(product);
   });

@@ -8,7 +8,7 @@ import type { RerankForUser } from '../src/personal-search.ts';
 
 const numbered = (count: number): string[] => Array.from({ length: count }, (_, n) => `p${String(n).padStart(3, '0')}`);
 const query = (over: Partial<SearchQuery> = {}): SearchQuery => ({ q: 'lamp', currency: 'USD', sort: 'relevance', limit: 10, ...over });
-const options = { hybrid: false, userId: 'u' };
+const options = { hybrid: false, degraded: false, userId: 'u' };
 
 /** An index with these products in this order, paged by place, and a recommender that turns lists round. */
 function open({ skus = numbered(250), products = {}, merchandising = { pins: [], hides: [], boosts: [] } }: { skus?: string[]; products?: Record<string, Partial<Product>>; merchandising?: Merchandising } = {}) {
@@ -25,7 +25,7 @@ function open({ skus = numbered(250), products = {}, merchandising = { pins: [],
       const found = world.skus.slice(start, start + limit);
       const last = found.at(-1);
       const hits = found.map((sku) => ({ product: { ...productExample, sku, ...products[sku] }, score: 1, highlights: {} }));
-      return { hits, total: world.skus.length, facets: { category: [], brand: [], merchant: [], price: [] }, hybrid: false, ...(last !== undefined && start + limit < world.skus.length && { next: last }) };
+      return { hits, total: world.skus.length, facets: { category: [], brand: [], merchant: [], price: [] }, hybrid: false, degraded: false, ...(last !== undefined && start + limit < world.skus.length && { next: last }) };
     },
   });
   const skusOf = async (over: Partial<SearchQuery> = {}, who = options): Promise<string[]> => (await search(query(over), who)).hits.map(({ product }) => product.sku);

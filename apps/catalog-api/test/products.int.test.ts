@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { uniqueName } from '@millrace/testing';
+import { eventually, uniqueName } from '@millrace/testing';
 import { startCatalogApp } from './catalog-app.ts';
 import type { CatalogApp } from './catalog-app.ts';
 
@@ -19,6 +19,23 @@ describe('products', () => {
     const { sku, answer } = await create();
     expect(answer).toMatchObject({ status: 201, body: { sku, price: 89.9, price_minor: 8_990, currency: 'USD', stock: 5, status: 'active', merchant_id: 1 } });
     expect([answer.headers.get('location'), answer.headers.get('etag')]).toEqual([`/api/products/${sku}`, `"${String(answer.body['version'])}.${String(answer.body['version'])}"`]);
+  });
+  it('gives up changing a product that others hold after 3 s with 503, so that other products can be changed meanwhile', async () => {
+    const { sku } = await create();
+    // As an import that commits.
+    const other = await app.pool.connect();
+    await other.query('begin');
+    await other.query('select 1 from catalog.products where sku = $1 for update', [sku]);
+    const held = [1, 2, 3].map((stock) => app.call('PUT', `/api/products/${sku}/stock`, { body: { stock }, headers: { 'if-match': '*' } }));
+    await eventually(async () => {
+      await other.query('select pg_stat_clear_snapshot()');
+      return (await other.query(`select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`)).rowCount === 3;
+    });
+    expect((await create()).answer.status).toBe(201);
+    for (const answer of await Promise.all(held)) expect([answer.status, answer.body['code'], answer.headers.get('retry-after')]).toEqual([503, 'unavailable', '1']);
+    await other.query('rollback');
+    other.release();
+    expect((await app.call('PUT', `/api/products/${sku}/stock`, { body: { stock: 3 }, headers: { 'if-match': '*' } })).status).toBe(200);
   });
   it('refuses a sku that exists with 409', async () => {
     const { sku } = await create();
@@ -55,6 +72,18 @@ describe('products', () => {
     expect(sold).toMatchObject({ status: 200, body: { stock: 3 } });
     expect(sold.headers.get('etag')).not.toBe(etag);
     expect((await app.call('PATCH', `/api/products/${sku}`, { body: { name: 'y' }, headers: { 'if-match': etag } })).status).toBe(200);
+  });
+  it('sets the stock only of the version that was seen, where the writer says which', async () => {
+    const { sku, etag } = await create();
+    const { body: { version } } = await app.call('GET', `/api/products/${sku}`);
+    const set = (stock: number, expected: unknown) => app.call('PUT', `/api/products/${sku}/stock`, { body: { stock, expected_version: expected }, headers: { 'if-match': etag } });
+    await app.call('POST', `/api/products/${sku}/stock/adjust`, { body: { delta: -1 } });
+    expect(await set(9, version)).toMatchObject({ status: 412, body: { code: 'precondition_failed', pointer: '/expected_version' } });
+    const { body: now } = await app.call('GET', `/api/products/${sku}`);
+    expect(now).toMatchObject({ stock: 4 });
+    const answers = await Promise.all(Array.from({ length: 5 }, (_none, at) => set(20 + at, now['version'])));
+    expect(answers.map(({ status }) => status).toSorted((a, b) => a - b)).toEqual([200, 412, 412, 412, 412]);
+    expect((await set(9, 0)).status).toBe(400);
   });
   it('answers 304 only to the whole current ETag', async () => {
     const { sku, etag } = await create();

@@ -32,6 +32,10 @@ describe('counting searches', () => {
     await countSearches(shop.db)([event('Lamp'), event('lamp ', { hits: 0 }), event('LAMP'), event('đèn'), event('den')]);
     expect(await counted()).toEqual([{ query: 'den', searches: 1, no_hits: 0 }, { query: 'lamp', searches: 3, no_hits: 1 }, { query: 'đèn', searches: 1, no_hits: 0 }]);
   });
+  it('counts the searches that a cache answered, as many as its event stands for', async () => {
+    await countSearches(shop.db)([event('lamp'), event('Lamp', { times: 40 }), event('sofa', { times: 3, hits: 0 })]);
+    expect(await counted()).toEqual([{ query: 'lamp', searches: 41, no_hits: 0 }, { query: 'sofa', searches: 3, no_hits: 3 }]);
+  });
   it('counts an event once, delivered twice, in one batch, after another one, and by two instances at once', async () => {
     const first = event('lamp');
     const second = event('desk');

@@ -26,6 +26,7 @@ import { relevanceRoutes } from '../src/relevance.routes.ts';
 import { searchCountRoutes } from '../src/search-count.routes.ts';
 import { createSearchLog } from '../src/search-log.ts';
 import { searchRoutes } from '../src/search.routes.ts';
+import { createQueryEmbedder } from '../src/embed-query.ts';
 import { createShopSearch } from '../src/shop-search.ts';
 import { similarRoutes } from '../src/similar.routes.ts';
 
@@ -110,7 +111,8 @@ export async function startShop({ redisDb, products, scopes = ['search:read', 'a
     const vectors: VectorReader = { ...(await openEmbeddedVectorReader({ directory: join(directory, 'vectors') })), ...replaced };
     const log = createSearchLog({ bus, pseudonym: createPseudonym(PSEUDONYM_SECRET), logger, metrics, everyMs: 20 });
     const verifier = { verify: async () => ({ issuer: 'gateway', subject: 'key_1', scopes: [...scopes] }) };
-    const shopSearch = createShopSearch({ search, vectors, relevance, findProducts: (skus) => findProducts(db, skus), logger });
+    const embedQuery = createQueryEmbedder({ vectors, openRemote: async () => { throw new Error('TF-IDF only'); }, cacheSize: 100, remoteNoise: 0 });
+    const shopSearch = createShopSearch({ search, vectors, embedQuery, relevance, findProducts: (skus) => findProducts(db, skus), logger });
     const handlers = [
       authenticate(verifier, ['gateway']), relevanceRoutes({ db, live: relevance, tellOthers: relevance.tellOthers }), searchCountRoutes({ db }),
       searchRoutes({ search: shopSearch, personal: createPersonalSearch({ search: shopSearch, relevance, rerank }), index: search, lagMs: () => 0, relevance, log, isHybridByDefault: false, db, defaultCurrency: 'USD', logger }),

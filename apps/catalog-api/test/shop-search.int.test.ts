@@ -116,10 +116,10 @@ describe('hybrid search', () => {
     expect([skus[0], skus.includes('lamp-1')]).toEqual(['lamp-3', false]);
     expect((await search('q=bamboo+lamp&hybrid=true&max_price=30')).skus).toEqual(['lamp-3']);
   });
-  it('is the answer of the words while the vector store is down', async () => {
+  it('is the answer of the words, and says so, while the vector store is down', async () => {
     const down = async (): Promise<never> => Promise.reject(new VectorsUnavailableError('down'));
     const broken = await shop.startInstance({ vectors: { model: down, nearest: down } });
-    expect(await search('q=bamboo+lamp&hybrid=true', broken)).toMatchObject({ hybrid: false, degraded: false, skus: (await search('q=bamboo+lamp')).skus });
+    expect(await search('q=bamboo+lamp&hybrid=true', broken)).toMatchObject({ hybrid: false, degraded: true, skus: (await search('q=bamboo+lamp')).skus });
   });
   it('is only for words by relevance: else it is the plain search', async () => {
     for (const query of ['hybrid=true', 'q=lamp&sort=newest&hybrid=true']) expect(await search(query)).toMatchObject({ hybrid: false });

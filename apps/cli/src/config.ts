@@ -5,7 +5,7 @@ export const configSchema = z.object({
   MILLRACE_URL: z.url().optional().describe('The gateway; default: the local stack, else http://127.0.0.1:8080'),
   MILLRACE_API_KEY: z.string().optional().describe("API key; default: the local stack's development key"),
   MILLRACE_STACK_FILE: z.string().optional().describe('Where npm start describes the local stack'),
-  DATABASE_URL: z.url().optional().describe('Postgres as its owner: for migrate and keys only (POSTGRES_HOST/DB/USER/PASSWORD are accepted too)'),
+  DATABASE_URL: z.url().optional().describe('Postgres as its owner: for migrate and keys only; default for keys: that of the local stack (POSTGRES_HOST/DB/USER/PASSWORD are accepted too)'),
   UT360_LOOKUP_DATABASE_URL: z.url().optional().describe('Postgres as the role of ut360-lookup: for ut360 only; default: the local stack'),
   DATABASE_DIRECT_URL: z.url().optional().describe('The same database around a pooler, for ut360 only; default: UT360_LOOKUP_DATABASE_URL'),
   UT360_REDIS_URL: z.url({ protocol: /^rediss?(-cluster|-sentinel)?$/ }).optional().describe('Redis of subscribers, for ut360 only; default: the local stack'),

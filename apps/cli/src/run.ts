@@ -1,4 +1,4 @@
-import { ProblemError, TransportError } from '@millrace/client';
+import { ProblemError, TransportError } from '@millrace/client/contract';
 import { ConfigError, loadConfig } from '@millrace/service/config';
 import { configSchema } from './config.ts';
 import { StoppedError } from './failed-error.ts';

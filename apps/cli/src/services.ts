@@ -7,9 +7,10 @@ export const services = [
   { app: 'event-ingest', variable: 'EVENT_INGEST_DATABASE_URL', schema: 'events' },
   { app: 'recommender', variable: 'RECOMMENDER_DATABASE_URL', schema: 'recs' },
   { app: 'ut360-lookup', variable: 'UT360_LOOKUP_DATABASE_URL', schema: 'ut360' },
+  { app: 'pos', variable: 'POS_DATABASE_URL', schema: 'pos' },
 ] as const;
 /** Everything that signs internal calls. */
-export const identities = services.map((service) => service.app);
+export const identities: readonly string[] = [...services.map((service) => service.app), 'mcp'];
 
 const DEFAULT_DATABASES = new Set(['postgres', 'millrace']);
 

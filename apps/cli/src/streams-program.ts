@@ -1,4 +1,4 @@
-import type { Client } from '@millrace/client';
+import type { Client } from '@millrace/client/contract';
 import type { Command } from 'commander';
 import type { ChooseOptions } from './chosen.ts';
 import { changeLetters, describeLetters, editLetter, listLetters, saveData, showLetter } from './commands/dead-letters.ts';

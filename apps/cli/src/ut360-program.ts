@@ -1,37 +1,18 @@
 import { text } from 'node:stream/consumers';
-import { LoadNotPossibleError, LoadRefusedError, defaultDropNames, toNotPossible } from '@millrace/subscribers';
-import type { Stores } from '@millrace/subscribers';
 import { Option } from 'commander';
 import type { Command } from 'commander';
-import { describeErased, eraseIsdns, readIsdns } from './commands/erase-subscribers.ts';
-import { describeGenerations, describeLoad, generateSubscribers, loadSubscribers, rollBackSubscribers, verifySubscribers } from './commands/ut360.ts';
 import type { GenerateOptions, LoadCommandOptions } from './commands/ut360.ts';
-import { describeLoads } from './commands/ut360-loads.ts';
 import type { Config } from './config.ts';
 import { FailedError } from './failed-error.ts';
 import { createLoadProgress } from './load-progress.ts';
-import { withSubscriberStores } from './subscriber-stores.ts';
-import { UsageError } from './usage-error.ts';
 
 export interface Ut360ProgramDeps {
   readonly config: Config;
   readonly print: (line: string) => void;
 }
 
-/** A sentence for each expected failure: what was given is wrong (2), or it cannot be done now (1). */
-async function withStores<T>(config: Config, work: (stores: Stores) => Promise<T>, options?: { readonly needsRedis: boolean }): Promise<T> {
-  try {
-    return await withSubscriberStores(config, work, options);
-  } catch (cause) {
-    const error = toNotPossible(cause);
-    if (error instanceof LoadRefusedError) throw new UsageError(error.message, { cause: error });
-    if (error instanceof LoadNotPossibleError) throw new FailedError(error.message, { cause: error });
-    throw error;
-  }
-}
-
-const dropNames = ({ UT360_DROP_RECOMMENDATIONS: recommendations, UT360_DROP_PROFILES: profiles, UT360_DROP_ARPU: arpu }: Config): typeof defaultDropNames =>
-  ({ recommendations: recommendations ?? defaultDropNames.recommendations, profiles: profiles ?? defaultDropNames.profiles, arpu: arpu ?? defaultDropNames.arpu });
+/** Loaded with the command: they bring Postgres and Redis along. */
+const actions = () => import('./ut360-actions.ts');
 
 function addLoad(ut360: Command, { config, print }: Ut360ProgramDeps): void {
   ut360
@@ -50,6 +31,7 @@ function addLoad(ut360: Command, { config, print }: Ut360ProgramDeps): void {
     .option('--report <file>', 'write the report as JSON')
     .option('--json', 'print the report as JSON')
     .action(async (options: LoadCommandOptions & { json?: boolean }) => {
+      const { describeLoad, dropNames, loadSubscribers, withStores } = await actions();
       const json = (report: unknown): void => print(JSON.stringify(report ?? null, undefined, 2));
       const context = {
         keep: config.UT360_KEEP_GENERATIONS, progress: createLoadProgress(process.stderr), names: dropNames(config),
@@ -68,6 +50,7 @@ function addErase(ut360: Command, { config, print }: Ut360ProgramDeps): void {
     .option('--wait <seconds>', 'how long to wait for a running load, and for Redis', (value) => Number(value), 60)
     .option('--json', 'print the report as JSON')
     .action(async (given: string[], options: { wait: number; json?: boolean }) => {
+      const { describeErased, eraseIsdns, readIsdns, withStores } = await actions();
       const isdns = await readIsdns(given, () => text(process.stdin));
       const report = await withStores(config, (stores) => eraseIsdns(stores, isdns, options.wait), { needsRedis: false });
       for (const line of options.json === true ? [JSON.stringify(report, undefined, 2)] : describeErased(report)) print(line);
@@ -81,19 +64,29 @@ export function addUt360(program: Command, deps: Ut360ProgramDeps): void {
   const ut360 = program.command('ut360').description('subscribers: files, generations');
   addLoad(ut360, deps);
   addErase(ut360, deps);
-  ut360.command('rollback').description('go back to the generation that was live before, in both stores').action(async () => print(await withStores(config, rollBackSubscribers)));
-  ut360.command('generations').description('the generations that are there').action(async () => print(await withStores(config, describeGenerations)));
+  ut360.command('rollback').description('go back to the generation that was live before, in both stores').action(async () => {
+    const { rollBackSubscribers, withStores } = await actions();
+    print(await withStores(config, rollBackSubscribers));
+  });
+  ut360.command('generations').description('the generations that are there').action(async () => {
+    const { describeGenerations, withStores } = await actions();
+    print(await withStores(config, describeGenerations));
+  });
   ut360
     .command('loads')
     .description('the last loads: states, rows, bad rows, why they were refused')
     .option('--limit <n>', 'how many', (value) => Number(value), 10)
     .option('--json', 'print them as JSON')
-    .action(async (options: { limit: number; json?: boolean }) => print(await withStores(config, (stores) => describeLoads(stores, options))));
+    .action(async (options: { limit: number; json?: boolean }) => {
+      const { describeLoads, withStores } = await actions();
+      print(await withStores(config, (stores) => describeLoads(stores, options)));
+    });
   ut360
     .command('verify')
     .description('compare what Redis serves with Postgres')
     .option('--repair', 'write a generation that differs again, and make it live')
     .action(async (options: { repair?: boolean }) => {
+      const { verifySubscribers, withStores } = await actions();
       const { lines, isGood } = await withStores(config, (stores) => verifySubscribers(stores, { keep: config.UT360_KEEP_GENERATIONS, repair: options.repair === true, progress: createLoadProgress(process.stderr) }));
       lines.forEach((line) => print(line));
       if (!isGood) throw new FailedError('');
@@ -106,5 +99,5 @@ export function addUt360(program: Command, deps: Ut360ProgramDeps): void {
     .option('--seed <n>', 'another number makes others', (value) => Number(value), 1)
     .option('--last-month <month>', 'newest month of ARPU', '2026-10')
     .addOption(new Option('--format <format>', 'default: recommendations as CSV, the others as Parquet').choices(['csv', 'parquet']))
-    .action((options: GenerateOptions) => generateSubscribers(options, print));
+    .action(async (options: GenerateOptions) => (await actions()).generateSubscribers(options, print));
 }

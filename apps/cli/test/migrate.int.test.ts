@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { createTestDatabase, uniqueName } from '@millrace/testing';
 import type { TestDatabase } from '@millrace/testing';
 import { Client } from 'pg';
-import { createKey, createPageKey, listKeys, revokeKey } from '../src/commands/keys.ts';
+import { createKey, createPageKey, listKeys, revokeKey, rotateKey, showKey } from '../src/commands/keys.ts';
 import { migrate } from '../src/commands/migrate.ts';
 import { loadMigrations } from '../src/load-migrations.ts';
 import { services } from '../src/services.ts';
@@ -55,6 +55,17 @@ describe('millrace migrate', () => {
     await run();
     expect(await urls()).toEqual(before);
     await asRole('CATALOG_API_DATABASE_URL', async (client) => client.query('select 1'));
+  });
+  it('lets the gateway rotate and revoke keys, which writes its outbox, make partitions of it, and read what it shows', async () => {
+    const { id } = await createKey(database.url, 'of a role', ['search:read']);
+    await asRole('GATEWAY_DATABASE_URL', async (client) => {
+      expect((await client.query('select gateway.rotate_key($1, $2, 60) as rotated', [id, uniqueName('hash')])).rows).toEqual([{ rotated: true }]);
+      await client.query('update gateway.api_keys set revoked_at = now() where id = $1', [id]);
+      expect((await client.query('select 1 from gateway.outbox where key = $1', [id])).rows).toHaveLength(2);
+      expect((await client.query('select state, old_secret_until from gateway.listed_keys where id = $1', [id])).rows).toEqual([{ state: 'revoked', old_secret_until: null }]);
+      await client.query(`create table gateway.outbox_published_test partition of gateway.outbox_published for values from ('2001-01-01') to ('2001-01-02')`);
+      await client.query('drop table gateway.outbox_published_test');
+    });
   });
   it('lets the catalogue make and drop partitions of what it has published', async () => {
     const ddl = asRole('CATALOG_API_DATABASE_URL', async (client) => {
@@ -140,15 +151,34 @@ describe('millrace keys', () => {
   it('lists keys without their secrets and revokes them once', async () => {
     const { id, key } = await createKey(database.url, 'shop', ['search:read']);
     const listed = (await listKeys(database.url)).find((one) => one.id === id);
-    expect(listed).toEqual({ id, name: 'shop', scopes: ['search:read'], state: 'active', origins: null, event_types: null });
+    expect(listed).toMatchObject({ id, name: 'shop', kind: 'secret', scopes: ['search:read'], state: 'active', workspace_id: 'default', origins: null, event_types: null, expires_at: null });
+    expect(await showKey(database.url, id)).toEqual(listed);
     expect(JSON.stringify(await listKeys(database.url))).not.toContain(key);
     expect([await revokeKey(database.url, id), await revokeKey(database.url, id)]).toEqual([true, false]);
     expect((await listKeys(database.url)).find((one) => one.id === id)?.state).toBe('revoked');
   });
 
+  it('rotates a key with an overlap or without, under one id, and tells the gateways in the same transaction', async () => {
+    const { id, key } = await createKey(database.url, 'shop', ['search:read'], { workspace: 'acme', expires: '90d' });
+    const rotated = await rotateKey(database.url, id, 2);
+    expect([rotated?.startsWith('mr_'), rotated === key]).toEqual([true, false]);
+    const { rotated_at: at, old_secret_until: until, workspace_id: workspace } = (await showKey(database.url, id)) ?? {};
+    expect([Date.parse(until ?? '') - Date.parse(at ?? ''), workspace]).toEqual([7_200_000, 'acme']);
+    await rotateKey(database.url, id, 0);
+    expect((await showKey(database.url, id))?.old_secret_until).toBeNull();
+    await revokeKey(database.url, id);
+    expect([await rotateKey(database.url, id), await rotateKey(database.url, 'key_unknown')]).toEqual([undefined, undefined]);
+    await expect(rotateKey(database.url, id, Number.NaN)).rejects.toThrow('--overlap must be');
+    const client = new Client({ connectionString: database.url });
+    await client.connect();
+    const { rows } = await client.query(`select data from gateway.outbox where stream = 'gateway:keys' and key = '${id}' order by seq`);
+    await client.end();
+    expect(rows).toEqual([1, 2, 3].map(() => ({ data: `{"key_id" : "${id}"}` })));
+  });
+
   it('keeps of a publishable key where it may be used and for what, and only its hash', async () => {
     const { id, key } = await createPageKey(database.url, 'pages', { origins: ['https://a.example', 'https://a.example'], eventTypes: ['view'] });
-    expect((await listKeys(database.url)).find((one) => one.id === id)).toEqual({ id, name: 'pages', scopes: ['events:write'], state: 'active', origins: ['https://a.example'], event_types: ['view'] });
+    expect((await listKeys(database.url)).find((one) => one.id === id)).toMatchObject({ id, name: 'pages', kind: 'publishable', scopes: ['events:write'], state: 'active', origins: ['https://a.example'], event_types: ['view'] });
     expect(key).toMatch(/^mr_pub_/);
     expect(JSON.stringify(await listKeys(database.url))).not.toContain(key);
   });

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { ProblemError } from '@millrace/client';
+import { ProblemError } from '@millrace/client/contract';
 import { getProduct } from '@millrace/contracts';
 import { describeWith, testServer } from '@millrace/testing';
 import { parseTime } from '../src/replay/layouts.ts';

@@ -113,7 +113,8 @@ describe('Ctrl-C', () => {
     child.stdout.on('data', (chunk: Buffer) => { out += chunk.toString(); });
     child.stderr.on('data', (chunk: Buffer) => { err += chunk.toString(); });
     const ended = new Promise<number | null>((done) => void child.once('close', done));
-    await eventually(async () => ((await owner.query('select 1 from pg_locks where not granted')).rowCount ?? 0) > 0, { timeoutMs: 30_000 });
+    // Of this database: tests beside this one wait for locks, too.
+    await eventually(async () => ((await owner.query('select 1 from pg_locks where not granted and database = (select oid from pg_database where datname = current_database())')).rowCount ?? 0) > 0, { timeoutMs: 30_000 });
     child.kill('SIGINT');
     await eventually(() => err.includes('stopping'));
     await owner.query('rollback');

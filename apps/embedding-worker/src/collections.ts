@@ -1,4 +1,5 @@
-import { createTfIdfEmbedder, parseModel } from '@millrace/embedding';
+import { openEmbedder, parseEmbeddingModel } from '@millrace/embedding';
+import type { OpenRemoteEmbedder } from '@millrace/embedding';
 import { createTargets } from '@millrace/projection';
 import type { Targets } from '@millrace/projection';
 import type { Logger } from '@millrace/service';
@@ -12,16 +13,18 @@ export interface CollectionsDeps {
   readonly admin: Pick<VectorAdmin, 'liveCollection' | 'modelOf' | 'openWriter'>;
   /** Name of the collection that is being built, by whatever instance. */
   readonly building: () => string | undefined;
+  /** Of models that a service computes. */
+  readonly openRemote: OpenRemoteEmbedder;
   readonly logger: Pick<Logger, 'warn'>;
 }
 
-export const createCollections = ({ admin, building, logger }: CollectionsDeps): Collections =>
+export const createCollections = ({ admin, building, openRemote, logger }: CollectionsDeps): Collections =>
   createTargets({
     live: () => admin.liveCollection(),
     building,
     open: async (collection) => {
       const model = await admin.modelOf(collection);
-      return { collection, writer: await admin.openWriter(collection), embed: createTfIdfEmbedder(parseModel(model.document)) };
+      return { collection, writer: await admin.openWriter(collection), embed: await openEmbedder(parseEmbeddingModel(model.document), openRemote) };
     },
     close: ({ writer }) => writer.close(),
     logger,

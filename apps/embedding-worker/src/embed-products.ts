@@ -1,14 +1,15 @@
 import { productText, textHash } from '@millrace/embedding';
-import type { Embed } from '@millrace/embedding';
+import type { EmbedTexts } from '@millrace/embedding';
 import type { Product } from '@millrace/contracts';
 import type { ProjectedChange } from '@millrace/projection';
 import type { VectorPayload, VectorRecord, VectorWriter } from '@millrace/vectors';
+import type { KnownVector } from './reuse-vectors.ts';
 
 /** A collection that is written now, and the model that it must be written with. */
 export interface Target {
   readonly collection: string;
   readonly writer: VectorWriter;
-  readonly embed: Embed;
+  readonly embed: EmbedTexts;
 }
 
 /** One sku that changed for readers, and the categories it was and is in. `again`: it was stored at this very version before, by a call that may have been cut short. */
@@ -21,14 +22,17 @@ export const toPayload = (product: Product): VectorPayload => ({
 
 const categoriesOf = (...categories: readonly (string | null | undefined)[]): string[] => [...new Set(categories.filter((category) => typeof category === 'string'))];
 
+type Embeddable = Omit<VectorRecord, 'vector' | 'embeddedAt'> & { readonly text: string };
+interface Options { readonly now?: () => Date; /** Vectors that need not be made again. */ readonly known?: KnownVector | undefined }
+
 /**
  * Brings one collection to the given states, one per sku. Safe to call twice with the same changes, in any order: every write is guarded by
- * version. Text that is stored already (by its hash) is not embedded again. Resolves when readers can see it.
+ * version. Text that is stored already (by its hash) is not embedded again. What needs no model is written first, so that deletes and prices
+ * do not wait for one that is away. Resolves when readers can see it.
  */
-export async function embedProducts({ writer, embed }: Target, changes: readonly ProjectedChange[], now: () => Date = () => new Date()): Promise<readonly ChangedItem[]> {
+export async function embedProducts({ writer, embed }: Target, changes: readonly ProjectedChange[], { now = () => new Date(), known: knownVector }: Options = {}): Promise<readonly ChangedItem[]> {
   const stored = await writer.describe(changes.map((change) => change.sku));
-  const embeddedAt = now().toISOString();
-  const records: VectorRecord[] = [];
+  const texts: Embeddable[] = [];
   const payloads: { sku: string; version: number; payload: VectorPayload }[] = [];
   const changed: ChangedItem[] = [];
   for (const { sku, version, product } of changes) {
@@ -40,16 +44,29 @@ export async function embedProducts({ writer, embed }: Target, changes: readonly
     const text = productText(product);
     const hash = textHash(text);
     const payload = toPayload(product);
-    if (known && !known.deleted && known.textHash === hash) {
-      payloads.push({ sku, version, payload });
-      continue;
-    }
-    const vector = embed(text);
-    records.push({ sku, version, ...(vector && { vector }), textHash: hash, payload, embeddedAt });
+    if (known && !known.deleted && known.textHash === hash) payloads.push({ sku, version, payload });
+    else texts.push({ sku, version, text, textHash: hash, payload });
   }
   const tombstones = changes.filter((change) => !change.product && (stored.get(change.sku)?.version ?? 0) < change.version);
   if (tombstones.length > 0) await writer.remove(tombstones.map(({ sku, version }) => ({ sku, version })));
   if (payloads.length > 0) await writer.updatePayload(payloads);
-  if (records.length > 0) await writer.upsert(records);
+  if (texts.length > 0) {
+    const vectors = await vectorsOf(texts, embed, knownVector);
+    const embeddedAt = now().toISOString();
+    await writer.upsert(texts.map(({ text: _text, ...rest }, at): VectorRecord => {
+      const vector = vectors[at];
+      return { ...rest, ...(vector && { vector }), embeddedAt };
+    }));
+  }
   return changed;
+}
+
+/** In their order. */
+async function vectorsOf(texts: readonly Embeddable[], embed: EmbedTexts, known: KnownVector | undefined): Promise<readonly (Float32Array | undefined)[]> {
+  if (known === undefined) return embed(texts.map(({ text }) => text));
+  const held = await Promise.all(texts.map(({ sku, textHash: hash }) => known(sku, hash)));
+  const missing = texts.flatMap(({ text }, at) => (held[at] === undefined ? [{ at, text }] : []));
+  const made = missing.length === 0 ? [] : await embed(missing.map(({ text }) => text));
+  const byPlace = new Map(missing.map(({ at }, index) => [at, made[index]]));
+  return held.map((vector, at) => vector ?? byPlace.get(at));
 }

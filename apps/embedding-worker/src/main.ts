@@ -4,6 +4,7 @@ import { openDatabase } from '@millrace/database';
 import { authenticate, problemDetails } from '@millrace/http';
 import { createBacklogCheck, createExportReader, createVerification, createVersionSource, rebuildRoutes, runAsLeader, startFreshnessReporter } from '@millrace/projection';
 import { closeRedis, connectRedis, keysFor } from '@millrace/redis-kit';
+import { openRemoteEmbedders, openVectorAdmin } from '@millrace/vector-engines';
 import { every, openIdentitySigner, openIdentityVerifier, runService, untilDone } from '@millrace/service';
 import { configSchema } from './config.ts';
 import type { EmbeddingSchema } from './database.ts';
@@ -12,13 +13,14 @@ import { followProducts } from './follow-products.ts';
 import { migrations } from './migrations/index.ts';
 import { openBus } from './open-bus.ts';
 import { openRebuilds } from './open-rebuilds.ts';
-import { openVectors } from './open-vectors.ts';
 import { reconciledCollection } from './reconciled-collection.ts';
 import { traceRoutes } from './trace.routes.ts';
 
 /** I3: each store purges its own tombstones. */
 const TOMBSTONE_DAYS = 30;
 const PURGE_EVERY_MS = 3_600_000;
+/** A minute's budget comes back: it is waited for. */
+const BUDGET_WAIT_MS = 61_000;
 const GROUP = 'embedding-worker';
 const LABELS = { topic: productUpdates.name, group: GROUP };
 
@@ -28,10 +30,10 @@ void runService({
   async start({ config, logger, metrics, health, internal, onClose }) {
     const stopping = new AbortController();
     const db = await openDatabase<EmbeddingSchema>({ url: config.EMBEDDING_WORKER_DATABASE_URL, name: 'embedding-worker', max: 4, migrations }, { logger, health, onClose });
-    const admin = await openVectors(config);
+    const admin = await openVectorAdmin(config, logger);
     onClose(() => admin.close());
     health.addCheck('vectors', () => admin.ping());
-    const bus = openBus(config, logger, metrics);
+    const bus = await openBus(config, logger, metrics);
     onClose(() => bus.close());
 
     const directUrl = config.DATABASE_DIRECT_URL ?? config.EMBEDDING_WORKER_DATABASE_URL;
@@ -42,9 +44,11 @@ void runService({
     const source = createVersionSource(catalogue);
     const lag = () => bus.lag(productUpdates, GROUP);
     const lead = (lock: string) => <T>(work: (lost: AbortSignal) => Promise<T>) => runAsLeader({ directUrl, lock: `millrace:embedding:${lock}` }, work);
-    const { rebuilds, collections, lane, health: liveHealth } = openRebuilds({ config, admin, bus, db, lag, logger, metrics, readExport, source, asLeader: lead('fit') });
-    onClose(() => collections.close());
-    onClose(() => rebuilds.close());
+    const embedders = openRemoteEmbedders({ config, redisUrl: config.REDIS_URL, service: 'embedding-worker', timeoutMs: config.EMBEDDING_TIMEOUT_MS, attempts: 4, batchSize: config.EMBEDDING_BATCH_SIZE, budgetWaitMs: BUDGET_WAIT_MS, logger, metrics });
+    onClose(() => embedders.close());
+    const building = openRebuilds({ config, admin, bus, db, openRemote: embedders.open, lag, logger, metrics, readExport, source, asLeader: lead('fit') });
+    onClose(() => building.close());
+    const { rebuilds, collections, lane, health: liveHealth } = building;
     const retry = { signal: stopping.signal, onFailure: (err: unknown) => logger.warn({ err }, 'the first fill failed, it will be tried again') };
     const bootstrap = (): Promise<unknown> => untilDone(() => fillLive({ admin, collections, readExport, bus, rebuild: rebuilds.look }, stopping.signal), retry);
     const verification = createVerification({

@@ -1,23 +1,28 @@
 import type { EventPublisher } from '@millrace/bus';
 import { indexUpdates } from '@millrace/contracts';
-import { modelId, parseModel, serializeModel } from '@millrace/embedding';
-import type { TfIdfModel } from '@millrace/embedding';
+import { modelId, parseEmbeddingModel, serializeModel } from '@millrace/embedding';
+import type { EmbeddingModel } from '@millrace/embedding';
 import { createLiveHealth } from '@millrace/projection';
 import type { LiveHealth, RebuildStore } from '@millrace/projection';
+import { isOfPreviousStore } from '@millrace/vectors';
 import type { VectorAdmin } from '@millrace/vectors';
 import type { Collections } from './collections.ts';
 import { embedProducts } from './embed-products.ts';
 import type { Fit } from './fit.repository.ts';
 import { askNeighbours } from './golden-neighbours.ts';
+import { isDefinedAs } from './model-definition.ts';
+import type { ModelDefinition } from './model-definition.ts';
+import type { VectorReuse } from './reuse-vectors.ts';
 
 export interface VectorStoreDeps {
   readonly admin: VectorAdmin;
   readonly collections: Collections;
   readonly bus: EventPublisher;
-  readonly dimensions: number;
+  readonly definition: ModelDefinition;
+  readonly reuse: Pick<VectorReuse, 'of'>;
   readonly due: RebuildStore['due'];
-  /** A model of the catalogue as it is now. */
-  readonly fit: (signal: AbortSignal) => Promise<TfIdfModel>;
+  /** The model of a new collection. */
+  readonly fit: (signal: AbortSignal) => Promise<EmbeddingModel>;
   /** Once for each collection. */
   readonly record: (fit: Fit) => Promise<void>;
 }
@@ -27,7 +32,7 @@ export const vectorHealth = (admin: Pick<VectorAdmin, 'modelOf' | 'count'>): Liv
   createLiveHealth({ look: (collection) => admin.modelOf(collection), lookDeeper: (collection) => admin.count(collection) });
 
 /** The vectors as rebuild jobs see them. Each collection has a model of its own: vectors of two models never meet. */
-export function createVectorStore({ admin, collections, bus, dimensions, due, fit, record }: VectorStoreDeps): RebuildStore {
+export function createVectorStore({ admin, collections, bus, definition, reuse, due, fit, record }: VectorStoreDeps): RebuildStore {
   const canOpen = async (collection: string): Promise<boolean> => {
     await admin.ping();
     return admin.count(collection).then(() => true, () => false);
@@ -36,14 +41,16 @@ export function createVectorStore({ admin, collections, bus, dimensions, due, fi
     name: 'vectors',
     live: () => admin.liveCollection(),
     due,
-    canResume: async (collection) => (await canOpen(collection)) && (await admin.modelOf(collection)).dimensions === dimensions,
-    isThere: canOpen,
+    canResume: async (collection) => !isOfPreviousStore(collection) && (await canOpen(collection)) && isDefinedAs(parseEmbeddingModel((await admin.modelOf(collection)).document), definition),
+    // What was live in the store before is made live by choosing that store again, not by a rollback.
+    isThere: async (collection) => !isOfPreviousStore(collection) && canOpen(collection),
     create: async (signal) => {
       const model = await fit(signal);
       return admin.createCollection({ id: modelId(model), dimensions: model.dimensions, document: serializeModel(model) });
     },
     fill: async (collection, changes) => {
-      await collections.withOne(collection, (target) => embedProducts(target, changes));
+      const known = definition.kind === 'openai' ? await reuse.of(collection) : undefined;
+      await collections.withOne(collection, (target) => embedProducts(target, changes, { known }));
       return [];
     },
     versions: (collection) => ({
@@ -55,7 +62,8 @@ export function createVectorStore({ admin, collections, bus, dimensions, due, fi
     swapped: async (collection) => {
       await collections.withLive(async () => undefined); // closes the one before
       const { id, document } = await admin.modelOf(collection);
-      await record({ collection, modelId: id, fittedOn: parseModel(document).fittedOn, startedAt: new Date().toISOString() });
+      const model = parseEmbeddingModel(document);
+      await record({ collection, modelId: id, fittedOn: model.kind === 'tfidf-hashed' ? model.fittedOn : 0, startedAt: new Date().toISOString() });
       await bus.publish(indexUpdates, [{ type: 'swapped', store: 'vectors', index: collection, all: true }]);
     },
     drop: async (collection) => {

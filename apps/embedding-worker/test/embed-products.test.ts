@@ -1,6 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
 import { productExample } from '@millrace/contracts';
 import type { Product } from '@millrace/contracts';
+import { EmbeddingUnavailableError } from '@millrace/embedding';
+import type { EmbedTexts } from '@millrace/embedding';
 import type { ProjectedChange } from '@millrace/projection';
 import type { VectorRecord, VectorWriter } from '@millrace/vectors';
 import { embedProducts } from '../src/embed-products.ts';
@@ -29,6 +31,7 @@ function memoryWriter(): { writer: VectorWriter; kept: Map<string, { version: nu
   };
 }
 
+const one: EmbedTexts = async (texts) => texts.map(() => new Float32Array([1]));
 const product = (sku: string, version: number, name: string, over: Partial<Product> = {}): Product => ({ ...productExample, status: 'active', sku, version, name, ...over });
 const put = (sku: string, version: number, name: string, over: Partial<Product> = {}): ProjectedChange => ({ sku, version, product: product(sku, version, name, over) });
 const gone = (sku: string, version: number): ProjectedChange => ({ sku, version });
@@ -36,9 +39,9 @@ const gone = (sku: string, version: number): ProjectedChange => ({ sku, version 
 async function run(...batches: ProjectedChange[][]): Promise<{ state: Record<string, string>; embedded: string[] }> {
   const { writer, kept } = memoryWriter();
   const embedded: string[] = [];
-  const embed = (text: string): Float32Array => {
-    embedded.push(text.split('\n')[0] ?? '');
-    return new Float32Array([1]);
+  const embed: EmbedTexts = async (texts) => {
+    embedded.push(...texts.map((text) => text.split('\n')[0] ?? ''));
+    return texts.map(() => new Float32Array([1]));
   };
   for (const batch of batches) await embedProducts({ collection: 'c', writer, embed }, batch);
   return { state: Object.fromEntries([...kept].map(([sku, { version, deleted, record }]) => [sku, deleted ? `deleted@${version}` : `${record?.payload.name}@${version}`])), embedded };
@@ -57,15 +60,37 @@ describe('embedProducts', () => {
   });
   it('tells again of what is stored at this version: the call before may have died before it was told', async () => {
     const { writer } = memoryWriter();
-    const target = { collection: 'c', writer, embed: () => new Float32Array([1]) };
+    const target = { collection: 'c', writer, embed: one };
     await embedProducts(target, [put('a', 2, 'x')]);
     expect(await embedProducts(target, [put('a', 2, 'x')])).toMatchObject([{ sku: 'a', again: true }]);
     expect(await embedProducts(target, [put('a', 1, 'x')])).toEqual([]);
   });
   it('names the categories that a product was and is in', async () => {
     const { writer } = memoryWriter();
-    const target = { collection: 'c', writer, embed: () => new Float32Array([1]) };
+    const target = { collection: 'c', writer, embed: one };
     await embedProducts(target, [put('a', 1, 'x', { category: 'old' })]);
     expect(await embedProducts(target, [put('a', 2, 'x', { category: 'new' })])).toEqual([{ sku: 'a', version: 2, categories: ['old', 'new'], again: false }]);
+  });
+  it('deletes and changes prices while the model is away, and rejects, so that the batch comes again', async () => {
+    const { writer, kept } = memoryWriter();
+    await embedProducts({ collection: 'c', writer, embed: one }, [put('a', 1, 'x'), put('b', 1, 'y'), put('c', 1, 'z')]);
+    const away: EmbedTexts = async () => { throw new EmbeddingUnavailableError('away', { trouble: 'away' }); };
+    const batch = [gone('a', 2), put('b', 2, 'y', { stock: 0 }), put('c', 2, 'another text')];
+    await expect(embedProducts({ collection: 'c', writer, embed: away }, batch)).rejects.toThrow('away');
+    expect([...kept].map(([sku, { version, deleted }]) => [sku, version, deleted])).toEqual([['a', 2, true], ['b', 2, false], ['c', 1, false]]);
+    await embedProducts({ collection: 'c', writer, embed: one }, batch);
+    expect(kept.get('c')?.version).toBe(2);
+  });
+  it('asks for all texts of a batch at once, and only for vectors that are nowhere yet', async () => {
+    const { writer, kept } = memoryWriter();
+    const asked: (readonly string[])[] = [];
+    const embed: EmbedTexts = async (texts) => {
+      asked.push(texts);
+      return texts.map((_text, at) => Float32Array.of(at + 1));
+    };
+    const known = async (sku: string): Promise<Float32Array | undefined> => (sku === 'b' ? Float32Array.of(9) : undefined);
+    await embedProducts({ collection: 'c', writer, embed }, [put('a', 1, 'x'), put('b', 1, 'y'), put('c', 1, 'z')], { known });
+    expect(asked.map((texts) => texts.length)).toEqual([2]);
+    expect([...kept].map(([sku, { record: stored }]) => [sku, stored?.vector?.[0]])).toEqual([['a', 1], ['b', 9], ['c', 2]]);
   });
 });

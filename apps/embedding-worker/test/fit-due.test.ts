@@ -10,7 +10,7 @@ function due(over: Partial<FitDueDeps> & { live?: string | undefined; count?: nu
   const { live = 'vectors-1', count = 600, ...deps } = over;
   return createFitDue({
     admin: { ping: async () => undefined, liveCollection: async () => ('live' in over ? over.live : live), modelOf: async () => model, count: async () => count },
-    health: undefined, policy: { minProducts: 500, minIntervalMs: 60_000 }, dimensions: 16, everyMs: 0, lag: async () => ({ messages: 0 }), msSinceLastFit: async () => Infinity, ...deps,
+    health: undefined, policy: { minProducts: 500, minIntervalMs: 60_000 }, definition: { kind: 'tfidf-hashed', dimensions: 16 }, everyMs: 0, lag: async () => ({ messages: 0 }), msSinceLastFit: async () => Infinity, ...deps,
   });
 }
 
@@ -18,7 +18,9 @@ describe('why a collection is built anew', () => {
   it.each([
     ['there is none', { live: undefined }, ['first', 'first']],
     ['it is lost', { health: { isLost: async () => true, failed: () => undefined } }, ['repair', 'repair']],
-    ['it has other dimensions', { dimensions: 32 }, ['definition', 'definition']],
+    ['it has other dimensions', { definition: { kind: 'tfidf-hashed' as const, dimensions: 32 } }, ['definition', 'definition']],
+    ['another model is configured', { definition: { kind: 'openai' as const, model: 'm', dimensions: 16 } }, ['definition', 'definition']],
+    ['it is in the store before', { live: 'embedded!vectors-1' }, ['definition', 'definition']],
     ['its model was fitted on fewer products, at the second look', {}, [undefined, 'model']],
     ['nothing: the catalogue is small', { count: 10 }, [undefined, undefined]],
     ['nothing: the group lags', { lag: async () => ({ messages: 5_000 }) }, [undefined, undefined]],

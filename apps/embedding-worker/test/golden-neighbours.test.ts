@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { productExample } from '@millrace/contracts';
-import { createTfIdfEmbedder, modelId, serializeModel, unfittedModel } from '@millrace/embedding';
+import { openEmbedder, modelId, serializeModel, unfittedModel } from '@millrace/embedding';
 import { openEmbeddedVectorAdmin } from '@millrace/vectors';
 import type { VectorAdmin } from '@millrace/vectors';
 import { embedProducts } from '../src/embed-products.ts';
@@ -25,7 +25,8 @@ const { signal } = new AbortController();
 async function collectionOf(names: readonly string[]): Promise<string> {
   const collection = await admin.createCollection({ id: modelId(model), dimensions: 64, document: serializeModel(model) });
   const writer = await admin.openWriter(collection);
-  await embedProducts({ collection, writer, embed: createTfIdfEmbedder(model) }, names.map((name, n) => ({ sku: `s${n}`, version: 1, product: { ...productExample, sku: `s${n}`, name, description: null, category: null, version: 1, status: 'active' } })));
+  const embed = await openEmbedder(model, async () => { throw new Error('TF-IDF only'); });
+  await embedProducts({ collection, writer, embed }, names.map((name, n) => ({ sku: `s${n}`, version: 1, product: { ...productExample, sku: `s${n}`, name, description: null, category: null, version: 1, status: 'active' } })));
   await writer.close();
   return collection;
 }

@@ -39,7 +39,7 @@ void runService({
     const admin = await openSearch(config);
     onClose(() => admin.close());
     health.addCheck('search', () => admin.ping());
-    const bus = openBus(config, logger, metrics);
+    const bus = await openBus(config, logger, metrics);
     onClose(() => bus.close());
     onClose(() => stopping.abort());
 

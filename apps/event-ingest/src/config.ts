@@ -10,6 +10,7 @@ export const configSchema = z.object({
   CATALOG_API_INTERNAL_URL: z.url().default('http://127.0.0.1:8201').describe('Second port of catalog-api (export)'),
   CONTEXT_TTL_SECONDS: z.coerce.number().int().min(1).max(86_400).default(900).describe('The live context of a user ends so long after its newest event, seconds'),
   EVENT_REDIS_TIMEOUT_MS: z.coerce.number().int().min(5).max(5_000).default(50).describe('An event that Redis has not taken by then goes to Postgres, milliseconds'),
+  EVENT_BUS_TIMEOUT_MS: z.coerce.number().int().min(5).max(10_000).default(500).describe('With BUS_URL on another broker than Redis: an event that is not acknowledged and in its context by then goes to Postgres, milliseconds'),
   EVENT_DURABILITY: z
     .enum(['stream', 'always'])
     .default('stream')

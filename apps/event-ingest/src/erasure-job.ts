@@ -1,5 +1,5 @@
-import { describeError, eraseDeadLetters, eraseEntries } from '@millrace/bus';
-import type { EventPublisher, Topic } from '@millrace/bus';
+import { describeError } from '@millrace/bus';
+import type { ManagedBus, Topic } from '@millrace/bus';
 import { announceErasures, eraseContext } from '@millrace/context';
 import { groupsOfTopic, interactions, userErasures, userMerges } from '@millrace/contracts';
 import type { Keys, Redis } from '@millrace/redis-kit';
@@ -13,7 +13,7 @@ import type { ErasureJob, Progress } from './erasure.repository.ts';
 export interface ErasureStepDeps {
   readonly redis: Redis;
   readonly keys: Keys;
-  readonly bus: EventPublisher;
+  readonly bus: Pick<ManagedBus, 'publish' | 'eraseEntries' | 'eraseDeadLetters'>;
   readonly erased: Pick<ErasedUsers, 'refresh' | 'version'>;
   /** Whose receipts are waited for. */
   readonly services: readonly string[];
@@ -32,7 +32,7 @@ const WAIT_MS = 200;
 
 async function inRedis<T>(work: Promise<T>): Promise<T> {
   return work.catch((error: unknown) => {
-    throw new StoreAwayError(`Redis: ${describeError(error)}`, { cause: error });
+    throw new StoreAwayError(`Redis or the bus: ${describeError(error)}`, { cause: error });
   });
 }
 
@@ -80,16 +80,17 @@ async function eraseEverywhere(deps: ErasureStepDeps, client: PoolClient, job: E
   return { phase: next, waitingFor: [], delayMs: WAIT_MS, published, fromAttempt: published };
 }
 
-const lettersOf = (redis: Redis, keys: Keys, topic: Topic, isTheirs: (fields: ReadonlyMap<string, string>) => boolean): Promise<number> =>
-  inRedis(eraseDeadLetters(redis, keys, { topic, isTheirs, groups: groupsOfTopic(topic.name) }));
+const lettersOf = ({ bus }: ErasureStepDeps, topic: Topic, isTheirs: (fields: ReadonlyMap<string, string>) => boolean): Promise<number> =>
+  inRedis(bus.eraseDeadLetters({ topic, isTheirs, groups: groupsOfTopic(topic.name) }));
 
 /** What is left in streams and dead letters. */
-async function drain({ redis, keys, patienceMs }: ErasureStepDeps, client: PoolClient, { job, users, ageMs }: ErasureJob): Promise<number> {
+async function drain(deps: ErasureStepDeps, client: PoolClient, { job, users, ageMs }: ErasureJob): Promise<number> {
+  const { bus, patienceMs } = deps;
   const isForced = ageMs > patienceMs;
   const { interaction, merge } = theirs(users);
-  const events = await inRedis(eraseEntries(redis, keys, { topic: interactions, isTheirs: interaction, isForced }));
-  const merges = await inRedis(eraseEntries(redis, keys, { topic: userMerges, isTheirs: merge, isForced }));
-  const letters = (await lettersOf(redis, keys, interactions, interaction)) + (await lettersOf(redis, keys, userMerges, merge));
+  const events = await inRedis(bus.eraseEntries({ topic: interactions, isTheirs: interaction, isForced }));
+  const merges = await inRedis(bus.eraseEntries({ topic: userMerges, isTheirs: merge, isForced }));
+  const letters = (await lettersOf(deps, interactions, interaction)) + (await lettersOf(deps, userMerges, merge));
   await addOwnReceipts(client, job, [{ store: interactions.name, ...events }, { store: userMerges.name, ...merges }, { store: 'dead letters', erased: letters, due: 0 }]);
   return events.due + merges.due;
 }
@@ -103,10 +104,10 @@ async function askUntilAnswered(deps: ErasureStepDeps, client: PoolClient, job: 
 }
 
 /** The events that told of the job name its users: they go, too. */
-async function forgetJob({ redis, keys, patienceMs }: ErasureStepDeps, { job, ageMs }: ErasureJob): Promise<number> {
+async function forgetJob(deps: ErasureStepDeps, { job, ageMs }: ErasureJob): Promise<number> {
   const isTheirs = (fields: ReadonlyMap<string, string>): boolean => fields.get('key') === job || parsed(jobSchema, fields.get('data'))?.job === job;
-  await lettersOf(redis, keys, userErasures, isTheirs);
-  return (await inRedis(eraseEntries(redis, keys, { topic: userErasures, isTheirs, isForced: ageMs > patienceMs }))).due;
+  await lettersOf(deps, userErasures, isTheirs);
+  return (await inRedis(deps.bus.eraseEntries({ topic: userErasures, isTheirs, isForced: ageMs > deps.patienceMs }))).due;
 }
 
 /**

@@ -10,13 +10,15 @@ import { findErasureJob, recordErasure } from './erasure.repository.ts';
 
 export interface ErasureRoutesDeps {
   readonly pool: Pool;
+  /** Recording an erasure waits for merges, erasures and writers. */
+  readonly locking: Pool;
   readonly erased: ErasedUsers;
   /** A job was recorded. */
   readonly wake: () => void;
 }
 
 /** `DELETE /api/users/{id}`, `GET /api/admin/erasures/{job}`. */
-export function erasureRoutes({ pool, erased, wake }: ErasureRoutesDeps): Router {
+export function erasureRoutes({ pool, locking, erased, wake }: ErasureRoutesDeps): Router {
   const router = Router();
   const show = async (job: string): Promise<ErasureBody> => {
     const found = await findErasureJob(pool, job);
@@ -30,7 +32,7 @@ export function erasureRoutes({ pool, erased, wake }: ErasureRoutesDeps): Router
   route(router, eraseUser, async ({ params }) => {
     const { hmac } = erased;
     if (!hmac) throw new AppError('not_implemented', 'nobody can be erased here: set USER_ERASURE_SECRET of event-ingest and recommender');
-    const job = await inPostgres(inTransaction(pool, (client) => recordErasure(client, hmac, params.id)));
+    const job = await inPostgres(inTransaction(locking, (client) => recordErasure(client, hmac, params.id)));
     await inPostgres(erased.refresh());
     wake();
     return { status: 202, body: await inPostgres(show(job)), headers: { Location: `/api/admin/erasures/${job}` } };

@@ -1,12 +1,12 @@
 import { describeError } from '@millrace/bus';
-import type { RedisStreamsBus } from '@millrace/bus';
+import type { ManagedBus } from '@millrace/bus';
 import type { ContextWriter } from '@millrace/context';
 import { interactions } from '@millrace/contracts';
 import type { Logger } from '@millrace/service';
 import type { MonthPartitions } from './month-partitions.ts';
 
 export interface HousekeepingDeps {
-  readonly bus: Pick<RedisStreamsBus, 'trimAcknowledged'>;
+  readonly bus: Pick<ManagedBus, 'trimAcknowledged'>;
   readonly context: Pick<ContextWriter, 'forgetOldIds'>;
   readonly partitions: Pick<MonthPartitions, 'ensureAhead'>;
   readonly logger: Logger;

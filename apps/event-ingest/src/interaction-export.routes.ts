@@ -2,12 +2,10 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { createGzip } from 'node:zlib';
-import { hasPassed } from '@millrace/bus';
-import type { StreamEnds } from '@millrace/bus';
+import type { BusPositions, StreamEnds } from '@millrace/bus';
 import { interactionExportQuery } from '@millrace/contracts';
 import type { InteractionExportLine } from '@millrace/contracts';
 import { decodeCursor, encodeCursor, parsePart } from '@millrace/http';
-import type { Redis } from '@millrace/redis-kit';
 import { AppError } from '@millrace/service';
 import type { Logger } from '@millrace/service';
 import { Router } from 'express';
@@ -19,7 +17,7 @@ import type { ExportCursor, ExportedRow, Snapshot } from './interaction-export.r
 export interface InteractionExportDeps {
   /** Of its own: an export holds one of its connections open, as long as its reader takes. */
   readonly pool: Pool;
-  readonly redis: Redis;
+  readonly positions: Pick<BusPositions, 'hasPassed'>;
   /** The group that writes the log. */
   readonly group: string;
   /** Longest wait for it. Default 10 s. */
@@ -31,9 +29,9 @@ const exportCursor = z.object({ u: z.string(), t: z.iso.datetime(), e: z.string(
 const POLL_MS = 20;
 
 /** An exporter that nobody waits for holds a snapshot for nothing. */
-async function waitForWriter({ redis, group, waitMs = 10_000 }: InteractionExportDeps, until: StreamEnds, isGone: () => boolean): Promise<void> {
+async function waitForWriter({ positions, group, waitMs = 10_000 }: InteractionExportDeps, until: StreamEnds, isGone: () => boolean): Promise<void> {
   const givenUpAt = performance.now() + waitMs;
-  while (!(await hasPassed(redis, group, until))) {
+  while (!(await positions.hasPassed(group, until))) {
     if (performance.now() > givenUpAt || isGone()) throw new AppError('unavailable', 'the log is behind the stream: try again when the writer has caught up', { headers: { 'Retry-After': '10' } });
     await delay(POLL_MS);
   }

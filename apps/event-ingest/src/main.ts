@@ -1,10 +1,11 @@
 import { hostname } from 'node:os';
-import { createRedisStreamsBus, parsePartitions, withMetrics, withTracing } from '@millrace/bus';
+import { parsePartitions, withMetrics, withTracing } from '@millrace/bus';
 import { interactions } from '@millrace/contracts';
-import { checkSchemaVersion, createKysely, createPool, waitForSchema } from '@millrace/database';
+import { checkSchemaVersion, createKysely, createLockingPool, createPool, waitForSchema } from '@millrace/database';
 import { authenticate, createHttpApp, problemDetails, startHttpServer } from '@millrace/http';
 import { createBacklogCheck } from '@millrace/projection';
-import { connectRedis, keysFor } from '@millrace/redis-kit';
+import { openBus } from '@millrace/open-bus';
+import { keysFor } from '@millrace/redis-kit';
 import { openIdentityVerifier, runService } from '@millrace/service';
 import { openAnalytics } from './analytics/open-analytics.ts';
 import { configSchema } from './config.ts';
@@ -38,40 +39,42 @@ void runService({
     onClose(() => pool.end());
     const writerPool = createPool({ url: config.EVENT_INGEST_DATABASE_URL, name: 'event-ingest-writer', max: WRITER_STATEMENTS + 1, logger });
     onClose(() => writerPool.end());
+    const locking = createLockingPool({ url: config.EVENT_INGEST_DATABASE_URL, name: 'event-ingest-users', logger });
+    onClose(() => locking.end());
     const db = createKysely<EventsSchema>(pool);
     await waitForSchema(db, migrations, logger);
     const partitions = createMonthPartitions(writerPool);
     const items = createItemCache({ load: (skus) => findItems(db, skus) });
     const erased = await openErasedUsers(pool, config.USER_ERASURE_SECRET, metrics);
-    const { door, context, redis } = await openIngest({ config, logger, metrics, onClose, store: createInteractionStore(pool, partitions, erased), items, erased });
+    const open = (maxDeliveries: number) => openBus({
+      config, name: 'event-ingest', logger, metrics, partitions: parsePartitions(config.BUS_PARTITIONS), maxDeliveries,
+      blockMs: config.PRODUCT_STREAM_BLOCK_MS, claimIdleMs: config.PRODUCT_STREAM_CLAIM_IDLE_MS, batchSize: config.PRODUCT_STREAM_BATCH_SIZE,
+      consumer: config.PRODUCT_STREAM_CONSUMER ?? `${hostname()}:${config.PORT}`,
+    });
+    const bus = await open(5);
+    onClose(() => bus.close());
+    const writerBus = await open(config.EVENT_MAX_RETRIES + 1);
+    onClose(() => writerBus.close());
+    const { door, context, redis } = await openIngest({ config, bus, logger, metrics, onClose, store: createInteractionStore(pool, partitions, erased), items, erased });
     // One of the two is enough to take events.
     health.addCheck('stores', () => (redis.status === 'ready' ? Promise.resolve() : checkSchemaVersion(db, migrations)));
 
     const keys = keysFor(config.REDIS_URL);
-    const openBus = (maxDeliveries: number) => createRedisStreamsBus({
-      connect: (role) => connectRedis(config.REDIS_URL, { role, name: `event-ingest:${role}` }), logger, metrics, keys, partitions: parsePartitions(config.BUS_PARTITIONS), maxDeliveries,
-      blockMs: config.PRODUCT_STREAM_BLOCK_MS, claimIdleMs: config.PRODUCT_STREAM_CLAIM_IDLE_MS, batchSize: config.PRODUCT_STREAM_BATCH_SIZE,
-      consumer: config.PRODUCT_STREAM_CONSUMER ?? `${hostname()}:${config.PORT}`,
-    });
-    const bus = openBus(5);
-    onClose(() => bus.close());
-    const writerBus = openBus(config.EVENT_MAX_RETRIES + 1);
-    onClose(() => writerBus.close());
     onClose(() => stopping.abort());
 
     const { quarantine, pool: quarantinePool } = openQuarantine({ config, logger, metrics, onClose, erased });
     const verifier = await openIdentityVerifier(config.INTERNAL_JWKS_FILE, 'event-ingest');
-    const erasure = openErasure({ config, logger, metrics, onClose, pool, bus, erased });
+    const erasure = openErasure({ config, logger, metrics, onClose, pool, locking, bus, erased });
     const isErased = (userId: string): boolean => erased.has(userId);
     const analytics = openAnalytics({ config, logger, metrics, onClose, keys, bus, isErased, writerGroup: WRITER });
     const live = openLive({ bus, maxClients: config.LIVE_MAX_CLIENTS, isErased, metrics, logger });
-    const users = userRoutes({ pool, redis, keys, ttlSeconds: config.CONTEXT_TTL_SECONDS, erased });
+    const users = userRoutes({ locking, redis, keys, ttlSeconds: config.CONTEXT_TTL_SECONDS, erased });
     const handlers = [authenticate(verifier, ['gateway']), analytics.routes, live.routes, eventRoutes({ door, quarantine }), users, quarantineRoutes({ pool: quarantinePool, door, erased }), erasure.routes];
     const app = createHttpApp({ logger, metrics, handlers, direct: [directEvent({ door, verifier })] });
     const exportPool = createPool({ url: config.EVENT_INGEST_DATABASE_URL, name: 'event-ingest-export', max: 2, logger });
     onClose(() => exportPool.end());
-    internal.use('/interactions', authenticate(verifier, ['recommender']));
-    internal.use(interactionExportRoutes({ pool: exportPool, redis, group: WRITER, logger }), problemDetails(logger));
+    internal.use(authenticate(verifier, ['recommender']));
+    internal.use(interactionExportRoutes({ pool: exportPool, positions: bus, group: WRITER, logger }), problemDetails(logger));
     const server = await startHttpServer(app, { host: config.HOST, port: config.PORT });
     onClose(() => server.close());
     onClose(() => live.close());

@@ -8,7 +8,8 @@ import type { ErasedUsers } from './erased-users.ts';
 import { findErasure, findTarget, LOCK_NAMES, LOCK_WRITERS } from './user-names.ts';
 
 export interface MergeUsersDeps {
-  readonly pool: Pool;
+  /** Of its own: merging waits for merges, erasures and writers. */
+  readonly locking: Pool;
   readonly redis: Redis;
   readonly keys: Keys;
   readonly ttlSeconds: number;
@@ -49,12 +50,12 @@ async function moveRows(client: PoolClient, { userId, names }: { readonly userId
  * Makes `from` another name of `to`: first in Postgres, then in Redis, so that whoever repeats it after a failure ends it. Safe to repeat.
  * @throws AppError invalid_request for an id with itself, conflict where `from` was merged into another user, gone where one of them was erased
  */
-export async function mergeUsers({ pool, redis, keys, ttlSeconds, erased }: MergeUsersDeps, from: string, to: string): Promise<Merged> {
+export async function mergeUsers({ locking, redis, keys, ttlSeconds, erased }: MergeUsersDeps, from: string, to: string): Promise<Merged> {
   if (from === to) throw new AppError('invalid_request', 'a user cannot be merged into itself', { details: [{ in: 'body', pointer: '/from', detail: 'must be another id' }] });
-  const merged = await inTransaction(pool, (client) => record(client, erased, from, to));
+  const merged = await inTransaction(locking, (client) => record(client, erased, from, to));
   // Writers that know nothing of the merge end first: a row of theirs locks its user only when it is written.
-  await inTransaction(pool, (client) => client.query(LOCK_WRITERS));
-  const moved = await inTransaction(pool, (client) => moveRows(client, merged)).catch((error: unknown) => {
+  await inTransaction(locking, (client) => client.query(LOCK_WRITERS));
+  const moved = await inTransaction(locking, (client) => moveRows(client, merged)).catch((error: unknown) => {
     throw isViolation(error, FOREIGN_KEY_VIOLATION) ? goneUser(error) : error;
   });
   const { userId, names } = merged;

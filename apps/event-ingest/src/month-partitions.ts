@@ -21,8 +21,8 @@ export function createMonthPartitions(pool: Pool): MonthPartitions {
     const name = `interaction_logs_${month.slice(0, 7).replace('-', '_')}`;
     await inTransaction(pool, async (client) => {
       // One maker at a time: two would fail on each other's catalogue rows. Nobody waits for the table for long.
-      await client.query(`select pg_advisory_xact_lock(hashtextextended('millrace:events:partitions', 0))`);
       await client.query(`set local lock_timeout = '5s'`);
+      await client.query(`select pg_advisory_xact_lock(hashtextextended('millrace:events:partitions', 0))`);
       await client.query(`create table if not exists events.${name} partition of events.interaction_logs for values in ('${month}')`);
     });
     known.add(month);

@@ -1,5 +1,5 @@
 import { parsePartitions, SinkUnavailableError } from '@millrace/bus';
-import type { RedisStreamsBus } from '@millrace/bus';
+import type { ManagedBus } from '@millrace/bus';
 import { announceErasures } from '@millrace/context';
 import { erasingServices, erasureReceipts, userErasures, userMerges } from '@millrace/contracts';
 import { createPool } from '@millrace/database';
@@ -19,7 +19,9 @@ import { erasureRoutes } from './erasure.routes.ts';
 
 export interface OpenErasureDeps extends Pick<ServiceContext<Config>, 'config' | 'logger' | 'metrics' | 'onClose'> {
   readonly pool: Pool;
-  readonly bus: RedisStreamsBus;
+  /** For what waits for merges, erasures and writers. */
+  readonly locking: Pool;
+  readonly bus: ManagedBus;
   readonly erased: ErasedUsers;
   /** Whose receipts a job waits for. */
   readonly services?: readonly string[];
@@ -38,7 +40,7 @@ const GROUP = 'event-ingest';
 const HOUSEKEEPING_MS = 10_000;
 
 /** Erasing users: the routes, the jobs, the receipts of other services, and the outbox by which merges are told to them. Needs no Redis to start. */
-export function openErasure({ config, logger, metrics, onClose, pool, bus, erased, services = erasingServices }: OpenErasureDeps): Erasure {
+export function openErasure({ config, logger, metrics, onClose, pool, locking, bus, erased, services = erasingServices }: OpenErasureDeps): Erasure {
   const keys = keysFor(config.REDIS_URL);
   const partitions = parsePartitions(config.BUS_PARTITIONS);
   const redis = connectRedis(config.REDIS_URL, { role: 'background', name: 'event-ingest:erasure' });
@@ -48,7 +50,7 @@ export function openErasure({ config, logger, metrics, onClose, pool, bus, erase
   onClose(() => relayPool.end());
   const relay = createRelay({
     pool: relayPool, directUrl: config.EVENT_INGEST_DATABASE_DIRECT_URL ?? config.EVENT_INGEST_DATABASE_URL, connect: () => connectRedis(config.REDIS_URL, { role: 'background', name: 'event-ingest:relay' }),
-    schema: 'events', topics: [userMerges], keys, partitions, logger, metrics,
+    schema: 'events', topics: [userMerges], durable: bus.durable, keys, partitions, logger, metrics,
   });
   onClose(() => relay.close());
 
@@ -64,7 +66,7 @@ export function openErasure({ config, logger, metrics, onClose, pool, bus, erase
     for (const topic of [userMerges, userErasures, erasureReceipts]) await bus.trimAcknowledged(topic, { keep: 0 });
   }));
   return {
-    routes: erasureRoutes({ pool, erased, wake: () => jobs.wake() }),
+    routes: erasureRoutes({ pool, locking, erased, wake: () => jobs.wake() }),
     async follow() {
       await bus.subscribe(erasureReceipts, { group: GROUP }, async (receipts) => {
         await saveReceipts(pool, receipts).catch((error: unknown) => {

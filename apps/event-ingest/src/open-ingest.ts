@@ -1,5 +1,6 @@
 import { parsePartitions } from '@millrace/bus';
-import { createContextWriter } from '@millrace/context';
+import type { ManagedBus } from '@millrace/bus';
+import { createContextWriter, createPublishedContextWriter } from '@millrace/context';
 import type { ContextWriter } from '@millrace/context';
 import { interactions } from '@millrace/contracts';
 import { createPool } from '@millrace/database';
@@ -28,6 +29,8 @@ export interface Ingest {
 }
 
 export interface IngestDeps extends Pick<ServiceContext<Config>, 'config' | 'logger' | 'metrics' | 'onClose'> {
+  /** Where events go, if not to Redis. */
+  readonly bus?: Pick<ManagedBus, 'durable' | 'publish'>;
   readonly store: Pick<InteractionStore, 'insert' | 'insertDeferred'>;
   readonly items: Pick<ItemCache, 'find'>;
   readonly erased: ErasedUsers;
@@ -36,7 +39,7 @@ export interface IngestDeps extends Pick<ServiceContext<Config>, 'config' | 'log
 const READY_MS = 2_000;
 
 /** The way in: Redis behind a timeout and a breaker, Postgres behind that, the relay of what Redis missed, and the repetition of what it may have lost. */
-export async function openIngest({ config, logger, metrics, onClose, store, items, erased }: IngestDeps): Promise<Ingest> {
+export async function openIngest({ config, bus, logger, metrics, onClose, store, items, erased }: IngestDeps): Promise<Ingest> {
   const stopping = new AbortController();
   const redis = connectRedis(config.REDIS_URL, { role: 'request', name: 'event-ingest:door' });
   onClose(() => closeRedis(redis));
@@ -46,11 +49,13 @@ export async function openIngest({ config, logger, metrics, onClose, store, item
   onClose(() => room.close());
   const acknowledged = createAcknowledged();
   let onLost = (): void => undefined;
-  const context = createContextWriter({
-    redis, keys: keysFor(config.REDIS_URL), ttlSeconds: config.CONTEXT_TTL_SECONDS, partitions: parsePartitions(config.BUS_PARTITIONS)[interactions.name], onLost: () => onLost(), erased,
-  });
+  const shared = { redis, keys: keysFor(config.REDIS_URL), ttlSeconds: config.CONTEXT_TTL_SECONDS, erased };
+  const published = bus?.durable && createPublishedContextWriter({ ...shared, bus });
+  // So that the first event does not pay for the connection.
+  await bus?.durable?.lastNumber(interactions).catch(() => undefined);
+  const context = published ?? createContextWriter({ ...shared, partitions: parsePartitions(config.BUS_PARTITIONS)[interactions.name], onLost: () => onLost() });
   onClose(() => stopping.abort());
-  const retransmission = await startRetransmission({ redis, context, acknowledged, signal: stopping.signal, metrics, logger });
+  const retransmission = await startRetransmission({ redis, context: published?.restore ?? context, acknowledged, signal: stopping.signal, metrics, logger });
   onLost = () => retransmission.lost();
 
   const relayPool = createPool({ url: config.EVENT_INGEST_DATABASE_URL, name: 'event-ingest-relay', max: 1, logger });
@@ -58,7 +63,7 @@ export async function openIngest({ config, logger, metrics, onClose, store, item
   const relay = startDeferredRelay({ pool: relayPool, context, acknowledged, isOpen: () => redis.status === 'ready' && room.hasRoomForMore(), metrics, logger });
   onClose(() => relay.close());
 
-  const live = collectWrites(createLiveWriter({ context, acknowledged, timeoutMs: config.EVENT_REDIS_TIMEOUT_MS, hasRoom: () => room.hasRoom(), metrics }));
+  const live = collectWrites(createLiveWriter({ context, acknowledged, timeoutMs: published ? config.EVENT_BUS_TIMEOUT_MS : config.EVENT_REDIS_TIMEOUT_MS, hasRoom: () => room.hasRoom(), metrics }));
   const keep = config.EVENT_DURABILITY === 'always' ? keepDurable(store) : undefined;
   return { door: createDoor({ live, defer: (events) => store.insertDeferred(events), keep, items, erased, metrics, logger }), context, redis };
 }

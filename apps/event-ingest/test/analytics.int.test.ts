@@ -104,9 +104,9 @@ describe('counting by time', () => {
   });
   it('counts searches, and those without hits unless the index was down', async () => {
     const { countSearches, flush, stored } = await open();
-    await countSearches([searched(3), searched(0), searched(0, { degraded: true })], delivery());
+    await countSearches([searched(3), searched(0), searched(0, { degraded: true }), searched(1, { times: 5 }), searched(0, { times: 2 })], delivery());
     await flush();
-    expect(await stored()).toEqual({ search: 3, search_no_hits: 1 });
+    expect(await stored()).toEqual({ search: 10, search_no_hits: 3 });
   });
   it('waits, and loses nothing, while too many counts wait for Postgres', async () => {
     const { redis, sources, flush, stored } = await open();

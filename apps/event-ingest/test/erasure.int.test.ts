@@ -5,13 +5,14 @@ import type { ErasureBody } from '@millrace/contracts';
 import { createPool, inTransaction } from '@millrace/database';
 import { closeRedis, connectRedis, createKeys } from '@millrace/redis-kit';
 import type { Redis } from '@millrace/redis-kit';
-import { createLogger, createMetrics } from '@millrace/service';
+import { createLogger, createMetrics, within } from '@millrace/service';
 import { eventually, findEverywhere, uniqueName } from '@millrace/testing';
 import { openErasedUsers } from '../src/erased-users.ts';
 import { advanceErasure } from '../src/erasure-job.ts';
 import { startErasureLoop } from '../src/erasure-loop.ts';
 import { findErasureJob, recordErasure } from '../src/erasure.repository.ts';
 import { createMonthPartitions } from '../src/month-partitions.ts';
+import { LOCK_NAMES } from '../src/user-names.ts';
 import { startPlane, WRITER } from './ingest-kit.ts';
 import type { Instance, Plane } from './ingest-kit.ts';
 
@@ -61,6 +62,25 @@ describe('erasing a user', () => {
     expect(erasedOf(job)).toMatchObject({ 'events.interaction_logs': 2, 'events.users': 2, 'events.user_aliases': 1, 'events.outbox': 1, 'events.quarantine': 1, [userMerges.name]: 1, 'dead letters': 1 });
     expect(job.receipts.every(({ found, erased, due }) => found === erased && due === 0)).toBe(true);
     for (const name of [id, alias]) expect(await findEverywhere(plane.pool, redis, name)).toEqual([]);
+  });
+
+  it('answers reads, and takes events, while others hold back erasures and merges, which end with 503 and can be sent again', async () => {
+    const [id, reader] = [uniqueName('held'), uniqueName('reader')];
+    const { job } = erasureSchema.parse((await first.call('DELETE', `/api/users/${uniqueName('before')}`)).body);
+    const other = await plane.pool.connect();
+    // An instance that stands still in the middle of a merge.
+    await other.query('begin');
+    await other.query(LOCK_NAMES);
+    const waiting = Array.from({ length: 4 }, (_none, at) => [first.call('DELETE', `/api/users/${id}-${at}`), first.call('POST', `/api/users/${id}/merge`, { from: `${id}-anon-${at}` })]).flat();
+    await eventually(async () => (await plane.pool.query(`select 1 from pg_stat_activity where datname = current_database() and wait_event = 'advisory'`)).rowCount === 4);
+    const answers = await within(2_000, Promise.all([first.call('GET', `/api/admin/erasures/${job}`), first.call('POST', '/api/event', view(reader)), first.call('GET', `/api/users/${reader}/context`)]), () => new Error('a read waits for the locks'));
+    expect(answers.map(({ status }) => status)).toEqual([200, 200, 200]);
+    const refused = await Promise.all(waiting);
+    expect(new Set(refused.map(({ status, body }) => `${status} ${String(body['code'])}`))).toEqual(new Set(['503 unavailable']));
+    await other.query('rollback');
+    other.release();
+    expect((await first.call('POST', `/api/users/${id}/merge`, { from: `${id}-anon-0` })).status).toBe(200);
+    expect((await erase(id)).names).toBe(2);
   });
 
   it('answers later events of every name 410, alone in a list, on every instance, and never writes them', async () => {

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { connect as connectSocket } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { readEnds } from '@millrace/bus';
+import { createRedisPositions, readEnds } from '@millrace/bus';
 import { interactionExportLineSchema } from '@millrace/contracts';
 import type { ExportedInteraction, InteractionExportLine } from '@millrace/contracts';
 import { createHttpApp, startHttpServer } from '@millrace/http';
@@ -22,7 +22,7 @@ describe('the export of interactions', () => {
   let server: HttpServer;
   const logger = createLogger('test', 'silent');
   const serve = (group: string): Promise<HttpServer> =>
-    startHttpServer(createHttpApp({ logger, metrics: createMetrics('test'), handlers: [interactionExportRoutes({ pool: plane.pool, redis: instance.redis, group, waitMs: 200, logger })] }), { host: '127.0.0.1', port: 0 });
+    startHttpServer(createHttpApp({ logger, metrics: createMetrics('test'), handlers: [interactionExportRoutes({ pool: plane.pool, positions: createRedisPositions(instance.redis, createKeys()), group, waitMs: 200, logger })] }), { host: '127.0.0.1', port: 0 });
   beforeAll(async () => {
     plane = await startPlane();
     instance = await plane.startInstance();

@@ -1,7 +1,7 @@
 import { createRedisStreamsBus } from '@millrace/bus';
 import type { RedisStreamsBus } from '@millrace/bus';
 import { interactions } from '@millrace/contracts';
-import { createKysely, createPool, migrateSchema } from '@millrace/database';
+import { createKysely, createLockingPool, createPool, migrateSchema } from '@millrace/database';
 import { authenticate, createHttpApp, startHttpServer } from '@millrace/http';
 import { connectRedis, keysFor } from '@millrace/redis-kit';
 import { createLogger, createMetrics } from '@millrace/service';
@@ -76,6 +76,8 @@ export async function startPlane({ redisArguments = ['--appendonly', 'yes', '--a
     const metrics = createMetrics('test');
     const instancePool = createPool({ url: config.EVENT_INGEST_DATABASE_URL, name: 'instance', max: 4 });
     onClose(() => instancePool.end());
+    const locking = createLockingPool({ url: config.EVENT_INGEST_DATABASE_URL, name: 'instance' });
+    onClose(() => locking.end());
     const erased = await openErasedUsers(instancePool, config.USER_ERASURE_SECRET, metrics);
     const store = createInteractionStore(instancePool, createMonthPartitions(instancePool), erased);
     const instanceDb = createKysely<EventsSchema>(instancePool);
@@ -88,10 +90,10 @@ export async function startPlane({ redisArguments = ['--appendonly', 'yes', '--a
       return bus;
     };
     const bus = openBus(5);
-    const erasure = openErasure({ config, logger, metrics, onClose, pool: instancePool, bus, erased, services: erasingServices });
+    const erasure = openErasure({ config, logger, metrics, onClose, pool: instancePool, locking, bus, erased, services: erasingServices });
     // The token's text is its scopes; `t` has what a shop's key has.
     const verifier = { verify: async (token: string) => ({ issuer: 'gateway', subject: 'key_1', scopes: token === 't' ? ['events:write', 'events:read', 'users:erase'] : token.split(',') }) };
-    const users = userRoutes({ pool: instancePool, redis: ingest.redis, keys: keysFor(config.REDIS_URL), ttlSeconds: config.CONTEXT_TTL_SECONDS, erased });
+    const users = userRoutes({ locking, redis: ingest.redis, keys: keysFor(config.REDIS_URL), ttlSeconds: config.CONTEXT_TTL_SECONDS, erased });
     const handlers = [authenticate(verifier, ['gateway']), eventRoutes({ door: ingest.door, quarantine }), users, quarantineRoutes({ pool: quarantinePool, door: ingest.door, erased }), erasure.routes];
     const server = await startHttpServer(createHttpApp({ logger, metrics, handlers, direct: [directEvent({ door: ingest.door, verifier })] }), { host: '127.0.0.1', port: 0 });
     onClose(() => server.close(0));

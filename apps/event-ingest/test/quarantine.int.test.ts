@@ -114,7 +114,7 @@ describe('the quarantine of event-ingest', () => {
       cursor = page.page.next;
     }
     expect(seen).toEqual(ids);
-    for (const query of ['limit=0', 'cursor=x', 'code=A', 'since=yesterday', 'until=2020-01-01T00:00:00Z&since=2021-01-01T00:00:00Z', 'colour=red'])
+    for (const query of ['limit=0', 'cursor=x', 'code=A', 'since=yesterday', 'since=2026-01-01T00:00:00%2B23:37', 'until=2020-01-01T00:00:00Z&since=2021-01-01T00:00:00Z', 'colour=red'])
       expect((await first.call('GET', `/api/admin/quarantine?${query}`, undefined, OPERATOR)).status).toBe(400);
     for (const id of ['0', 'x', '1.5', '99999999999999999999']) expect((await first.call('GET', `/api/admin/quarantine/${id}`, undefined, OPERATOR)).status).toBe(400);
     expect((await first.call('GET', '/api/admin/quarantine/999999999999', undefined, OPERATOR)).status).toBe(404);

@@ -33,7 +33,9 @@ export function createKnownOrigins(load: () => Promise<ReadonlySet<string>>, log
 }
 
 /** Headers that scripts of pages may read; `Date` tells the tracker how wrong the clock of its machine is. */
-export const EXPOSED_HEADERS = ['Idempotent-Replayed', 'ETag', 'Location', 'Retry-After', 'X-Request-Id', 'Date'];
+export const EXPOSED_HEADERS = [
+  'Idempotency-Replayed', 'Idempotent-Replayed', 'ETag', 'Location', 'Retry-After', 'X-Request-Id', 'Date', 'Age', 'Cache-Status', 'RateLimit', 'RateLimit-Policy',
+];
 
 /** Paths that pages may call. */
 export const publishablePaths = (operations: readonly Operation[]): ReadonlySet<string> => new Set(operations.filter(({ isPublishable }) => isPublishable === true).map(({ path }) => path));

@@ -1,18 +1,33 @@
-import { problemSchema } from '@millrace/contracts';
+import { apiVersion, isKeyed, problemSchema } from '@millrace/contracts';
 import type { Operation } from '@millrace/contracts';
 import { z } from 'zod';
 import { createDocument } from 'zod-openapi';
 import type { ZodOpenApiOperationObject, ZodOpenApiPathsObject } from 'zod-openapi';
+import { cacheAnswerHeaders } from './cache/described-headers.ts';
+import { cachedOperations } from './cache/cached-operations.ts';
+import { limitHeaders, refusalHeaders } from './limits/described-headers.ts';
+
+const isCached = ({ operationId }: Operation): boolean => cachedOperations.some(({ operation }) => operation.operationId === operationId);
 
 const asObject = (schema: z.ZodType | undefined): z.ZodObject | undefined => (schema instanceof z.ZodObject ? schema : undefined);
 
+const keyHeader = z.object({ 'idempotency-key': z.string().min(1).max(255).optional().meta({ description: 'For 24 h a repeated request with the same key answers what the first one answered' }) });
+
+/** What the service reads, and what the gateway does. */
+function headersOf(operation: Operation): z.ZodObject | undefined {
+  const own = asObject(operation.headers);
+  return isKeyed(operation) ? (own ?? z.object({})).extend(keyHeader.shape) : own;
+}
+
 function responsesOf(operation: Operation): ZodOpenApiOperationObject['responses'] {
   const responses: ZodOpenApiOperationObject['responses'] = {
-    default: { description: 'A problem (RFC 9457)', content: { 'application/problem+json': { schema: problemSchema } } },
+    default: { description: 'A problem (RFC 9457)', headers: refusalHeaders, content: { 'application/problem+json': { schema: problemSchema } } },
   };
-  for (const [status, { description, schema, example, mediaType = 'application/json' }] of Object.entries(operation.responses)) {
+  for (const [status, { description, schema, example, mediaType = 'application/json', otherMediaTypes = [] }] of Object.entries(operation.responses)) {
     const key: `${1 | 2 | 3 | 4 | 5}${string}` = `${status.startsWith('3') ? 3 : 2}${status.slice(1)}`;
-    responses[key] = schema ? { description, content: { [mediaType]: { schema, ...(example !== undefined && { example }) } } } : { description };
+    const others = Object.fromEntries(otherMediaTypes.map((type) => [type, { schema: z.string() }]));
+    const headers = isCached(operation) ? limitHeaders.extend(cacheAnswerHeaders.shape) : limitHeaders;
+    responses[key] = { description, headers, ...(schema && { content: { [mediaType]: { schema, ...(example !== undefined && { example }) }, ...others } }) };
   }
   return responses;
 }
@@ -20,15 +35,15 @@ function responsesOf(operation: Operation): ZodOpenApiOperationObject['responses
 function toOpenApi(operation: Operation): ZodOpenApiOperationObject {
   const path = asObject(operation.params);
   const query = asObject(operation.query);
-  const header = asObject(operation.headers);
+  const header = headersOf(operation);
   const json = operation.body && { 'application/json': { schema: operation.body, ...(operation.bodyExample !== undefined && { example: operation.bodyExample }) } };
-  const streamed = operation.streams && Object.fromEntries(operation.streams.map((type) => [type, { schema: z.string().meta({ description: 'Streamed; gzip is recognised' }) }]));
+  const streamed = operation.streams && Object.fromEntries(operation.streams.map((type) => [type, { schema: (type === 'application/json' ? z.unknown() : z.string()).meta({ description: 'Streamed; gzip is recognised' }) }]));
   return {
     operationId: operation.operationId,
     summary: operation.summary,
     ...(operation.description !== undefined && { description: operation.description }),
     tags: [operation.path.split('/').find((part) => part !== '' && part !== 'api') ?? 'api'],
-    security: [{ apiKey: [] }, ...(operation.isPublishable === true ? [{ publishableKey: [] }] : [])],
+    security: operation.isSigned === true ? [] : [{ apiKey: [] }, { token: [] }, ...(operation.isPublishable === true ? [{ publishableKey: [] }] : [])],
     'x-scope': operation.scope,
     requestParams: { ...(path && { path }), ...(query && { query }), ...(header && { header }) },
     ...((json ?? streamed) && { requestBody: { required: true, content: { ...json, ...streamed } } }),
@@ -42,10 +57,10 @@ export function createOpenApi(operations: readonly Operation[]): ReturnType<type
   for (const operation of operations) paths[operation.path] = { ...paths[operation.path], [operation.method]: toOpenApi(operation) };
   return createDocument({
     openapi: '3.1.0',
-    info: { title: 'Millrace', version: '0.1.0', description: 'Real-time data plane for commerce and telecom: catalogue, search and similarity.', license: { name: 'Apache-2.0', identifier: 'Apache-2.0' } },
+    info: { title: 'Millrace', version: apiVersion, description: 'Real-time data plane for commerce and telecom: catalogue, search and similarity.', license: { name: 'Apache-2.0', identifier: 'Apache-2.0' } },
     externalDocs: { url: '/asyncapi.json', description: 'Events on the bus (AsyncAPI 3.0)' },
     servers: [{ url: '/' }],
     paths,
-    components: { securitySchemes: { apiKey: { type: 'apiKey', in: 'header', name: 'X-Api-Key' }, publishableKey: { type: 'apiKey', in: 'query', name: 'key', description: 'mr_pub_…, for pages of its origins; the body may be text/plain' } } },
+    components: { securitySchemes: { apiKey: { type: 'apiKey', in: 'header', name: 'X-Api-Key' }, token: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT', description: 'Of the identity provider, where JWT_ISSUER is set; its roles stand for scopes. Not together with a key' }, publishableKey: { type: 'apiKey', in: 'query', name: 'key', description: 'mr_pub_…, for pages of its origins; the body may be text/plain' } } },
   });
 }

@@ -1,9 +1,13 @@
+import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { JSON_LIMIT_BYTES } from '@millrace/http';
+import { LOGGED_SEARCH_HEADER } from '@millrace/contracts';
 import { AppError } from '@millrace/service';
 import type { Request, Response } from 'express';
 import { Pool, errors } from 'undici';
-import type { Answer } from './policy.ts';
+import { READ_TIMEOUT_MS } from './policy.ts';
+import type { Answer, Cut } from './policy.ts';
+import { endingOf } from './proxy-ending.ts';
+import { hasBody, readBody } from './request-body.ts';
 
 export interface Upstream {
   /**
@@ -11,9 +15,17 @@ export interface Upstream {
    * Throws upstream_unavailable or upstream_timeout before anything was answered.
    */
   forward(req: Request, res: Response, options: ForwardOptions): Promise<Answer | undefined>;
+  /** What its connections do now: requests on their way, and those that wait for a free connection. */
+  readonly load?: () => readonly PoolLoad[];
   /** Ends the answers that do not end by themselves. */
   endFeeds(): void;
   close(): Promise<void>;
+}
+
+export interface PoolLoad {
+  readonly pool: string;
+  readonly running: number;
+  readonly waiting: number;
 }
 
 export interface ForwardOptions {
@@ -28,6 +40,12 @@ export interface ForwardOptions {
   readonly isDownload?: boolean;
   /** The answer does not end by itself: it has as long as it sends something at least every `FEED_SILENCE_MS`. */
   readonly isFeed?: boolean;
+  /** For several callers: does not end with this one, none of its headers is sent, and an answer that is too long to be whole is dropped (undefined). */
+  readonly isShared?: boolean;
+  /** The answer is awaited although the caller is gone: it is kept for whoever asks again. */
+  readonly outlivesCaller?: boolean;
+  /** Where there is no answer by then, and it is worth it, the call ends with upstream_timeout. Not for streams. */
+  readonly cut?: Cut;
 }
 
 const CONNECTIONS = 128;
@@ -41,9 +59,16 @@ const WHOLE_BYTES = 1_048_576;
 
 /** Headers of the caller that services may see; everything else, above all its key, stays here. */
 const PASSED_ON = ['accept', 'content-type', 'content-encoding', 'if-match', 'if-none-match', 'idempotency-key', 'x-user-id', 'last-event-id'];
+/** For this process, never for a caller. */
+const FOR_THE_CACHE = [LOGGED_SEARCH_HEADER];
 const PASSED_BACK = ['content-type', 'content-length', 'etag', 'location', 'retry-after', 'idempotent-replayed', 'cache-control', 'content-disposition', 'x-row-count', 'x-accel-buffering'];
 
-const pick = (names: readonly string[], headers: Readonly<Record<string, string | string[] | undefined>>): Record<string, string> => {
+type RawHeaders = Readonly<Record<string, string | string[] | undefined>>;
+
+/** What the service says is one caller's own, although it was asked for several: nobody keeps it. Browsers' `Vary: Origin` is this gateway's own matter. */
+const isOneCallers = ({ 'set-cookie': cookie, vary }: RawHeaders): boolean => cookie !== undefined || (vary !== undefined && !/^(origin|accept-encoding)$/i.test(String(vary)));
+
+const pick = (names: readonly string[], headers: RawHeaders): Record<string, string> => {
   const picked: Record<string, string> = {};
   for (const name of names) {
     const value = headers[name];
@@ -51,8 +76,6 @@ const pick = (names: readonly string[], headers: Readonly<Record<string, string 
   }
   return picked;
 };
-
-const hasBody = (req: Request): boolean => req.headers['transfer-encoding'] !== undefined || Number(req.headers['content-length'] ?? 0) > 0;
 
 /** A failure of the socket, as Node names it. */
 const isSystemError = (error: unknown): boolean => typeof error === 'object' && error !== null && 'code' in error && !(error instanceof AppError);
@@ -65,30 +88,8 @@ function toAppError(error: unknown, service: string): unknown {
   return error;
 }
 
-/** The whole body, of at most 1 MiB, in time. What is refused is read no further: the connection ends with the answer. */
-function readBody(req: Request, res: Response, timeoutMs: number): Promise<Buffer> {
-  const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  const refuse = (error: AppError): void => {
-    req.pause();
-    res.set('Connection', 'close');
-    reject(error);
-  };
-  const late = setTimeout(() => refuse(new AppError('request_timeout', `the body did not arrive within ${timeoutMs / 1_000} s`)), timeoutMs);
-  const take = (chunk: Buffer): void => {
-    bytes += chunk.length;
-    chunks.push(chunk);
-    if (bytes > JSON_LIMIT_BYTES) refuse(new AppError('body_too_large', `the body is larger than ${JSON_LIMIT_BYTES} bytes`, { details: [{ in: 'body', pointer: '', detail: 'is too large' }] }));
-  };
-  req.on('data', take);
-  req.once('end', () => resolve(Buffer.concat(chunks)));
-  req.once('close', () => reject(new AppError('malformed_body', 'the body broke off')));
-  return promise.finally(() => {
-    clearTimeout(late);
-    req.off('data', take);
-  });
-}
+/** The body as a stream of its own: a service that answers before it has read all of it ends that one, and not the connection of the caller, who is to have the answer. */
+const bytesOf = (req: Request): Readable => Readable.from(req.iterator({ destroyOnReturn: false }), { objectMode: false });
 
 /** Keep-alive connections to one service. A body that is no stream must arrive within `bodyTimeoutMs`. */
 export function createUpstream(service: string, origin: string, { bodyTimeoutMs = 15_000 } = {}): Upstream {
@@ -96,38 +97,51 @@ export function createUpstream(service: string, origin: string, { bodyTimeoutMs 
   const pool = new Pool(origin, { ...options, connections: CONNECTIONS });
   const streams = new Pool(origin, { ...options, connections: STREAMS });
   const feeds = new Pool(origin, { ...options, connections: FEEDS });
-  let ending = new AbortController();
+  let feedsEnd = new AbortController();
   return {
-    forward: async (req, res, { path, headers, timeoutMs, isStream, isDownload = false, isFeed = false }) => {
+    forward: async (req, res, { path, headers, timeoutMs, isStream, isDownload = false, isFeed = false, isShared = false, outlivesCaller = false, cut }) => {
       const isLong = isStream || isDownload;
       if (isLong && streams.stats.running >= STREAMS) throw new AppError('unavailable', `${STREAMS} uploads or downloads are running already: try again later`, { headers: { 'Retry-After': '10' } });
       if (isFeed && feeds.stats.running >= FEEDS) throw new AppError('unavailable', `${FEEDS} clients follow a feed of ${service} already: try again later`, { headers: { 'Retry-After': '10' } });
       const body = isStream || !hasBody(req) ? undefined : await readBody(req, res, bodyTimeoutMs);
-      const gone = new AbortController();
-      res.once('close', () => gone.abort());
-      // Waiting for a free connection counts, too: nobody waits for ever behind a service that hangs.
-      const signals = isFeed ? [gone.signal, ending.signal] : isLong ? [gone.signal] : [gone.signal, AbortSignal.timeout(timeoutMs)];
+      const ending = endingOf(res, { timeoutMs: isFeed || isLong ? undefined : timeoutMs, isShared, outlivesCaller: outlivesCaller && !isLong, cut, others: isFeed ? feedsEnd.signal : undefined });
       const bodyTimeout = isFeed ? FEED_SILENCE_MS : timeoutMs;
+      let hasHead = false;
       try {
         const answer = await (isFeed ? feeds : isLong ? streams : pool).request({
-          method: req.method, path, headers: { ...pick(PASSED_ON, req.headers), ...headers }, body: isStream && hasBody(req) ? req : (body ?? null),
-          headersTimeout: timeoutMs, bodyTimeout, signal: AbortSignal.any(signals),
+          method: req.method, path, headers: { ...(isShared ? {} : pick(PASSED_ON, req.headers)), ...headers }, body: isStream && hasBody(req) ? bytesOf(req) : (body ?? null),
+          headersTimeout: timeoutMs, bodyTimeout, signal: ending.signal,
         });
-        const head = pick(PASSED_BACK, answer.headers);
+        const head = pick(isShared ? [...PASSED_BACK, ...FOR_THE_CACHE] : PASSED_BACK, answer.headers);
+        if (isShared && isOneCallers(answer.headers)) head['cache-control'] = 'private';
+        ending.begun();
         if (Number(head['content-length'] ?? Infinity) <= WHOLE_BYTES) return { status: answer.statusCode, headers: head, body: Buffer.from(await answer.body.arrayBuffer()) };
+        if (isShared) {
+          await answer.body.dump();
+          return undefined;
+        }
         res.status(answer.statusCode).set(head);
+        // A service may be silent, too.
+        res.setTimeout(READ_TIMEOUT_MS + bodyTimeout);
+        hasHead = true;
         await pipeline(answer.body, res);
       } catch (error) {
-        if (gone.signal.aborted) return undefined;
+        if (ending.isCut()) throw new AppError('upstream_timeout', `${service} did not answer in time`, { cause: error, headers: { 'Retry-After': '1' } });
+        if (ending.isGone() && (!outlivesCaller || hasHead)) return undefined;
         // A feed that has begun ends with whichever side ends: its client comes again.
         if (isFeed && res.headersSent) res.destroy();
         else throw toAppError(error, service);
+      } finally {
+        ending.release();
+        // What still comes of a body that its service did not want is dropped, so that the answer can be read.
+        if (isStream && !req.complete) req.resume();
       }
       return undefined;
     },
+    load: () => Object.entries({ requests: pool, streams, feeds }).map(([name, { stats }]) => ({ pool: name, running: stats.running, waiting: stats.pending })),
     endFeeds() {
-      ending.abort();
-      ending = new AbortController();
+      feedsEnd.abort();
+      feedsEnd = new AbortController();
     },
     close: async () => void (await Promise.all([pool.close(), streams.close(), feeds.destroy()])),
   };

@@ -5,8 +5,11 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { Operation } from '@millrace/contracts';
 import { createHttpApp, startHttpServer } from '@millrace/http';
 import type { HttpServer } from '@millrace/http';
-import { createApiKey, createLogger, createMetrics } from '@millrace/service';
+import { AppError, createApiKey, createLogger, createMetrics } from '@millrace/service';
 import { eventually } from '@millrace/testing';
+import type { KeyOwner } from '../src/key.repository.ts';
+import { createOpenFeeds } from '../src/keys/open-feeds.ts';
+import type { OpenFeeds } from '../src/keys/open-feeds.ts';
 import { createUpstream } from '../src/proxy.ts';
 import type { Upstream } from '../src/proxy.ts';
 import { routeTable } from '../src/route-table.ts';
@@ -19,6 +22,8 @@ const lastEventIds: (string | undefined)[] = [];
 let service: Server;
 let upstream: Upstream;
 let gateway: HttpServer;
+let feeds: OpenFeeds;
+let state: 'good' | 'away' | 'revoked' | 'without its scope' = 'good';
 
 beforeAll(async () => {
   service = createServer((req, res) => {
@@ -32,13 +37,21 @@ beforeAll(async () => {
   const address = service.address();
   upstream = createUpstream('svc', `http://127.0.0.1:${typeof address === 'object' && address ? address.port : 0}`);
   const logger = createLogger('test', 'silent');
+  const owner: KeyOwner = { id: 'key_1', scopes: ['analytics:read'], isDevelopment: false, workspaceId: 'default', kind: 'secret' };
+  const authenticate = async (): Promise<KeyOwner> => {
+    if (state === 'revoked') throw new AppError('unauthenticated', 'revoked');
+    if (state === 'away') throw new Error('the database is away');
+    return state === 'good' ? owner : { ...owner, scopes: [] };
+  };
+  feeds = createOpenFeeds({ identify: authenticate, logger, everyMs: 20 });
   const routes = routeTable({
     operations: [feed, download], upstreams: { svc: upstream }, local: {}, logger, signer: { sign: async () => 't' }, audit: async () => undefined,
-    authenticate: async () => ({ id: 'key_1', scopes: ['analytics:read'], isDevelopment: false }),
+    authenticate, policies: [feeds.policy],
   });
   gateway = await startHttpServer(createHttpApp({ logger, metrics: createMetrics('test'), handlers: [routes] }), { host: '127.0.0.1', port: 0 });
 });
 afterAll(async () => {
+  feeds.close();
   await gateway.close(0);
   service.closeAllConnections();
   service.close();
@@ -90,6 +103,23 @@ describe('a feed through the gateway', () => {
     open[0]?.write('data: 1\n\n');
     await eventually(() => client.text() === ': here\n\ndata: 1\n\n');
     client.leave();
+    await eventually(() => open.length === 0);
+  });
+  it('ends with its key: at once where its change is heard of, else soon; not while the database is away', async () => {
+    const heard = await follow();
+    feeds.forget(new Set(['key_2']));
+    state = 'away';
+    await eventually(() => heard.text() === ': here\n\n');
+    expect(open).toHaveLength(1);
+    feeds.forget(new Set(['key_1']));
+    expect(await heard.over).toBe('cut');
+    for (const end of ['revoked', 'without its scope'] as const) {
+      state = 'good';
+      const client = await follow();
+      state = end;
+      expect(await client.over).toBe('cut');
+    }
+    state = 'good';
     await eventually(() => open.length === 0);
   });
   it('ends when the service ends it, and when the gateway stops', async () => {

@@ -11,6 +11,15 @@ describe('the OpenAPI document', () => {
     expect(document.openapi).toBe('3.1.0');
     expect(served.map(({ id }) => id).toSorted()).toEqual(operations.map((operation) => operation.operationId).toSorted());
   });
+  it('declares the headers of limits on every answer, refusals too, and those of the cache where answers are cached', () => {
+    const answers = z.record(z.string(), z.looseObject({ headers: z.record(z.string(), z.strictObject({ $ref: z.string() })) }));
+    for (const { operation } of served)
+      for (const [status, { headers }] of Object.entries(answers.parse(operation['responses'])))
+        expect(Object.keys(headers)).toEqual(expect.arrayContaining(['RateLimit', 'RateLimit-Policy', ...(status === 'default' ? ['Retry-After'] : [])]));
+    const product = served.find(({ id }) => id === 'getProduct')?.operation['responses'];
+    expect(answers.parse(product)['200']?.headers).toMatchObject({ 'Cache-Status': { $ref: '#/components/headers/Cache-Status' }, Age: {}, ETag: {} });
+    expect(Object.keys(z.record(z.string(), z.unknown()).parse(document.components['headers'])).toSorted()).toEqual(['Age', 'Cache-Status', 'ETag', 'RateLimit', 'RateLimit-Policy', 'Retry-After']);
+  });
   it.each(served.map((entry) => [entry.id, entry] as const))('has an example of what %s takes and answers', (_id, { operation }) => {
     const text = JSON.stringify(operation);
     const needsBody = text.includes('"requestBody"') && text.includes('application/json');

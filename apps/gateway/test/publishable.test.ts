@@ -20,9 +20,9 @@ const used = operations.filter(({ operationId }) => ['logEvent', 'logEvents', 'p
 const keys = { page: createPublishableKey(), other: createPublishableKey(), secret: createApiKey() };
 const pageScopes = ['events:write', 'events:write:view'];
 const owners = new Map<string, KeyOwner>([
-  [hashApiKey(keys.page), { id: 'key_page', scopes: pageScopes, isDevelopment: false, origins: [SHOP, 'http://localhost:3000'] }],
-  [hashApiKey(keys.other), { id: 'key_other', scopes: pageScopes, isDevelopment: false, origins: [OTHER] }],
-  [hashApiKey(keys.secret), { id: 'key_secret', scopes: ['events:write', 'events:read', 'search:read'], isDevelopment: false }],
+  [hashApiKey(keys.page), { id: 'key_page', scopes: pageScopes, isDevelopment: false, workspaceId: 'default', kind: 'publishable' as const, origins: [SHOP, 'http://localhost:3000'] }],
+  [hashApiKey(keys.other), { id: 'key_other', scopes: pageScopes, isDevelopment: false, workspaceId: 'default', kind: 'publishable' as const, origins: [OTHER] }],
+  [hashApiKey(keys.secret), { id: 'key_secret', scopes: ['events:write', 'events:read', 'search:read'], isDevelopment: false, workspaceId: 'default', kind: 'secret' as const }],
 ]);
 const seen: { url: string | undefined; headers: IncomingMessage['headers']; body: string }[] = [];
 const logged: string[] = [];

@@ -32,7 +32,7 @@ beforeAll(async () => {
   const logger = createLogger('test', 'silent');
   const routes = routeTable({
     operations: rebuildOperations, upstreams: {}, logger, signer: { sign: async () => '' }, audit: async (entry) => void audited.push(entry), local: rebuildRoutes(services),
-    authenticate: async (key) => ({ id: `key_${key}`, scopes: key === 'ops' ? ['ops'] : scopes.filter((scope) => scope !== 'ops'), isDevelopment: false }),
+    authenticate: async (key) => ({ id: `key_${key}`, scopes: key === 'ops' ? ['ops'] : scopes.filter((scope) => scope !== 'ops'), isDevelopment: false, workspaceId: 'default', kind: 'secret' as const }),
   });
   gateway = await startHttpServer(createHttpApp({ logger, metrics: createMetrics('test'), handlers: [routes] }), { host: '127.0.0.1', port: 0 });
 });

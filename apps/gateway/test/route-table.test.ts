@@ -2,15 +2,19 @@ import { createServer, request as httpRequest } from 'node:http';
 import type { IncomingMessage, Server } from 'node:http';
 import { once } from 'node:events';
 import { Readable } from 'node:stream';
+import { isDeepStrictEqual } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { Operation } from '@millrace/contracts';
 import { createHttpApp, startHttpServer } from '@millrace/http';
 import type { HttpServer } from '@millrace/http';
 import { createApiKey, createLogger, createMetrics, hashApiKey } from '@millrace/service';
 import { eventually } from '@millrace/testing';
+import { z } from 'zod';
 import type { AuditEntry } from '../src/audit.repository.ts';
+import { RECORDED_REFUSALS } from '../src/audited-refusals.ts';
 import { createAuthenticateKey } from '../src/authenticate-key.ts';
 import { createUpstream } from '../src/proxy.ts';
+import type { Upstream } from '../src/proxy.ts';
 import { routeTable } from '../src/route-table.ts';
 import { security } from '../src/security.ts';
 
@@ -18,16 +22,21 @@ const operation = (over: Partial<Operation>): Operation => ({ operationId: 'op',
 const operations = [
   operation({}),
   operation({ operationId: 'write', method: 'post', path: '/api/things', scope: 'products:write', audited: true }),
-  operation({ operationId: 'forget', method: 'delete', path: '/api/people/{id}', scope: 'products:write', audited: true, isPersonal: true }),
+  operation({ operationId: 'forget', method: 'delete', path: '/api/people/{id}', scope: 'users:erase', audited: true, isPersonal: true }),
   operation({ operationId: 'slow', path: '/api/slow', timeoutMs: 50 }),
   operation({ operationId: 'upload', method: 'post', path: '/api/upload', scope: 'products:write', streams: ['application/x-ndjson'] }),
+  operation({ operationId: 'replay', method: 'post', path: '/api/letters/replay' }),
+  operation({ operationId: 'editLetter', method: 'patch', path: '/api/letters/{id}', params: z.strictObject({ id: z.uuid() }) }),
+  operation({ operationId: 'import', method: 'post', path: '/api/things/import' }),
+  operation({ operationId: 'signed', method: 'post', path: '/api/signed', scope: 'pos:write', isSigned: true }),
   operation({ operationId: 'down', path: '/api/down', service: 'down' }),
 ];
-const keys = { reader: createApiKey(), writer: createApiKey(), development: createApiKey() };
+const keys = { reader: createApiKey(), writer: createApiKey(), development: createApiKey(), flood: createApiKey() };
 const owners = new Map([
-  [hashApiKey(keys.reader), { id: 'key_reader', scopes: ['products:read'], isDevelopment: false }],
-  [hashApiKey(keys.writer), { id: 'key_writer', scopes: ['products:read', 'products:write'], isDevelopment: false }],
-  [hashApiKey(keys.development), { id: 'key_dev', scopes: ['products:read'], isDevelopment: true }],
+  [hashApiKey(keys.reader), { id: 'key_reader', scopes: ['products:read'], isDevelopment: false, workspaceId: 'default', kind: 'secret' as const }],
+  [hashApiKey(keys.writer), { id: 'key_writer', scopes: ['products:read', 'products:write', 'users:erase'], isDevelopment: false, workspaceId: 'default', kind: 'secret' as const }],
+  [hashApiKey(keys.flood), { id: 'key_flood', scopes: ['products:write'], isDevelopment: false, workspaceId: 'default', kind: 'secret' as const }],
+  [hashApiKey(keys.development), { id: 'key_dev', scopes: ['products:read'], isDevelopment: true, workspaceId: 'default', kind: 'secret' as const }],
 ]);
 const seen: { url: string; headers: IncomingMessage['headers']; body: string }[] = [];
 const audited: AuditEntry[] = [];
@@ -35,6 +44,7 @@ let service: Server;
 let gateway: HttpServer;
 let lookups = 0;
 let uploads = 0;
+let upstreams: Readonly<Record<'svc' | 'down', Upstream>>;
 
 
 beforeAll(async () => {
@@ -50,7 +60,7 @@ beforeAll(async () => {
   }).listen(0, '127.0.0.1');
   await once(service, 'listening');
   const address = service.address();
-  const upstreams = { svc: createUpstream('svc', `http://127.0.0.1:${typeof address === 'object' && address ? address.port : 0}`, { bodyTimeoutMs: 100 }), down: createUpstream('down', 'http://127.0.0.1:1') };
+  upstreams = { svc: createUpstream('svc', `http://127.0.0.1:${typeof address === 'object' && address ? address.port : 0}`, { bodyTimeoutMs: 100 }), down: createUpstream('down', 'http://127.0.0.1:1') };
 
   const authenticate = createAuthenticateKey({ isProduction: true, findKeyOwner: async (hash) => { lookups += 1; return owners.get(hash); } });
   const logger = createLogger('test', 'silent');
@@ -74,8 +84,22 @@ describe('the route table', () => {
     ['that the gateway should answer itself and does not', { service: 'gateway' }],
   ])('fails at boot for a route %s', (_what, over) => {
     const broken = Object.assign(operation({}), over);
-    const deps = { upstreams: { svc: createUpstream('svc', 'http://127.0.0.1:1') }, authenticate: async () => ({ id: '', scopes: [], isDevelopment: false }), signer: { sign: async () => '' }, local: {}, audit: async () => undefined, logger: createLogger('test', 'silent') };
+    const deps = { upstreams: { svc: createUpstream('svc', 'http://127.0.0.1:1') }, authenticate: async () => ({ id: '', scopes: [], isDevelopment: false, workspaceId: 'default', kind: 'secret' as const }), signer: { sign: async () => '' }, local: {}, audit: async () => undefined, logger: createLogger('test', 'silent') };
     expect(() => routeTable({ ...deps, operations: [broken] })).toThrow(/\/api\/things/);
+  });
+  it('keeps what it answers out of the caches on its way, which know nothing of keys', async () => {
+    const answers = [await call('/api/things/MR-1', { key: keys.reader }), await call('/api/things', { key: keys.reader, method: 'POST' }), await call('/api/things/MR-1')];
+    expect(answers.map(({ status, headers }) => [status, headers.get('cache-control')])).toEqual([[200, 'private, no-cache'], [403, 'private, no-cache'], [401, 'private, no-cache']]);
+  });
+  it('tells how many requests are on their way to a service', async () => {
+    const leaving = new AbortController();
+    const upload = call('/api/upload', { key: keys.writer, method: 'POST', body: '{}', headers: { 'content-type': 'application/x-ndjson' }, signal: leaving.signal }).catch(() => undefined);
+    const streams = (): unknown => upstreams.svc.load?.().find(({ pool }) => pool === 'streams');
+    await eventually(() => isDeepStrictEqual(streams(), { pool: 'streams', running: 1, waiting: 0 }));
+    leaving.abort();
+    await upload;
+    await eventually(() => isDeepStrictEqual(streams(), { pool: 'streams', running: 0, waiting: 0 }));
+    uploads = 0;
   });
   it('passes a call on under a signed identity, without the key, and its answer back', async () => {
     const answer = await call('/api/things/a%2Fb%20c?x=1', { key: keys.reader, headers: { cookie: 'private', 'x-user-id': 'customer-81' } });
@@ -88,6 +112,14 @@ describe('the route table', () => {
   it.each([[undefined, 401], ['mr_unknown_unknown_unknown', 401], ['rubbish', 401]])('refuses the key %p with %d', async (key, status) => {
     const answer = await call('/api/things/a', key === undefined ? {} : { key });
     expect([answer.status, await answer.json()]).toMatchObject([status, { code: 'unauthenticated' }]);
+  });
+  it('lets a signed body in without a key, byte for byte and with its signature, and no other call', async () => {
+    const body = '{ "Id" : "1" }';
+    expect((await call('/api/signed', { method: 'POST', body, headers: { 'content-type': 'application/json', 'x-hub-signature': 'sha256=00' } })).status).toBe(200);
+    expect(seen.at(-1)).toMatchObject({ body, headers: { 'x-hub-signature': 'sha256=00', authorization: 'Bearer svc:signed:signed' } });
+    await call('/api/things', { method: 'POST', key: keys.writer, body, headers: { 'content-type': 'application/json', 'x-hub-signature': 'sha256=00' } });
+    expect(seen.at(-1)?.headers).not.toHaveProperty('x-hub-signature');
+    expect((await call('/api/things', { method: 'POST', body, headers: { 'x-hub-signature': 'sha256=00' } })).status).toBe(401);
   });
   it('refuses a development key under NODE_ENV=production', async () => {
     expect((await call('/api/things/a', { key: keys.development })).status).toBe(401);
@@ -102,6 +134,14 @@ describe('the route table', () => {
     const answer = await call('/api/things', { key: keys.reader, method: 'POST' });
     expect([answer.status, await answer.json()]).toMatchObject([403, { code: 'forbidden' }]);
     await eventually(() => audited.some((entry) => entry.keyId === 'key_reader' && entry.status === 403));
+  });
+  it('audits so many refusals of a key in a minute and no more, and all that was let in', async () => {
+    const refusals = () => audited.filter(({ keyId, status }) => keyId === 'key_flood' && status === 403).length;
+    const refused = Array.from({ length: RECORDED_REFUSALS + 20 }, () => call('/api/people/x', { key: keys.flood, method: 'DELETE' }));
+    expect(new Set((await Promise.all(refused)).map(({ status }) => status))).toEqual(new Set([403]));
+    const { headers } = await call('/api/things', { key: keys.flood, method: 'POST', body: '{}', headers: { 'content-type': 'application/json' } });
+    await eventually(() => audited.some(({ requestId, status }) => requestId === headers.get('x-request-id') && status === 200));
+    expect(refusals()).toBe(RECORDED_REFUSALS);
   });
   it('audits a privileged call with its outcome', async () => {
     const answer = await call('/api/things', { key: keys.writer, method: 'POST', body: '{"a":1}', headers: { 'content-type': 'application/json' } });
@@ -155,6 +195,11 @@ describe('the route table', () => {
     expect([wrong.status, wrong.headers.get('allow')]).toEqual([405, 'GET']);
     expect((await call('/internal/products/export', { key: keys.reader })).status).toBe(404);
     expect((await call('/metrics', { key: keys.reader })).status).toBe(404);
+  });
+  it('knows a path from the ids that stand in its place, by what an id may be', async () => {
+    const [none, thing] = [await call('/api/letters/replay', { key: keys.reader, method: 'PATCH' }), await call('/api/things/import', { key: keys.reader })];
+    expect([none.status, none.headers.get('allow'), thing.status]).toEqual([405, 'POST', 200]);
+    expect((await call('/api/things/import', { key: keys.reader, method: 'PUT' })).headers.get('allow')).toBe('POST, GET');
   });
   it('lets only listed origins in', async () => {
     const allowed = await call('/api/things/a', { key: keys.reader, headers: { origin: 'https://shop.example' } });

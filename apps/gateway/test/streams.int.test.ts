@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { FinalError, createRedisBusAdmin, createRedisStreamsBus, defineTopic } from '@millrace/bus';
-import { ProblemError, createClient } from '@millrace/client';
-import type { Client } from '@millrace/client';
+import { ProblemError, createClient } from '@millrace/client/contract';
+import type { Client } from '@millrace/client/contract';
 import { deadLetterOperations, discardDeadLetters, dropGroup, editDeadLetter, getDeadLetter, listDeadLetters, listStreams, repartitionTopic, replayDeadLetters, streamOperations } from '@millrace/contracts';
 import { createHttpApp, startHttpServer } from '@millrace/http';
 import type { HttpServer } from '@millrace/http';
@@ -35,7 +35,7 @@ async function serve(connection: Redis): Promise<Client> {
   });
   const routes = routeTable({
     operations: [...streamOperations, ...deadLetterOperations], upstreams: {}, local: { ...streamRoutes(access), ...deadLetterRoutes(access) }, logger,
-    authenticate: async () => ({ id: 'key_ops', scopes: ['ops'], isDevelopment: false }), signer: { sign: async () => '' }, audit: async () => undefined,
+    authenticate: async () => ({ id: 'key_ops', scopes: ['ops'], isDevelopment: false, workspaceId: 'default', kind: 'secret' as const }), signer: { sign: async () => '' }, audit: async () => undefined,
   });
   const server = await startHttpServer(createHttpApp({ logger, metrics: createMetrics('test'), handlers: [routes] }), { host: '127.0.0.1', port: 0 });
   servers.push(server);

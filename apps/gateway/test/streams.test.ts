@@ -2,7 +2,7 @@ import { request as httpRequest } from 'node:http';
 import type { IncomingMessage } from 'node:http';
 import { once } from 'node:events';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { ProblemError, createClient } from '@millrace/client';
+import { ProblemError, createClient } from '@millrace/client/contract';
 import { deadLetterOperations, editDeadLetter, listDeadLetters, listStreams, scopes, streamOperations } from '@millrace/contracts';
 import type { Operation } from '@millrace/contracts';
 import { createHttpApp, ok, startHttpServer } from '@millrace/http';
@@ -45,7 +45,7 @@ beforeAll(async () => {
   const routes = routeTable({
     operations: [...own, slow], upstreams: {}, logger, signer: { sign: async () => '' }, audit: async (entry) => void audited.push(entry),
     local: { ...streamRoutes(bus, { 'product:updates': 4 }), ...deadLetterRoutes(bus), ...localRoute(slow, async () => ok({}), { bodyTimeoutMs: 50 }) },
-    authenticate: async (key) => ({ id: `key_${key}`, scopes: key === 'ops' ? ['ops'] : withoutOps, isDevelopment: false }),
+    authenticate: async (key) => ({ id: `key_${key}`, scopes: key === 'ops' ? ['ops'] : withoutOps, isDevelopment: false, workspaceId: 'default', kind: 'secret' as const }),
   });
   gateway = await startHttpServer(createHttpApp({ logger, metrics: createMetrics('test'), handlers: [routes] }), { host: '127.0.0.1', port: 0 });
 });
@@ -71,7 +71,7 @@ describe('operations that the gateway answers itself', () => {
     const { headers } = await call('POST', '/dead-letters/discard', { body: { ids: [one(1)] } });
     const requestId = headers.get('x-request-id');
     await eventually(() => audited.some((entry) => entry.requestId === requestId));
-    expect(audited.find((entry) => entry.requestId === requestId)).toEqual({ keyId: 'key_ops', operation: 'discardDeadLetters', method: 'POST', path: '/api/admin/dead-letters/discard', status: 200, requestId });
+    expect(audited.find((entry) => entry.requestId === requestId)).toEqual({ keyId: 'key_ops', workspaceId: 'default', operation: 'discardDeadLetters', method: 'POST', path: '/api/admin/dead-letters/discard', status: 200, requestId });
   });
   it('answer 405 for another method and name what is possible', async () => {
     const { status, headers } = await call('DELETE', '/streams');

@@ -1,5 +1,5 @@
-import { peekLayout } from '@millrace/bus';
-import type { Layout } from '@millrace/bus';
+import { createRedisPositions } from '@millrace/bus';
+import type { BusPositions, Layout } from '@millrace/bus';
 import { interactions } from '@millrace/contracts';
 import type { Keys, Redis } from '@millrace/redis-kit';
 import { AppError } from '@millrace/service';
@@ -16,6 +16,8 @@ export interface CountRebuildsDeps {
   readonly db: RecsDb;
   readonly redis: Redis;
   readonly keys: Keys;
+  /** Of the bus; default: of the bus on this Redis. */
+  readonly positions?: BusPositions;
   /** One instance at a time: undefined where another one is at it. */
   readonly asLeader: <T>(work: (lost: AbortSignal) => Promise<T>) => Promise<{ readonly result: T } | undefined>;
   readonly rebuild: (signal: AbortSignal) => Promise<Rebuilt>;
@@ -52,8 +54,8 @@ export const partitionsOf = ({ current, draining }: Layout): readonly number[] =
   [current, ...(draining ? [draining] : [])].flatMap(({ first, count }) => Array.from({ length: count }, (_none, at) => first + at));
 
 /** Why the counts are to be rebuilt now; undefined: they are not. */
-async function findDue({ db, redis, keys, atMinute, now = Date.now }: Pick<CountRebuildsDeps, 'db' | 'redis' | 'keys' | 'atMinute' | 'now'>): Promise<RebuildReason | undefined> {
-  const layout = await peekLayout(redis, keys, interactions.name);
+async function findDue({ db, redis, keys, positions = createRedisPositions(redis, keys), atMinute, now = Date.now }: Pick<CountRebuildsDeps, 'db' | 'redis' | 'keys' | 'positions' | 'atMinute' | 'now'>): Promise<RebuildReason | undefined> {
+  const layout = await positions.layout(interactions);
   if (layout.draining !== undefined) return undefined;
   const generations = await Promise.all(partitionsOf(layout).map((partition) => redis.get(partitionKeys(keys, partition).generation)));
   if (generations.includes(null)) return 'first';

@@ -20,9 +20,16 @@ export interface ErasedUsers {
   refresh(): Promise<void>;
 }
 
+export interface ErasedUsersDeps {
+  readonly db: RecsDb;
+  /** On a pool of its own: its transactions wait for those of other instances. */
+  readonly locking: RecsDb;
+  readonly secret: string | undefined;
+}
+
 const LOCK = sql.lit('millrace:recs:erased');
 
-export function createErasedUsers(db: RecsDb, secret: string | undefined): ErasedUsers {
+export function createErasedUsers({ db, locking, secret }: ErasedUsersDeps): ErasedUsers {
   const hmac = secret === undefined ? undefined : createPseudonym(secret);
   const known = new Set<string>();
   let newest = '-infinity';
@@ -37,14 +44,14 @@ export function createErasedUsers(db: RecsDb, secret: string | undefined): Erase
     async add(userIds) {
       if (!hmac) throw new Error('users are erased and this service has no USER_ERASURE_SECRET');
       const names = userIds.map(hmac);
-      await db.transaction().execute(async (trx) => {
+      await locking.transaction().execute(async (trx) => {
         await sql`select pg_advisory_xact_lock(hashtextextended(${LOCK}, 0))`.execute(trx);
         await sql`insert into recs.erased (hmac) select unnest(${names}::text[]) on conflict do nothing`.execute(trx);
       });
       for (const name of names) known.add(name);
     },
     whileKnown: (work) =>
-      db.transaction().execute(async (trx) => {
+      locking.transaction().execute(async (trx) => {
         await sql`select pg_advisory_xact_lock_shared(hashtextextended(${LOCK}, 0))`.execute(trx);
         await refresh(trx);
         return work(trx);
@@ -68,7 +75,8 @@ export const usersOfInteraction = ({ user_id: id }: Interaction): readonly strin
 export const usersOfMerge = ({ from, to }: UserMerge): readonly string[] => [from, to];
 
 export interface EraseUsersDeps {
-  readonly db: RecsDb;
+  /** Deleting waits for whoever changes the same rows. */
+  readonly locking: RecsDb;
   /** Removes what is counted for this very id; how many keys there were. */
   readonly forgetCounts: (userId: string) => Promise<number>;
   readonly erased: ErasedUsers;
@@ -82,14 +90,14 @@ const by = (store: string, erased: number): StoreReceipt => ({ store, found: era
 
 /** Another store of users' data is one line more, here and in `userStores` of libs/contracts. */
 const stores: readonly ((deps: EraseUsersDeps, users: readonly string[]) => Promise<StoreReceipt>)[] = [
-  async ({ db }, users) => {
+  async ({ locking: db }, users) => {
     const { rows } = await sql<{ ranking_id: string }>`delete from recs.rankings where user_id = any(${users}::text[]) returning ranking_id`.execute(db);
     await sql`delete from recs.impressions where ranking_id = any(${rows.map(({ ranking_id: id }) => id)}::uuid[])`.execute(db);
     return by('recs.rankings', rows.length);
   },
-  async ({ db }, users) => by('recs.user_aliases', Number((await sql`delete from recs.user_aliases where alias = any(${users}::text[]) or user_id = any(${users}::text[])`.execute(db)).numAffectedRows ?? 0)),
-  async ({ db }, users) => by('recs.experiment_lists', await eraseExperiments(db, 'recs.experiment_lists', users)),
-  async ({ db }, users) => by('recs.experiment_events', await eraseExperiments(db, 'recs.experiment_events', users)),
+  async ({ locking: db }, users) => by('recs.user_aliases', Number((await sql`delete from recs.user_aliases where alias = any(${users}::text[]) or user_id = any(${users}::text[])`.execute(db)).numAffectedRows ?? 0)),
+  async ({ locking: db }, users) => by('recs.experiment_lists', await eraseExperiments(db, 'recs.experiment_lists', users)),
+  async ({ locking: db }, users) => by('recs.experiment_events', await eraseExperiments(db, 'recs.experiment_events', users)),
   async ({ forgetCounts }, users) => {
     let erased = 0;
     for (const id of users) erased += await forgetCounts(id);

@@ -37,8 +37,8 @@ export async function getExperiment(db: RecsDb, key: string): Promise<Experiment
 }
 
 /** One change after the other: whoever changes an experiment holds the row of the revision. */
-export function changeExperiments<T>(db: RecsDb, work: (trx: RecsTrx) => Promise<T>): Promise<T> {
-  return db.transaction().execute(async (trx) => {
+export function changeExperiments<T>(locking: RecsDb, work: (trx: RecsTrx) => Promise<T>): Promise<T> {
+  return locking.transaction().execute(async (trx) => {
     await sql`update recs.experiment_state set revision = revision + 1`.execute(trx);
     return work(trx);
   });

@@ -8,15 +8,17 @@ import type { LiveExperiments } from './live-experiments.ts';
 
 export interface ExperimentRoutesDeps {
   readonly db: RecsDb;
+  /** On a pool of its own: changes wait for each other. */
+  readonly locking: RecsDb;
   readonly live: Pick<LiveExperiments, 'refresh'>;
   readonly now: () => number;
 }
 
 /** `/api/admin/experiments`. A change is in force on this instance when it is answered. */
-export function experimentRoutes({ db, live, now }: ExperimentRoutesDeps): Router {
+export function experimentRoutes({ db, locking, live, now }: ExperimentRoutesDeps): Router {
   const router = Router();
   const change = async <T>(work: (trx: RecsTrx) => Promise<T>): Promise<T> => {
-    const result = await experiments.changeExperiments(db, work);
+    const result = await experiments.changeExperiments(locking, work);
     await live.refresh();
     return result;
   };

@@ -14,7 +14,7 @@ export interface InternalRerankDeps extends RecommendForUserDeps {
 /** `POST /internal/rerank`, for searches with personalize=true: as POST /api/rerank, and only the order comes back. */
 export function internalRerankRoutes(deps: InternalRerankDeps): Router {
   const router = Router();
-  router.post('/', express.json({ limit: JSON_LIMIT_BYTES }), async (req, res) => {
+  router.post('/rerank', express.json({ limit: JSON_LIMIT_BYTES }), async (req, res) => {
     const { user_id: userId, items, limit } = parsePart(rerankSchema, req.body, 'body');
     const { list, context } = await rerankForUser(deps, { userId, items, limit: limit ?? items.length });
     const rankingId = randomUUID();

@@ -1,26 +1,24 @@
 import { withMetrics, withTracing } from '@millrace/bus';
 import { interactions } from '@millrace/contracts';
-import { openDatabase } from '@millrace/database';
 import { authenticate, createHttpApp, problemDetails, startHttpServer } from '@millrace/http';
 import { createBacklogCheck, createExportReader } from '@millrace/projection';
 import { closeRedis, connectRedis, keysFor } from '@millrace/redis-kit';
 import { every, openIdentitySigner, openIdentityVerifier, runService, untilDone } from '@millrace/service';
+import { openVectorReader } from '@millrace/vector-engines';
 import { configSchema } from './config.ts';
 import { countInteractions } from './count-interactions.ts';
 import { createCountMemory } from './count-memory.ts';
 import { createCountedPartitions } from './counted-partitions.ts';
 import { countsRoutes } from './counts.routes.ts';
-import type { RecsSchema } from './database.ts';
 import { internalRerankRoutes } from './internal-rerank.routes.ts';
 import { createItems, subscribeItems } from './items.ts';
 import { createErasedUsers, usersOfInteraction, withoutErased } from './erase-users.ts';
-import { migrations } from './migrations/index.ts';
 import { openBus } from './open-bus.ts';
 import { openCountRebuilds } from './open-count-rebuilds.ts';
+import { openDatabases } from './open-databases.ts';
 import { openExperiments } from './open-experiments.ts';
 import { openLists } from './open-lists.ts';
 import { followUsers } from './open-users.ts';
-import { openVectors } from './open-vectors.ts';
 import { listRebuilds } from './rebuild.repository.ts';
 import { createRankingLog, purgeRankings, recordImpressions } from './ranking-log.ts';
 import { recommendationRoutes } from './recommendation.routes.ts';
@@ -38,18 +36,18 @@ void runService({
   configSchema,
   async start({ config, logger, metrics, health, internal, onClose }) {
     const stopping = new AbortController();
-    const db = await openDatabase<RecsSchema>({ url: config.RECOMMENDER_DATABASE_URL, name: 'recommender', max: 4, migrations }, { logger, health, onClose });
+    const { db, locking } = await openDatabases(config, { logger, health, onClose });
     const keys = keysFor(config.REDIS_URL);
     const requests = connectRedis(config.REDIS_URL, { role: 'request', name: 'recommender' });
     onClose(() => closeRedis(requests));
     const background = connectRedis(config.REDIS_URL, { role: 'background', name: 'recommender:counts' });
     onClose(() => closeRedis(background));
-    const vectors = await openVectors(config);
+    const vectors = await openVectorReader(config, logger);
     onClose(() => vectors.close());
-    const bus = openBus(config, logger, metrics);
+    const bus = await openBus(config, logger, metrics);
     onClose(() => bus.close());
     onClose(() => stopping.abort());
-    const erased = createErasedUsers(db, config.USER_ERASURE_SECRET);
+    const erased = createErasedUsers({ db, locking, secret: config.USER_ERASURE_SECRET });
     await erased.refresh();
     const log = createRankingLog({ logger, metrics, erased });
     onClose(() => log.close());
@@ -76,14 +74,14 @@ void runService({
 
     const building = connectRedis(config.REDIS_URL, { role: 'background', name: 'recommender:rebuild' });
     onClose(() => closeRedis(building));
-    const rebuilds = openCountRebuilds({ config, logger, metrics, onClose, db, redis: building, keys, partitions, signer, group: GROUP });
+    const rebuilds = openCountRebuilds({ config, logger, metrics, onClose, db, redis: building, keys, positions: bus, partitions, signer, group: GROUP });
 
-    const experiments = await openExperiments({ db, bus, erased, keepDays: config.EXPERIMENT_KEEP_DAYS, logger, metrics, onClose });
+    const experiments = await openExperiments({ db, locking, bus, erased, keepDays: config.EXPERIMENT_KEEP_DAYS, logger, metrics, onClose });
     const userCounts = { redis: background, keys, partitions: () => partitions.list(), ttlSeconds: config.COUNT_TTL_DAYS * 86_400 };
-    const { names, lists } = openLists({ db, redis: requests, keys, live, items, vectors, userCounts, similarTimeoutMs: config.SIMILAR_TIMEOUT_MS, logger, metrics });
-    onClose(await followUsers({ db, forgetCounts: (id) => forgetUserCounts(userCounts, id), flush: () => log.flush(), bus, erased, names, logger, metrics }));
+    const { names, lists } = openLists({ db, locking, redis: requests, keys, live, items, vectors, userCounts, similarTimeoutMs: config.SIMILAR_TIMEOUT_MS, logger, metrics });
+    onClose(await followUsers({ locking, forgetCounts: (id) => forgetUserCounts(userCounts, id), flush: () => log.flush(), bus, erased, names, logger, metrics }));
     const verifier = await openIdentityVerifier(config.INTERNAL_JWKS_FILE, 'recommender');
-    internal.use('/rerank', authenticate(verifier, ['catalog-api']), internalRerankRoutes({ ...lists, log }), problemDetails(logger));
+    internal.use(authenticate(verifier, ['catalog-api']), internalRerankRoutes({ ...lists, log }), problemDetails(logger));
     const routes = [
       recommendationRoutes({ ...lists, log, assign: experiments.assign, recordImpressions: (rankingId, seen) => recordImpressions(db, rankingId, seen) }),
       experiments.routes, countsRoutes({ rebuilds, memory, live, listRebuilds: (limit) => listRebuilds(db, limit) }),

@@ -1,4 +1,4 @@
-import { peekLayout } from '@millrace/bus';
+import type { BusPositions } from '@millrace/bus';
 import { interactions } from '@millrace/contracts';
 import { runAsLeader } from '@millrace/projection';
 import type { Keys, Redis } from '@millrace/redis-kit';
@@ -19,6 +19,7 @@ export interface OpenCountRebuildsDeps extends Pick<ServiceContext<Config>, 'con
   /** Of its own: a rebuild's scripts stand before nobody's counting. */
   readonly redis: Redis;
   readonly keys: Keys;
+  readonly positions: BusPositions;
   readonly partitions: CountedPartitions;
   readonly signer: IdentitySigner;
   readonly group: string;
@@ -31,16 +32,16 @@ const TICK_MS = 5_000;
 const minuteOf = (time: string): number | undefined => (time === 'off' ? undefined : Number(time.slice(0, 2)) * 60 + Number(time.slice(3)));
 
 /** Rebuilds of the counts on their schedule, until the service ends. */
-export function openCountRebuilds({ config, logger, metrics, onClose, db, redis, keys, partitions, signer, group }: OpenCountRebuildsDeps): CountRebuilds {
+export function openCountRebuilds({ config, logger, metrics, onClose, db, redis, keys, positions, partitions, signer, group }: OpenCountRebuildsDeps): CountRebuilds {
   const stopping = new AbortController();
   const list = (): Promise<readonly number[]> => partitions.list();
   const log = createInteractionExport({ baseUrl: config.EVENT_INGEST_INTERNAL_URL, signer });
   const hasRoom = createRoomCheck(redis, MAX_MEMORY_SHARE);
   const rebuilds = createCountRebuilds({
-    db, redis, keys, metrics, logger, signal: stopping.signal, atMinute: minuteOf(config.COUNT_REBUILD_AT),
+    db, redis, keys, positions, metrics, logger, signal: stopping.signal, atMinute: minuteOf(config.COUNT_REBUILD_AT),
     asLeader: (work) => runAsLeader({ directUrl: config.DATABASE_DIRECT_URL ?? config.RECOMMENDER_DATABASE_URL, lock: 'millrace:recs:rebuild' }, work),
-    rebuild: (signal) => rebuildCounts({ redis, keys, log, group, hasRoom, partitions: list, addPartition: (partition) => partitions.add(partition), ttlSeconds: config.COUNT_TTL_DAYS * 86_400 }, signal),
-    dropOld: () => dropOldGenerations({ redis, keys, partitions: list, current: async () => partitionsOf(await peekLayout(redis, keys, interactions.name)) }),
+    rebuild: (signal) => rebuildCounts({ redis, keys, positions, log, group, hasRoom, partitions: list, addPartition: (partition) => partitions.add(partition), ttlSeconds: config.COUNT_TTL_DAYS * 86_400 }, signal),
+    dropOld: () => dropOldGenerations({ redis, keys, partitions: list, current: async () => partitionsOf(await positions.layout(interactions)) }),
   });
   const stop = every(TICK_MS, { what: 'rebuilds of counts', logger }, () => rebuilds.tick());
   onClose(async () => {

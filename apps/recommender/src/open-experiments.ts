@@ -16,6 +16,7 @@ import type { Assigned } from './live-experiments.ts';
 
 export interface OpenExperimentsDeps {
   readonly db: RecsDb;
+  readonly locking: RecsDb;
   readonly bus: EventSubscriber;
   readonly erased: ErasedUsers;
   /** How long lists, clicks and purchases are kept, days. */
@@ -28,11 +29,11 @@ export interface OpenExperimentsDeps {
 const LABELS = { topic: interactions.name, group: 'recommender-experiments' };
 
 /** Experiments of this instance: what is in force, what counts in them, and their routes. */
-export async function openExperiments({ db, bus, erased, keepDays, logger, metrics, onClose }: OpenExperimentsDeps): Promise<{ readonly assign: (userId: string | undefined) => Assigned; readonly routes: Router }> {
+export async function openExperiments({ db, locking, bus, erased, keepDays, logger, metrics, onClose }: OpenExperimentsDeps): Promise<{ readonly assign: (userId: string | undefined) => Assigned; readonly routes: Router }> {
   const live = await openLiveExperiments({ readRevision: () => readExperimentRevision(db), readAll: () => listExperiments(db), now: Date.now, logger });
   onClose(() => live.close());
   const stop = every(600_000, { what: 'experiment log', logger }, () => keepExperimentLog(db, keepDays));
   await bus.subscribe(interactions, { group: LABELS.group, batchSize: 500 }, withTracing(LABELS)(withMetrics({ registry: metrics, ...LABELS })(withoutErased(erased, usersOfInteraction, metrics)(countForExperiments({ live, erased })))));
   onClose(async () => stop());
-  return { assign: (userId) => live.assign(userId), routes: experimentRoutes({ db, live, now: Date.now }) };
+  return { assign: (userId) => live.assign(userId), routes: experimentRoutes({ db, locking, live, now: Date.now }) };
 }

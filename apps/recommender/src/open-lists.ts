@@ -17,6 +17,7 @@ import type { NameBook } from './user-names.ts';
 
 export interface OpenListsDeps {
   readonly db: RecsDb;
+  readonly locking: RecsDb;
   /** Connection of requests. */
   readonly redis: Redis;
   readonly keys: Keys;
@@ -32,9 +33,9 @@ export interface OpenListsDeps {
 }
 
 /** What lists are made of; what cannot be read is counted and left out. */
-export function openLists({ db, redis, keys, live, items, vectors, userCounts, similarTimeoutMs, logger, metrics }: OpenListsDeps): { readonly names: NameBook; readonly lists: RecommendForUserDeps & { readonly items: Items } } {
+export function openLists({ db, locking, redis, keys, live, items, vectors, userCounts, similarTimeoutMs, logger, metrics }: OpenListsDeps): { readonly names: NameBook; readonly lists: RecommendForUserDeps & { readonly items: Items } } {
   const unread = new Counter({ name: 'recs_reads_failed_total', help: 'Context, counts or similar products that could not be read for a list', labelNames: ['store'], registers: [metrics] });
-  const names = createNameBook({ db, moveCounts: (merge) => moveUserCounts(userCounts, merge), onFailure: () => unread.inc({ store: 'names' }) });
+  const names = createNameBook({ db, locking, moveCounts: (merge) => moveUserCounts(userCounts, merge), onFailure: () => unread.inc({ store: 'names' }) });
   const lists = {
     namesOf: (userId: string) => names.find(userId), readContext: (userId: string) => readContext(redis, keys, userId),
     counts: createCountReader({ redis, live }), items, now: Date.now,

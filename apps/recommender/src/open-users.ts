@@ -1,5 +1,5 @@
 import { withMetrics, withTracing } from '@millrace/bus';
-import type { RedisStreamsBus } from '@millrace/bus';
+import type { ManagedBus } from '@millrace/bus';
 import { userErasures, userMerges } from '@millrace/contracts';
 import type { UserMerge } from '@millrace/contracts';
 import { every } from '@millrace/service';
@@ -11,10 +11,11 @@ import type { ErasedUsers } from './erase-users.ts';
 import type { NameBook } from './user-names.ts';
 
 export interface FollowUsersDeps {
-  readonly db: RecsDb;
+  /** On a pool of its own: its transactions wait for those of other instances. */
+  readonly locking: RecsDb;
   readonly forgetCounts: (userId: string) => Promise<number>;
   readonly flush: () => Promise<void>;
-  readonly bus: RedisStreamsBus;
+  readonly bus: ManagedBus;
   readonly erased: ErasedUsers;
   readonly names: NameBook;
   readonly logger: Logger;

@@ -1,3 +1,4 @@
+import { isViolation, LOCK_NOT_AVAILABLE } from '@millrace/database';
 import type { Logger } from '@millrace/service';
 import { sql } from 'kysely';
 import { Counter } from 'prom-client';
@@ -27,6 +28,8 @@ export interface RankingLog {
 const FLUSH_MS = 200;
 const MAX_WAITING = 10_000;
 const MAX_BATCH = 500;
+/** Each waits for the lock of erasures as long as the pool lets it. */
+const MAX_TRIES = 5;
 
 export interface RankingLogDeps {
   readonly logger: Logger;
@@ -41,12 +44,18 @@ export function createRankingLog({ logger, metrics, erased }: RankingLogDeps): R
   let waiting: ServedRanking[] = [];
   let last = Promise.resolve();
   const writeSome = async (): Promise<void> => {
+    let tries = 0;
     while (waiting.length > 0) {
       const batch = waiting.slice(0, MAX_BATCH);
       waiting = waiting.slice(MAX_BATCH);
       try {
         await erased.whileKnown((trx) => insertLists(trx, batch.map((one) => (one.userId !== null && erased.has(one.userId) ? { ...one, userId: null } : one))));
       } catch (error) {
+        // Whoever holds the lock loses it after a while.
+        if (isViolation(error, LOCK_NOT_AVAILABLE) && (tries += 1) < MAX_TRIES) {
+          waiting = [...batch, ...waiting];
+          continue;
+        }
         dropped.inc(batch.length);
         logger.warn({ err: error, lists: batch.length }, 'served lists could not be written');
       }

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { hasPassed, partitionOf, peekLayout, readEnds } from '@millrace/bus';
-import type { Layout } from '@millrace/bus';
+import { createRedisPositions, partitionOf } from '@millrace/bus';
+import type { BusPositions, Layout, StreamEnds } from '@millrace/bus';
 import { interactions } from '@millrace/contracts';
 import type { Keys, Redis } from '@millrace/redis-kit';
 import { beginBuild } from './building.ts';
@@ -14,6 +14,8 @@ import type { InteractionExport } from './read-interactions.ts';
 export interface RebuildCountsDeps {
   readonly redis: Redis;
   readonly keys: Keys;
+  /** Of the bus; default: of the bus on this Redis. */
+  readonly positions?: BusPositions;
   readonly ttlSeconds: number;
   readonly log: InteractionExport;
   /** Group that counts. */
@@ -39,6 +41,8 @@ const PASS_TIMEOUT_MS = 60_000;
 /** Partition of the events of a user, as the publisher has it. */
 const partitionOfUser = ({ current }: Layout, userId: string): number => current.first + partitionOf(userId, current.count);
 
+const positionsOf = ({ positions, redis, keys }: RebuildCountsDeps): BusPositions => positions ?? createRedisPositions(redis, keys);
+
 const isSameLayout = (a: Layout, b: Layout): boolean => a.current.first === b.current.first && a.current.count === b.current.count && b.draining === undefined;
 
 /**
@@ -48,7 +52,7 @@ const isSameLayout = (a: Layout, b: Layout): boolean => a.current.first === b.cu
  */
 export async function rebuildCounts(deps: RebuildCountsDeps, signal: AbortSignal): Promise<Rebuilt> {
   const { redis, keys } = deps;
-  const layout = await peekLayout(redis, keys, interactions.name);
+  const layout = await positionsOf(deps).layout(interactions);
   if (layout.draining !== undefined) throw new Error('the partitions of interactions are changing: the counts are built when that is over');
   const generation = Date.now().toString(36);
   const current = Array.from({ length: layout.current.count }, (_none, at) => layout.current.first + at);
@@ -71,7 +75,8 @@ export async function rebuildCounts(deps: RebuildCountsDeps, signal: AbortSignal
 interface Build { readonly builds: readonly Building[]; readonly layout: Layout; readonly generation: string; readonly signal: AbortSignal }
 
 async function build(deps: RebuildCountsDeps, { builds, layout, generation, signal }: Build): Promise<Rebuilt> {
-  const { redis, keys, log, group, ttlSeconds, hasRoom } = deps;
+  const { redis, log, group, ttlSeconds, hasRoom } = deps;
+  const positions = positionsOf(deps);
   const byPartition = new Map(builds.map((one) => [one.partition, one]));
   const buildOf = (userId: string): Building => {
     const found = byPartition.get(partitionOfUser(layout, userId));
@@ -79,9 +84,9 @@ async function build(deps: RebuildCountsDeps, { builds, layout, generation, sign
     return found;
   };
   // What was counted before the builds began is in the stream up to here, so it is in the export; what comes later is in a tail.
-  const exported = await log.open(await readEnds(redis, keys, interactions.name), signal);
+  const exported = await log.open(await positions.ends(interactions), signal);
   // All that the snapshot has is in the stream up to here, or flagged: once it is counted, a tail has what may be in both.
-  await passed(redis, group, await readEnds(redis, keys, interactions.name), signal);
+  await passed(positions, group, await positions.ends(interactions), signal);
   const maybeTwice = new Set((await Promise.all(builds.map((one) => tailIds(redis, one)))).flat());
   const filled = await fillFromExport({ events: exported.events, buildOf, maybeTwice, ttlSeconds, hasRoom, signal });
   for (const one of builds) await keepCounted(redis, one, filled.deferred.get(one.partition) ?? []);
@@ -94,7 +99,7 @@ async function build(deps: RebuildCountsDeps, { builds, layout, generation, sign
   };
   for (const one of builds) await follow(one);
   const drift = await measureDrift(redis, { builds, users: filled.sample, buildOf });
-  if (!isSameLayout(layout, await peekLayout(redis, keys, interactions.name))) throw new Error('the partitions of interactions changed while the counts were built');
+  if (!isSameLayout(layout, await positions.layout(interactions))) throw new Error('the partitions of interactions changed while the counts were built');
   for (const one of builds) await swapWhenCaughtUp(one, follow, signal);
   return { generation, events: filled.events, users: filled.users, drift };
 }
@@ -110,9 +115,9 @@ async function swapWhenCaughtUp(one: Building, follow: (one: Building) => Promis
   }
 }
 
-async function passed(redis: Redis, group: string, ends: Awaited<ReturnType<typeof readEnds>>, signal: AbortSignal): Promise<void> {
+async function passed(positions: BusPositions, group: string, ends: StreamEnds, signal: AbortSignal): Promise<void> {
   const givenUpAt = performance.now() + PASS_TIMEOUT_MS;
-  while (!(await hasPassed(redis, group, ends))) {
+  while (!(await positions.hasPassed(group, ends))) {
     if (performance.now() > givenUpAt) throw new Error('counting is too far behind the stream to build the counts anew');
     await delay(20, undefined, { signal });
   }

@@ -32,6 +32,8 @@ const PAUSE_MS = 1_000;
 
 export interface NameBookDeps {
   readonly db: RecsDb;
+  /** On a pool of its own: a merge waits for those of other instances. */
+  readonly locking: RecsDb;
   readonly onFailure: (error: unknown) => void;
   /** Makes the history of `from` a part of the one of `to`; safe to repeat. */
   readonly moveCounts: (merge: { readonly from: string; readonly to: string }) => Promise<void>;
@@ -42,7 +44,7 @@ export interface NameBookDeps {
  * The names of merged users. A history moves from name to name, merge by merge, and readers ask for all names: so where a merge comes twice, late or out
  * of order nothing counts twice, and nothing is missing.
  */
-export function createNameBook({ db, onFailure, moveCounts, waitMs = 20 }: NameBookDeps): NameBook {
+export function createNameBook({ db, locking, onFailure, moveCounts, waitMs = 20 }: NameBookDeps): NameBook {
   let pausedUntil = 0;
   const known = new LRUCache<string, Promise<UserNames>>({ max: REMEMBERED, ttl: REMEMBERED_MS });
   const look = async (id: string): Promise<UserNames> => {
@@ -69,7 +71,7 @@ export function createNameBook({ db, onFailure, moveCounts, waitMs = 20 }: NameB
     async keep(merges) {
       try {
         for (const { from, to } of merges) {
-          await keepMerge(db, from, to);
+          await keepMerge(locking, from, to);
           await moveCounts({ from, to });
         }
       } catch (error) {
@@ -84,8 +86,8 @@ export function createNameBook({ db, onFailure, moveCounts, waitMs = 20 }: NameB
 }
 
 /** `to` may have been merged by an event that came before this one: then its target counts. */
-async function keepMerge(db: RecsDb, from: string, to: string): Promise<void> {
-  await db.transaction().execute(async (trx) => {
+async function keepMerge(locking: RecsDb, from: string, to: string): Promise<void> {
+  await locking.transaction().execute(async (trx) => {
     await sql`select pg_advisory_xact_lock(hashtextextended('millrace:recs:names', 0))`.execute(trx);
     const { rows } = await sql<{ user_id: string }>`select user_id from recs.user_aliases where alias = ${to}`.execute(trx);
     const userId = rows[0]?.user_id ?? to;

@@ -27,12 +27,12 @@ const logger = createLogger('test', 'silent');
 const openLive = (over: Partial<Parameters<typeof openLiveExperiments>[0]> = {}): Promise<LiveExperiments> =>
   openLiveExperiments({ readRevision: () => readExperimentRevision(db), readAll: () => listExperiments(db), now: Date.now, logger, pollMs: 60_000, ...over });
 const live = await openLive();
-const erased = createErasedUsers(db, 'x'.repeat(32));
+const erased = createErasedUsers({ db, locking: db, secret: 'x'.repeat(32) });
 const count = countForExperiments({ erased, live });
 let server: HttpServer;
 
 beforeAll(async () => {
-  const routes = experimentRoutes({ db, live, now: Date.now });
+  const routes = experimentRoutes({ db, locking: db, live, now: Date.now });
   server = await startHttpServer(createHttpApp({ logger, metrics: new Registry(), handlers: [(req, _res, next) => {
     setIdentity(req, { issuer: 'gateway', subject: 'test', scopes: ['admin'] });
     next();

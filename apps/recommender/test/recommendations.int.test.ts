@@ -42,7 +42,7 @@ items.apply([
 const partitions = createCountedPartitions(redis, keys);
 const count = countInteractions({ redis, keys, ttlSeconds: 3_600, addPartition: (partition) => partitions.add(partition) });
 const counts = createCountReader({ redis, live: () => partitions.live() });
-const log = createRankingLog({ logger, metrics: new Registry(), erased: createErasedUsers(db, undefined) });
+const log = createRankingLog({ logger, metrics: new Registry(), erased: createErasedUsers({ db, locking: db, secret: undefined }) });
 const writer = createContextWriter({ redis, keys, ttlSeconds: 900 });
 
 let server: HttpServer | undefined;

@@ -41,16 +41,16 @@ afterAll(async () => {
 const merged = (from: string, to: string): UserMerge => ({ type: 'merged', from, to, meta: { id: uniqueName('m'), timestamp: '', schema: 1 } });
 const failures: unknown[] = [];
 const moveCounts: NameBookDeps['moveCounts'] = (merge) => moveUserCounts(userCounts, merge);
-const openNames = () => createNameBook({ db, onFailure: (error) => failures.push(error), moveCounts, waitMs: 2_000 });
+const openNames = () => createNameBook({ db, locking: db, onFailure: (error) => failures.push(error), moveCounts, waitMs: 2_000 });
 const SECRET = 's'.repeat(32);
 
 function openEraser(...[secret]: [secret: string | undefined]) {
   const receipts: ErasureReceipt['stores'][] = [];
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- only receipts are published here
   const publish: EventPublisher['publish'] = async (_topic, events) => void receipts.push(...(events as unknown as ErasureReceipt[]).map(({ stores }) => stores));
-  const erased = createErasedUsers(db, secret);
+  const erased = createErasedUsers({ db, locking: db, secret });
   const log = createRankingLog({ logger: createLogger('test', 'silent'), metrics: new Registry(), erased });
-  const erase = eraseUsers({ db, forgetCounts: (id) => forgetUserCounts(userCounts, id), erased, flush: () => log.flush(), bus: { publish } });
+  const erase = eraseUsers({ locking: db, forgetCounts: (id) => forgetUserCounts(userCounts, id), erased, flush: () => log.flush(), bus: { publish } });
   const request = (users: string[]) => erase([{ type: 'erase', job: 'j', attempt: 1, users, meta: { id: uniqueName('e'), timestamp: '', schema: 1 } }]);
   const serve = (userId: string, rankingId: string) => log.add({ rankingId, userId, kind: 'recommendations', servedAtMs: Date.now(), items: [{ sku: 'a', stage: 'popular' }] });
   return { erased, log, request, receipts, serve };
@@ -109,7 +109,7 @@ describe('merged users', () => {
   });
   it('are only their own id where Postgres does not answer in time, and nobody waits for it again at once', async () => {
     const seen: unknown[] = [];
-    const slow = createNameBook({ db, onFailure: (error) => seen.push(error), moveCounts, waitMs: 5 });
+    const slow = createNameBook({ db, locking: db, onFailure: (error) => seen.push(error), moveCounts, waitMs: 5 });
     const holder = await pool.connect();
     await holder.query('begin; lock table recs.user_aliases in access exclusive mode');
     expect(await slow.find('slow')).toEqual({ userId: 'slow', all: ['slow'] });
@@ -132,7 +132,7 @@ describe('erasing a user', () => {
     serve(id, rankingId);
     await recordImpressions(db, rankingId, [{ sku: 'a', position: 0 }]);
     await insertShownLists(db, [{ rankingId, userId: id, servedAtMs: Date.now(), experiments: [{ key: 'e', variant: 'v' }] }]);
-    await countForExperiments({ erased: createErasedUsers(db, SECRET), live: counting })([did(alias, 'purchase', 'x')], delivery);
+    await countForExperiments({ erased: createErasedUsers({ db, locking: db, secret: SECRET }), live: counting })([did(alias, 'purchase', 'x')], delivery);
     await request([id, alias]);
     await request([id, alias]);
     expect(receipts).toEqual([1, 0].map((n) => [
@@ -160,7 +160,7 @@ describe('erasing a user', () => {
     expect(await redis.exists(partitionKeys(keys, 0).of(FIRST_GENERATION).user(id))).toBe(0);
     expect((await pool.query('select 1 from recs.user_aliases where user_id = $1', [id])).rowCount).toBe(0);
     expect((await metrics.getSingleMetric('recs_erased_events_total')?.get())?.values[0]?.value).toBe(2);
-    const anew = createErasedUsers(db, SECRET);
+    const anew = createErasedUsers({ db, locking: db, secret: SECRET });
     await anew.refresh();
     expect([anew.has(id), anew.has(uniqueName('somebody'))]).toEqual([true, false]);
   });

@@ -48,7 +48,10 @@ export interface BroadcastOptions {
   readonly signal?: AbortSignal;
   readonly batchSize?: number;
   readonly blockMs?: number;
-  /** Events may have been missed (trimmed, flushed, or the first connection): flush what was derived from them. */
+  /**
+   * Events may have been missed (trimmed, flushed, or the first connection): flush what was derived from them. Never called while it runs: gaps of other
+   * partitions meanwhile share one more call.
+   */
   onGap?(): Promise<void>;
 }
 

@@ -5,6 +5,8 @@ export type { AnyEvent, Decoded, RawEntry, WireEvent } from './codec.ts';
 export { FinalError, PartialFailureError, SinkUnavailableError, isFinal, isUnavailable, describeError } from './errors.ts';
 export { HandlerTimeoutError, isolateFailures, withMetrics, withRetry, withTimeout } from './middleware.ts';
 export { withTracing } from './tracing.ts';
+export { publishInBackground } from './background-publisher.ts';
+export type { BackgroundPublisherOptions } from './background-publisher.ts';
 export { backoffMs, pause } from './backoff.ts';
 export { createSignal } from './signal.ts';
 export type { Signal } from './signal.ts';
@@ -17,6 +19,7 @@ export type { RedisStreamsBus, RedisStreamsBusOptions } from './redis/redis-stre
 export type { TrimOptions } from './redis/trim.ts';
 export type { GroupLag, Lag } from './redis/lag.ts';
 export { hasPassed, readEnds } from './redis/ends.ts';
+export { createRedisPositions } from './redis/ends.ts';
 export type { StreamEnds } from './redis/ends.ts';
 export { checkPartitions, keysOf, parsePartitions, partitionOf, PartitionMismatchError, peekLayout, readLayout, repartition } from './redis/layout.ts';
 export type { Layout, PartitionSet } from './redis/layout.ts';
@@ -27,3 +30,4 @@ export type { DeadLetter, MemoryBus, MemoryBusOptions } from './memory/memory-bu
 export * from './admin/bus-admin.ts';
 export { createRedisBusAdmin } from './admin/redis-bus-admin.ts';
 export type { RedisBusAdminOptions } from './admin/redis-bus-admin.ts';
+export type { BusPositions, DurablePublisher, EngineFeatures, ManagedBus } from './managed-bus.ts';

@@ -4,6 +4,8 @@ import { describeDelivery } from './testing/delivery.ts';
 import { describeFailures } from './testing/failures.ts';
 import { describeLifecycle } from './testing/lifecycle.ts';
 import { describeOrdering } from './testing/ordering.ts';
+import { describeOwnership } from './testing/ownership.ts';
+import type { ManagedBus } from './managed-bus.ts';
 
 export type { BusFeatures, BusUnderTest, OpenOptions } from './testing/bus-under-test.ts';
 export { duplicate, randomFail, shuffle } from './testing/middleware.ts';
@@ -30,3 +32,20 @@ export function describeBusContract(name: string, features: BusFeatures, createB
     describeLifecycle(open, scaled, features.durable);
   });
 }
+
+/** What owners of topics and operators may rely on (managed-bus.ts), run on each engine. With waits as short as `describeBusContract` asks for. */
+export function describeManagedBusContract(name: string, createBus: () => Promise<ManagedBus>): void {
+  describe(`${name} satisfies the contract of owners and operators`, () => {
+    const opened: ManagedBus[] = [];
+    afterEach(async () => {
+      await Promise.all(opened.splice(0).map((bus) => bus.close()));
+    });
+    describeOwnership(async () => {
+      const bus = await createBus();
+      opened.push(bus);
+      return bus;
+    });
+  });
+}
+export { describeSurvival } from './testing/surviving.ts';
+export type { MortalServer } from './testing/surviving.ts';

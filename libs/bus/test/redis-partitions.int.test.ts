@@ -2,6 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { asFields, asList, connectRedis, createKeys } from '@millrace/redis-kit';
 import type { Redis } from '@millrace/redis-kit';
 import { eventually } from '@millrace/testing';
+import { Registry } from 'prom-client';
 import type { BatchHandler, Delivery } from '../src/index.ts';
 import { checkPartitions, createRedisStreamsBus, keysOf, partitionOf, PartitionMismatchError, readLayout, repartition } from '../src/index.ts';
 import type { RedisStreamsBus } from '../src/index.ts';
@@ -213,6 +214,33 @@ describe('repartition', () => {
       await publishAll(bus, topic, 1, 100);
       return heard.includes(100);
     });
+  });
+
+  it('handles the gaps of all partitions together, one handling at a time, and then reads on', async () => {
+    const metrics = new Registry();
+    const bus = openBus({ metrics, partitions: { [topic.name]: 1 }, blockMs: 50 });
+    const publisher = openAny('q');
+    const heard: number[] = [];
+    const allFound = Promise.withResolvers<void>();
+    let [running, most, handled] = [0, 0, 0];
+    const onGap = async (): Promise<void> => {
+      running += 1;
+      most = Math.max(most, running);
+      if (handled > 0) await allFound.promise;
+      running -= 1;
+      handled += 1;
+    };
+    await bus.subscribe(topic, { mode: 'broadcast', onGap }, async (events) => void heard.push(...numbersOf(events)));
+    await repartition(redis, keys, topic.name, 32);
+    await eventually(async () => (await metrics.getSingleMetricAsString('bus_broadcast_gaps_total')).endsWith(' 33'));
+    allFound.resolve();
+    await eventually(async () => {
+      await publishAll(publisher, topic, 64);
+      return upTo(64).every((n) => heard.includes(n));
+    });
+    expect(most).toBe(1);
+    // One at the start; after the change one that the first partition began, and one for all that came meanwhile.
+    expect(handled).toBeLessThanOrEqual(3);
   });
 
   it('refuses a second change while the first one drains, and finishes one that was cut short', async () => {

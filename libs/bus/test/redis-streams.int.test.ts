@@ -4,7 +4,7 @@ import type { Redis } from '@millrace/redis-kit';
 import { describeWith, serverVariables, testServer, uniqueName } from '@millrace/testing';
 import { z } from 'zod';
 import { createRedisStreamsBus, defineTopic } from '../src/index.ts';
-import { describeBusContract } from '../src/testing.ts';
+import { describeBusContract, describeManagedBusContract } from '../src/testing.ts';
 
 const scale = process.env['TEST_SCALE'] === 'full' ? 'full' : 'small';
 
@@ -22,6 +22,7 @@ function describeOn(name: string, url: string): void {
       deadLetters: async (topic, group) => asEntries(await redis.xrange(keys.topic(topic.name).deadLetters(group), '-', '+')).map(({ fields }) => fields[1] ?? ''),
     };
   });
+  describeManagedBusContract(name, async () => createRedisStreamsBus({ connect: (role) => connectRedis(url, { role, name: 'bus test' }), keys, claimIdleMs: 300, leaseMs: 300, retryBaseMs: 5 }));
 }
 
 describe('one server', () => {

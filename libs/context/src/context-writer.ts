@@ -52,13 +52,13 @@ export interface ContextWriter {
   forgetOldIds(): Promise<void>;
 }
 
-const NOBODY: ErasedUsers = { has: () => false, refresh: async () => undefined };
-const HOUR_MS = 3_600_000;
-const MAX_MOVES = 5;
+export const NOBODY: ErasedUsers = { has: () => false, refresh: async () => undefined };
+export const HOUR_MS = 3_600_000;
+export const MAX_MOVES = 5;
 /** Events of one call: at some 20 microseconds each, other clients of Redis wait 1 ms. */
 const CHUNK = 50;
 
-interface Entry {
+export interface Entry {
   readonly place: number;
   readonly event: NewInteraction;
   readonly wire: WireEvent;
@@ -119,7 +119,7 @@ export function createContextWriter(options: ContextWriterOptions): ContextWrite
   };
 }
 
-const entryOf = (place: number, event: NewInteraction): Entry => ({ place, event, wire: encodeCheckedEvent(interactions, event) });
+export const entryOf = (place: number, event: NewInteraction): Entry => ({ place, event, wire: encodeCheckedEvent(interactions, event) });
 
 function chunksOf(entries: readonly Entry[]): (readonly Entry[])[] {
   const chunks: (readonly Entry[])[] = [];
@@ -139,7 +139,7 @@ function detailsOf({ wire, event }: Entry, { now, ttlMs }: Clock): readonly (str
   return [at, at + ttlMs, event.category ?? '', event.type === 'purchase' ? '1' : ''];
 }
 
-interface Clock {
+export interface Clock {
   readonly now: number;
   readonly ttlMs: number;
 }
@@ -176,7 +176,7 @@ function createCall({ redis, keys, ttlSeconds, dedupMs = HOUR_MS, erased = NOBOD
 }
 
 /** On Cluster: the context of the user, or of the one that it was merged into; the entry keeps the id that it came with. */
-async function rememberOf(redis: Redis, keys: Keys, clock: Clock, { entry, isAgain }: { readonly entry: Entry; readonly isAgain: boolean }): Promise<Outcome> {
+export async function rememberOf(redis: Redis, keys: Keys, clock: Clock, { entry, isAgain }: { readonly entry: Entry; readonly isAgain: boolean }): Promise<Outcome> {
   let userId = entry.event.user_id;
   for (let hop = 0; hop < MAX_MOVES; hop += 1) {
     const outcome = toOutcome(await rememberOnly(redis, userKeyList(keys.user(userId)), [clock.now - clock.ttlMs, clock.ttlMs, entry.event.asin, ...detailsOf(entry, clock), isAgain ? '1' : '']));

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { decodeEntry, encodeEvent, repartition } from '@millrace/bus';
 import { interactions } from '@millrace/contracts';
 import type { NewInteraction } from '@millrace/contracts';
@@ -36,13 +36,15 @@ describe.each([
   let server: Server;
   let redis: Redis;
   let keys: Keys;
-  beforeEach(async () => {
+  const flush = () => Promise.all(isCluster(redis) ? redis.nodes('master').map((node) => node.flushall()) : [redis.flushall()]);
+  beforeAll(async () => {
     server = await start();
     redis = connectRedis(server.url, { role: 'background', name: 'context test' });
     keys = keysFor(server.url);
     await whenReady(redis);
   });
-  afterEach(async () => {
+  beforeEach(flush);
+  afterAll(async () => {
     await closeRedis(redis);
     await server.stop();
   });
@@ -145,7 +147,7 @@ describe.each([
     const writer = open({ onLost: () => void (lost += 1) });
     await writer.write([eventOf('7')]);
     expect(lost).toBe(0);
-    await Promise.all(isCluster(redis) ? redis.nodes('master').map((node) => node.flushall()) : [redis.flushall()]);
+    await flush();
     expect((await writer.write([eventOf('7')]))[0]?.outcome).toBe('live');
     expect(lost).toBe(1);
   });

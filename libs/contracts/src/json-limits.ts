@@ -17,6 +17,23 @@ export function isNestedDeeper(root: unknown, maxDepth: number): boolean {
   return false;
 }
 
+/** Who copies an object by names loses these, or worse. */
+export const NAMES_OF_PROTOTYPES: ReadonlySet<string> = new Set(['__proto__', 'constructor', 'prototype']);
+
+/** Why JSON that is kept as it is, and given to nobody else, is refused; undefined: it is not. Its size is somebody else's to bound. */
+export function problemOfJson(root: object): string | undefined {
+  const open: { readonly value: object; readonly depth: number }[] = [{ value: root, depth: 1 }];
+  for (let next = open.pop(); next; next = open.pop()) {
+    if (next.depth > MAX_DEPTH) return `is nested deeper than ${MAX_DEPTH} levels`;
+    for (const [name, value] of Object.entries(next.value)) {
+      if (name.length > MAX_NAME) return `has a name longer than ${MAX_NAME} characters`;
+      if (NAMES_OF_PROTOTYPES.has(name)) return `has the name ${name}`;
+      if (typeof value === 'object' && value !== null) open.push({ value, depth: next.depth + 1 });
+    }
+  }
+  return undefined;
+}
+
 /** Why this JSON object is refused; undefined: it is not. Without recursion: its depth is the caller's choice. */
 export function problemOfAttributes(root: object): string | undefined {
   let characters = 0;

@@ -20,8 +20,12 @@ export function minorUnitDigits(currency: string): number {
   return digits;
 }
 
-/** Decimal text to integer minor units. Undefined where the amount has more decimals than the currency, is too large to be exact, or is no decimal. */
+/** No amount needs more characters; a row of zeros in a longer text would take a square of its length. */
+const MAX_DECIMAL = 100;
+
+/** Decimal text to integer minor units. Undefined where the amount has more decimals than the currency, is too large to be exact, or is no decimal of at most 100 characters. */
 export function toMinor(decimal: string, currency: string): number | undefined {
+  if (decimal.length > MAX_DECIMAL) return undefined;
   const match = /^(-?)(\d+)(?:\.(?=\d)(\d*?)0*)?$/.exec(decimal);
   if (!match) return undefined;
   const digits = minorUnitDigits(currency);

@@ -1,7 +1,7 @@
 import type { z } from 'zod';
 
 /** What a key must be allowed to do. Only the gateway's own pages need no key. */
-export const scopes = ['products:read', 'products:write', 'search:read', 'events:write', 'events:read', 'analytics:read', 'users:erase', 'ut360:read', 'ut360:write', 'pii:read', 'admin', 'ops'] as const;
+export const scopes = ['products:read', 'products:write', 'search:read', 'events:write', 'events:read', 'analytics:read', 'users:erase', 'ut360:read', 'ut360:write', 'pii:read', 'pos:read', 'pos:write', 'sessions', 'plans', 'admin', 'ops'] as const;
 export type Scope = (typeof scopes)[number];
 
 export type Method = 'get' | 'post' | 'put' | 'patch' | 'delete';
@@ -22,7 +22,7 @@ export interface Operation {
   readonly body?: z.ZodType;
   /** Where the body is streamed instead of parsed: its media types. */
   readonly streams?: readonly string[];
-  readonly responses: Readonly<Record<number, { readonly description: string; readonly schema?: z.ZodType; readonly example?: unknown; readonly mediaType?: string }>>;
+  readonly responses: Readonly<Record<number, { readonly description: string; readonly schema?: z.ZodType; readonly example?: unknown; readonly mediaType?: string; /** As text. */ readonly otherMediaTypes?: readonly string[] }>>;
   readonly bodyExample?: unknown;
   /** Privileged calls are written to the gateway's append-only audit log. */
   readonly audited?: boolean;
@@ -34,6 +34,12 @@ export interface Operation {
   readonly isDownload?: boolean;
   /** Browsers may call it, with a publishable key; text/plain counts as JSON then, because that needs no preflight. */
   readonly isPublishable?: boolean;
+  /** Needs no key: the body is signed, and the service checks that. The call has the one scope of the operation. */
+  readonly isSigned?: boolean;
+  /** The answer holds a secret that is shown this once: no cache and no store of replies keeps it. */
+  readonly holdsSecret?: boolean;
+  /** What it makes or changes outlives the call: a token that a gateway handed on for a minute does not suffice for it. */
+  readonly notDelegable?: boolean;
   /** Longest time the gateway waits for an answer's head; default 10 s. */
   readonly timeoutMs?: number;
 }

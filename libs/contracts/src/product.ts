@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { NOT_STORABLE, isStorable, problemOfAttributes } from './json-limits.ts';
+import { jsonSchema } from './json-schema.ts';
 import { currencySchema, isCurrency, priceInputSchema, toMinor } from './money.ts';
 
 /** The one identifier of a product: the stream's `product_id` and the events' `asin` are the same value. */
@@ -20,7 +21,7 @@ export const attributesSchema = z
     const problem = problemOfAttributes(value);
     if (problem !== undefined) ctx.addIssue({ code: 'custom', message: problem });
   })
-  .pipe(z.record(z.string(), z.json()))
+  .pipe(z.record(z.string(), jsonSchema))
   .meta({ example: { colour: 'black', wireless: true } });
 
 const text = (max: number) => z.string().trim().min(1).max(max).refine(isStorable, NOT_STORABLE);
@@ -92,7 +93,7 @@ export const productSchema = z
     currency: z.string(),
     stock: z.int().nullable(),
     image_url: z.string().nullable(),
-    attributes: z.record(z.string(), z.json()),
+    attributes: z.record(z.string(), jsonSchema),
     status: productStatusSchema,
     created_at: z.string(),
     updated_at: z.string(),

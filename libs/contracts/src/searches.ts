@@ -21,10 +21,33 @@ const executed = z.object({
   ms: z.number().nonnegative().meta({ description: 'Milliseconds until the answer was made' }),
   user: z.string().nullable().meta({ description: 'Pseudonym: the same for one user, and useless without the secret. null: the caller named no user' }),
   degraded: z.boolean().meta({ description: 'true: the index was down; hits say nothing then' }),
+  times: z.int().positive().optional().meta({ description: 'So many searches of nobody in particular, alike and answered from a cache within about a second; ms is their mean. Absent: one' }),
 });
 
+/** How many searches an event stands for. */
+export const searchesIn = ({ times = 1 }: { readonly times?: number | undefined }): number => times;
+
 /**
- * The search log: one event for each search (its first page), published behind the answer. May lose events, never delays a search. About the
+ * Header of an answer to a search, between services: what the search log says of it, as ASCII JSON, so that whoever gives the same answer again from a
+ * cache can log that, too. Only where the search is logged: a first page. Never leaves the gateway.
+ */
+export const LOGGED_SEARCH_HEADER = 'x-logged-search';
+const loggedSearchSchema = executed.pick({ query: true, filters: true, hits: true, degraded: true });
+export type LoggedSearch = z.output<typeof loggedSearchSchema>;
+
+export const encodeLoggedSearch = (search: LoggedSearch): string => JSON.stringify(search).replaceAll(/[\u007F-\uFFFF]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
+/** undefined: it is not in the form that this version knows. */
+export function decodeLoggedSearch(header: string): LoggedSearch | undefined {
+  try {
+    return loggedSearchSchema.safeParse(JSON.parse(header)).data;
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * The search log: one event for each search (its first page), published behind the answer; searches that a cache answered are counted together
+ * (`times`). May lose events, never delays a search. About the
  * newest 100,000 that are not read yet are kept; what every group has acknowledged goes within seconds.
  */
 export const searches = defineTopic(

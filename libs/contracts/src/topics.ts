@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { productExample } from './http/products.ts';
 import { indexUpdates } from './index-updates.ts';
 import { interactionDataSchema, interactions } from './interactions.ts';
+import { keyUpdatesContract } from './key-updates.ts';
 import { productUpdates } from './product-updates.ts';
 import { productSchema, skuSchema } from './product.ts';
 import { relevanceUpdates } from './relevance-updates.ts';
@@ -14,7 +15,7 @@ const productUpdatesContract: TopicContract<typeof productUpdates> = {
   description: 'Every change of the catalogue that was committed, in commit order for each product: the whole product each time, so that the last event of a product is all that a reader needs.',
   key: 'sku of the product',
   producers: ['catalog-api'],
-  consumers: [{ service: 'embedding-worker', group: 'embedding-worker' }, { service: 'es-sync-worker', group: 'es-sync-worker' }, { service: 'event-ingest', group: 'event-ingest' }, { service: 'recommender' }],
+  consumers: [{ service: 'embedding-worker', group: 'embedding-worker' }, { service: 'es-sync-worker', group: 'es-sync-worker' }, { service: 'event-ingest', group: 'event-ingest' }, { service: 'recommender' }, { service: 'gateway' }],
   hasHeartbeats: true,
   events: {
     create: { summary: 'A product is new, or is back after it was deleted', data: productSchema, example: { version: productExample.version, product: productExample } },
@@ -28,7 +29,7 @@ const indexUpdatesContract: TopicContract<typeof indexUpdates> = {
   description: 'The search index, the vector store, or what decides the order of answers changed, and readers can see it: a hint to throw away answers that were cached.',
   key: 'the store that changed',
   producers: ['es-sync-worker', 'embedding-worker', 'catalog-api'],
-  consumers: [],
+  consumers: [{ service: 'gateway' }],
   hasHeartbeats: false,
   events: {
     changed: { summary: 'Some products of a store changed', example: { store: 'search', items: [{ sku: productExample.sku, version: productExample.version, categories: [productExample.category] }] } },
@@ -49,9 +50,9 @@ const relevanceUpdatesContract: TopicContract<typeof relevanceUpdates> = {
 
 const searchesContract: TopicContract<typeof searches> = {
   topic: searches,
-  description: 'The search log. Published behind the answer and never in its way, so some may be missing; query and user are free of what names a person as far as a program can tell.',
+  description: 'The search log. Published behind the answer and never in its way, so some may be missing; the gateway adds the searches that its cache answered, alike ones together (times); query and user are free of what names a person as far as a program can tell.',
   key: 'pseudonym of the user, else the id of the event',
-  producers: ['catalog-api'],
+  producers: ['catalog-api', 'gateway'],
   consumers: [{ service: 'catalog-api', group: 'search-counts' }, { service: 'event-ingest', group: 'analytics' }, { service: 'event-ingest' }],
   hasHeartbeats: false,
   events: {
@@ -82,7 +83,7 @@ const interactionsContract: TopicContract<typeof interactions> = {
 };
 
 /** Every public topic of Millrace. */
-export const topics: readonly TopicContract[] = [productUpdatesContract, indexUpdatesContract, relevanceUpdatesContract, searchesContract, interactionsContract, ...userTopics];
+export const topics: readonly TopicContract[] = [productUpdatesContract, indexUpdatesContract, relevanceUpdatesContract, searchesContract, interactionsContract, ...userTopics, keyUpdatesContract];
 
 /** Groups that read a topic, by the catalogue. */
 export const groupsOfTopic = (name: string): readonly string[] => [...new Set(topics.flatMap(({ topic, consumers }) => (topic.name === name ? consumers.flatMap(({ group }) => group ?? []) : [])))];

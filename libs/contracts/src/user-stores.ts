@@ -16,10 +16,13 @@ export const userStores: Readonly<Record<string, UserStores>> = {
   },
   recommender: { erasedBy: 'topic', stores: ['recs.rankings', 'recs.user_aliases', 'recs.experiment_lists', 'recs.experiment_events', 'counts'] },
   'catalog-api': { erasedBy: 'topic', stores: ['searches'] },
-  gateway: { erasedBy: 'none', stores: [], because: 'the audit log names callers by their key, and of operations on users the template of the path, not the path' },
+  // Its audit log names callers by their key, and of operations on users the template of the path, not the path.
+  gateway: { erasedBy: 'topic', stores: ['sessions', 'gateway.plans'] },
   'embedding-worker': { erasedBy: 'none', stores: [], because: 'products only' },
   'es-sync-worker': { erasedBy: 'none', stores: [], because: 'products only' },
   'ut360-lookup': { erasedBy: 'none', stores: [], because: 'subscribers by ISDN, not shoppers by user id: `millrace ut360 erase`' },
+  pos: { erasedBy: 'none', stores: [], because: 'customers and invoices of the point of sale are read through and never kept' },
+  mcp: { erasedBy: 'none', stores: [], because: 'asks the API and keeps counts by digests of callers' },
   cli: { erasedBy: 'none', stores: [], because: 'keeps nothing' },
 };
 

@@ -66,7 +66,7 @@ const erasures: TopicContract<typeof userErasures> = {
   description: 'A user is to be erased in every store. Every service that holds personal data reads it and answers on users:erasure-receipts; event-ingest repeats until all have.',
   key: 'id of the job',
   producers: ['event-ingest'],
-  consumers: [{ service: 'catalog-api', group: 'catalog-api' }, { service: 'recommender', group: 'recommender' }],
+  consumers: [{ service: 'catalog-api', group: 'catalog-api' }, { service: 'gateway', group: 'gateway' }, { service: 'recommender', group: 'recommender' }],
   hasHeartbeats: false,
   events: { erase: { summary: 'Erase these users, and say what was there', example: { job, attempt: 1, users: ['123', 'anon:5f1c'] } } },
 };
@@ -74,7 +74,7 @@ const receipts: TopicContract<typeof erasureReceipts> = {
   topic: erasureReceipts,
   description: 'What a service had of an erased user, by store: counts, no ids.',
   key: 'id of the job',
-  producers: ['catalog-api', 'recommender'],
+  producers: ['catalog-api', 'gateway', 'recommender'],
   consumers: [{ service: 'event-ingest', group: 'event-ingest' }],
   hasHeartbeats: false,
   events: { erased: { summary: 'The service has erased what it could', example: { job, attempt: 1, service: 'recommender', stores: [{ store: 'counts', found: 2, erased: 2, due: 0 }] } } },

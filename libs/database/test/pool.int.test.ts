@@ -1,7 +1,7 @@
 import { afterAll, describe, expect, it } from '@jest/globals';
 import { eventually, testServer, uniqueName } from '@millrace/testing';
 import { sql } from 'kysely';
-import { createKysely, createPool } from '../src/index.ts';
+import { createKysely, createPool, LOCK_NOT_AVAILABLE } from '../src/index.ts';
 
 const name = uniqueName('pool');
 const warnings: string[] = [];
@@ -34,5 +34,21 @@ describe('a pool whose connections break', () => {
     });
     await expect(broken).rejects.toThrow();
     expect((await sql<{ one: number }>`select 1 as one`.execute(db)).rows).toEqual([{ one: 1 }]);
+  });
+});
+
+describe('a pool with bounds for locks', () => {
+  it('gives up waiting for a lock, and ends a transaction that stands still, with its locks', async () => {
+    const patient = createPool({ url: testServer('postgres'), name, max: 1, logger, lockTimeoutMs: 50 });
+    const still = createPool({ url: testServer('postgres'), name, max: 1, logger, idleTransactionTimeoutMs: 200 });
+    const client = await still.connect();
+    await client.query('begin');
+    await client.query('select pg_advisory_xact_lock(hashtext($1))', [name]);
+    const lock = (): Promise<unknown> => patient.query('select pg_advisory_xact_lock(hashtext($1))', [name]);
+    await expect(lock()).rejects.toMatchObject({ code: LOCK_NOT_AVAILABLE });
+    expect(await eventually(() => lock().then(() => true, () => false))).toBe(true);
+    await expect(client.query('select 1')).rejects.toThrow();
+    client.release(true);
+    await Promise.all([patient.end(), still.end()]);
   });
 });

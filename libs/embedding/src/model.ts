@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
-import type { TfIdfModel } from './ports.ts';
+import type { EmbeddingModel, RemoteModel, TfIdfModel } from './ports.ts';
 
 const modelSchema = z
   .strictObject({
@@ -20,7 +20,8 @@ export function unfittedModel({ dimensions }: { dimensions: number }): TfIdfMode
 }
 
 /** The model's document: JSON with sorted keys, byte for byte the same for equal models. */
-export function serializeModel(model: TfIdfModel): string {
+export function serializeModel(model: EmbeddingModel): string {
+  if (model.kind === 'openai') return JSON.stringify({ kind: model.kind, model: model.model, dimensions: model.dimensions } satisfies RemoteModel);
   const { kind, dimensions, bucketsPerTerm, fittedOn, defaultIdf } = model;
   const head = JSON.stringify({ kind, dimensions, bucketsPerTerm, fittedOn, defaultIdf }).slice(1, -1);
   // Written by hand: an object would bring number-like terms ("2000") to the front.
@@ -31,15 +32,26 @@ export function serializeModel(model: TfIdfModel): string {
 }
 
 /** Names the model: the first 16 hex digits of its document's SHA-256. Equal models have equal ids. */
-export function modelId(model: TfIdfModel): string {
+export function modelId(model: EmbeddingModel): string {
   return createHash('sha256').update(serializeModel(model)).digest('hex').slice(0, 16);
 }
 
-/** Reads a model's document. Throws, naming the field, when it is not one. */
+/** Reads the document of a TF-IDF model. Throws when it is not one. */
 export function parseModel(document: string): TfIdfModel {
   try {
     return modelSchema.parse(JSON.parse(document));
   } catch (error) {
     throw new Error('not a document of a tfidf-hashed model', { cause: error });
   }
+}
+
+const remoteModelSchema = z.strictObject({ kind: z.literal('openai'), model: z.string().min(1), dimensions: z.int().positive() });
+const kindSchema = z.looseObject({ kind: z.string() });
+
+/** Reads a model's document of any kind. Throws, naming the kind, where this program does not know it. */
+export function parseEmbeddingModel(document: string): EmbeddingModel {
+  const { kind } = kindSchema.parse(JSON.parse(document));
+  if (kind === 'tfidf-hashed') return parseModel(document);
+  if (kind === 'openai') return remoteModelSchema.parse(JSON.parse(document));
+  throw new Error(`a model of kind ${kind} is not known here`);
 }

@@ -1,16 +1,20 @@
 import { once } from 'node:events';
-import { createServer } from 'node:http';
+import { createServer, IncomingMessage, ServerResponse } from 'node:http';
 import type { RequestListener } from 'node:http';
 import type { Duplex } from 'node:stream';
+import { AppError } from '@millrace/service';
 import type { Logger } from '@millrace/service';
 import express from 'express';
-import type { Request, RequestHandler } from 'express';
+import type { Express, Request, RequestHandler, Response } from 'express';
 import { Histogram } from 'prom-client';
 import type { Registry } from 'prom-client';
 import { withDirectRoutes } from './direct-route.ts';
 import type { DirectRoute } from './direct-route.ts';
+import type { Front } from './front.ts';
 import { notFoundHandler, problemDetails } from './problem-details.ts';
 import { requestContext } from './request-context.ts';
+import { boundSlowClients, checkingIntervalOf } from './slow-clients.ts';
+import type { SlowClientOptions } from './slow-clients.ts';
 
 export interface HttpAppDeps {
   readonly logger: Logger;
@@ -19,7 +23,11 @@ export interface HttpAppDeps {
   readonly handlers: readonly RequestHandler[];
   /** Answered before the handlers where they can; the handlers must have the same operations. */
   readonly direct?: readonly DirectRoute[];
+  /** Answers plain requests before the handlers, with express' own requests and responses; the handlers must have the same operations. */
+  readonly front?: Front;
 }
+
+const ignore = (): void => undefined;
 
 /** Route template, not path: paths may hold personal data. */
 const routeOf = (req: Request): string => (req.route ? `${req.baseUrl}${String(req.route.path)}` : 'unmatched');
@@ -39,15 +47,66 @@ const measure = (seconds: Histogram<'method' | 'route' | 'status'>): RequestHand
   next();
 };
 
-/** An express app with request ids, metrics and problem details around the given handlers, and direct routes in front of it. */
-export function createHttpApp({ logger, metrics, handlers, direct = [] }: HttpAppDeps): RequestListener {
+/** What a server makes its requests and responses of. */
+interface Messages {
+  readonly IncomingMessage: typeof IncomingMessage;
+  readonly ServerResponse: typeof ServerResponse<IncomingMessage>;
+}
+const messagesOf = new WeakMap<RequestListener, Messages>();
+
+/** Requests and responses that are express' own from the beginning: an object whose prototype is changed later is slow ever after. */
+function createMessages(app: Express): Messages {
+  class ExpressRequest extends IncomingMessage {}
+  class ExpressResponse extends ServerResponse {}
+  Object.setPrototypeOf(ExpressRequest.prototype, app.request);
+  Object.setPrototypeOf(ExpressResponse.prototype, app.response);
+  Object.assign(app, { request: ExpressRequest.prototype, response: ExpressResponse.prototype });
+  return { IncomingMessage: ExpressRequest, ServerResponse: ExpressResponse };
+}
+
+/** As express makes them in front of its own handlers: nothing new where `startHttpServer` made them. Kernel: an object becomes of the type that its prototype is of. */
+function toExpress(app: Express, req: IncomingMessage, res: ServerResponse): readonly [Request, Response] {
+  Object.setPrototypeOf(req, app.request);
+  Object.setPrototypeOf(res, app.response);
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion
+  const [own, answer] = [req as Request, res as Response];
+  own.res = answer;
+  own.originalUrl = own.url;
+  return [own, answer];
+}
+
+/** What the front finds is answered by its handler alone, a failure as behind express. */
+function withFront(app: Express, front: Front, { seconds, logger }: { readonly seconds: Histogram<'method' | 'route' | 'status'>; readonly logger: Logger }): RequestListener {
+  const refuse = problemDetails(logger);
+  return (rawReq, rawRes) => {
+    const found = front.find(rawReq);
+    if (!found) {
+      app(rawReq, rawRes);
+      return;
+    }
+    const startMs = performance.now();
+    const [req, res] = toExpress(app, rawReq, rawRes);
+    req.params = found.params;
+    req.route = { path: found.path };
+    res.once('finish', () => seconds.observe({ method: 'GET', route: found.path, status: res.statusCode }, (performance.now() - startMs) / 1_000));
+    requestContext(req, res, ignore);
+    front.prepare(res);
+    const fail = (error: unknown): void => void refuse(error, req, res, ignore);
+    found.handle(req, res, (error?: unknown) => fail(error ?? new AppError('not_found', 'nobody answers this'))).catch(fail);
+  };
+}
+
+/** An express app with request ids, metrics and problem details around the given handlers, and direct routes or a front before it. */
+export function createHttpApp({ logger, metrics, handlers, direct = [], front }: HttpAppDeps): RequestListener {
   const app = express();
   app.disable('x-powered-by');
   app.disable('etag');
   app.set('query parser', 'simple');
   const seconds = createSeconds(metrics);
   app.use(requestContext, measure(seconds), ...handlers, notFoundHandler, problemDetails(logger));
-  return withDirectRoutes(app, direct, (labels, value) => seconds.observe(labels, value));
+  const listener = withDirectRoutes(front ? withFront(app, front, { seconds, logger }) : app, direct, (labels, value) => seconds.observe(labels, value));
+  messagesOf.set(listener, createMessages(app));
+  return listener;
 }
 
 export interface HttpServer {
@@ -56,7 +115,7 @@ export interface HttpServer {
   close(graceMs?: number): Promise<void>;
 }
 
-export interface ListenOptions {
+export interface ListenOptions extends Partial<SlowClientOptions> {
   readonly host: string;
   readonly port: number;
   /** Longest time to receive a whole request; uploads need more than the default of five minutes. */
@@ -81,9 +140,10 @@ function refuseMalformed(error: Error & { readonly code?: string }, socket: Dupl
   socket.end(`HTTP/1.1 ${status} ${title}\r\nConnection: close\r\nContent-Type: application/problem+json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`);
 }
 
-export async function startHttpServer(app: RequestListener, { host, port, requestTimeoutMs = 300_000 }: ListenOptions): Promise<HttpServer> {
-  const server = createServer({ requestTimeout: requestTimeoutMs, headersTimeout: 15_000, keepAliveTimeout: 65_000, noDelay: true }, app);
+export async function startHttpServer(app: RequestListener, { host, port, requestTimeoutMs = 300_000, headersTimeoutMs = 15_000, ...slow }: ListenOptions): Promise<HttpServer> {
+  const server = createServer({ ...messagesOf.get(app), requestTimeout: requestTimeoutMs, connectionsCheckingInterval: checkingIntervalOf(headersTimeoutMs), keepAliveTimeout: 65_000, noDelay: true }, app);
   server.on('clientError', refuseMalformed);
+  boundSlowClients(server, { headersTimeoutMs, ...slow });
   server.listen(port, host);
   await once(server, 'listening');
   const address = server.address();

@@ -46,6 +46,16 @@ export function readOnce(req: IncomingMessage): Promise<string> {
   return text;
 }
 
+/** For who has read the body already: `parseJsonBody` takes this instead of reading. */
+export const keepBody = (req: IncomingMessage, body: Buffer): void => void reading.set(req, Promise.resolve(body.toString('utf8')));
+
+/** What somebody has read is a text only where it was not packed. */
+const isRead = (req: IncomingMessage): boolean => {
+  if (!reading.has(req)) return false;
+  if (req.headers['content-encoding'] !== undefined) throw new AppError('unsupported_media_type', 'send the body without Content-Encoding', { details: [{ in: 'headers', pointer: '/content-encoding', detail: 'must be absent here' }] });
+  return true;
+};
+
 /** An empty text is no body, as express has it. */
 export function parseText(text: string): unknown {
   try {
@@ -57,7 +67,7 @@ export function parseText(text: string): unknown {
 
 /** `req.body` of a JSON request of at most 1 MiB. Refuses other media types; what is not plain goes through express' own parser, which costs more than most answers. */
 export const parseJsonBody: RequestHandler = async (req, res, next) => {
-  if (isPlain(req)) {
+  if (isPlain(req) || (req.is('json') && isRead(req))) {
     const text = await readOnce(req);
     try {
       req.body = parseText(text);

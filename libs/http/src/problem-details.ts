@@ -20,19 +20,27 @@ export function toProblem(error: AppError, requestId: string | undefined): Recor
   };
 }
 
-/** SQLSTATE of values that no schema can foresee: characters and dates that Postgres does not hold. */
-const REFUSED_VALUES = new Set(['22021', '22P05', '22007', '22008']);
-const isRefusedValue = (error: unknown): boolean => typeof error === 'object' && error !== null && 'code' in error && typeof error.code === 'string' && REFUSED_VALUES.has(error.code);
+const sqlStateOf = (error: unknown): string => (typeof error === 'object' && error !== null && 'code' in error && typeof error.code === 'string' ? error.code : '');
+/** SQLSTATE of values that no schema can foresee: characters, dates and offsets of time zones (from 16 hours on) that Postgres does not hold. */
+const REFUSED_VALUES = new Set(['22021', '22P05', '22007', '22008', '22009']);
 
-interface BodyParserError { readonly type: string; readonly status: number; readonly limit?: number }
+/** SQLSTATE lock_not_available: others hold what this one would change, for longer than it waits. */
+const LOCKED = '55P03';
+/** Of pg's pool, whose error has no code: every connection was in use for as long as one is waited for. */
+const NO_CONNECTION = 'timeout exceeded when trying to connect';
+const isBusy = (error: unknown): boolean => sqlStateOf(error) === LOCKED || (error instanceof Error && error.message === NO_CONNECTION);
+
+interface BodyParserError { readonly type?: string; readonly status: number; readonly limit?: number }
+/** What could not be unpacked has a status and no type, and is `expose`, as all its errors are that the caller has made. */
 const isBodyParserError = (error: unknown): error is BodyParserError =>
-  typeof error === 'object' && error !== null && 'type' in error && typeof error.type === 'string' && 'status' in error && typeof error.status === 'number';
+  typeof error === 'object' && error !== null && 'status' in error && typeof error.status === 'number' && (('type' in error && typeof error.type === 'string') || ('expose' in error && error.expose === true));
 
 /** Failures of express' own parsers as AppErrors; undefined: anything else, a bug. */
 export function toAppError(error: unknown): AppError | undefined {
   if (error instanceof AppError) return error;
   if (error instanceof URIError) return new AppError('invalid_request', 'the path has a malformed percent-encoding');
-  if (isRefusedValue(error)) return new AppError('invalid_request', 'a value holds a character or a date that cannot be stored', { cause: error });
+  if (isBusy(error)) return new AppError('unavailable', 'the database is busy with the work of others, and this was not done, or not to its end: send the same again', { cause: error, headers: { 'Retry-After': '1' } });
+  if (REFUSED_VALUES.has(sqlStateOf(error))) return new AppError('invalid_request', 'a value holds a character or a date that cannot be stored', { cause: error });
   if (!isBodyParserError(error) || error.status >= 500) return undefined;
   if (error.type === 'entity.too.large') return new AppError('body_too_large', `the body is larger than ${error.limit ?? 'allowed'} bytes`, { details: [{ in: 'body', pointer: '', detail: 'is too large' }] });
   if (error.type === 'entity.parse.failed') return new AppError('malformed_body', 'the body is not valid JSON', { details: [{ in: 'body', pointer: '', detail: 'is not valid JSON' }] });

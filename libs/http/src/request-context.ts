@@ -3,17 +3,25 @@ import type { IncomingMessage } from 'node:http';
 import type { Identity } from '@millrace/service';
 import type { Request, RequestHandler } from 'express';
 
-const requestIds = new WeakMap<IncomingMessage, string>();
-const traceparents = new WeakMap<IncomingMessage, string>();
+interface Context {
+  readonly requestId: string;
+  /** Made when it is first asked for. */
+  traceparent: string | undefined;
+}
+
+const contexts = new WeakMap<IncomingMessage, Context>();
 const identities = new WeakMap<Request, Identity>();
 const failures = new WeakMap<IncomingMessage, { readonly error: unknown }>();
 
 const TRACEPARENT = /^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
 const REQUEST_ID = /^[\w.:-]{1,128}$/;
 
-export const requestIdOf = (req: Request): string | undefined => requestIds.get(req);
-/** W3C trace context of the request; always there behind `requestContext`. */
-export const traceparentOf = (req: Request): string | undefined => traceparents.get(req);
+export const requestIdOf = (req: Request): string | undefined => contexts.get(req)?.requestId;
+/** W3C trace context of the request; always there, and the same, behind `requestContext`. */
+export function traceparentOf(req: Request): string | undefined {
+  const context = contexts.get(req);
+  return context && (context.traceparent ??= traceparentFrom(req));
+}
 export const identityOf = (req: Request): Identity | undefined => identities.get(req);
 export const setIdentity = (req: Request, identity: Identity): void => void identities.set(req, identity);
 
@@ -53,14 +61,16 @@ export function traceparentFrom({ headers }: IncomingMessage): string {
 }
 
 export function setRequestIds(req: IncomingMessage, { requestId, traceparent }: { readonly requestId: string; readonly traceparent: string }): void {
-  requestIds.set(req, requestId);
-  traceparents.set(req, traceparent);
+  contexts.set(req, { requestId, traceparent });
 }
 
 /** Takes or makes the request id and the traceparent; answers the id. Values of a wrong form are replaced, never passed on. */
 export const requestContext: RequestHandler = (req, res, next) => {
-  const requestId = requestIds.get(req) ?? requestIdFrom(req);
-  setRequestIds(req, { requestId, traceparent: traceparents.get(req) ?? traceparentFrom(req) });
-  res.set('X-Request-Id', requestId);
+  let context = contexts.get(req);
+  if (!context) {
+    context = { requestId: requestIdFrom(req), traceparent: undefined };
+    contexts.set(req, context);
+  }
+  res.setHeader('X-Request-Id', context.requestId);
   next();
 };

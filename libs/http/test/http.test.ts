@@ -3,11 +3,14 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { AppError, createLogger, createMetrics } from '@millrace/service';
 import { Router } from 'express';
 import { z } from 'zod';
-import { authenticate, createHttpApp, idempotent, ok, parseIfMatch, route, startHttpServer } from '../src/index.ts';
+import { authenticate, createHttpApp, idempotent, ok, parseIfMatch, route, startHttpServer, toAppError } from '../src/index.ts';
 import type { HttpServer, IdempotencyStore, Reply } from '../src/index.ts';
 
+/** A transaction: what is to be undone where it fails. */
+type Undo = () => void;
+
 /** Keeps what it is given; a reply of 'unkept' things cannot be kept. */
-const memoryStore = (): IdempotencyStore => {
+const memoryStore = (): IdempotencyStore<Undo> => {
   const kept = new Map<string, { fingerprint: string; reply?: Reply }>();
   return {
     begin: async (key, fingerprint) => {
@@ -15,8 +18,11 @@ const memoryStore = (): IdempotencyStore => {
       if (!known) kept.set(key, { fingerprint });
       return !known ? { state: 'new', claim: '1' } : known.reply ? { state: 'done', fingerprint: known.fingerprint, reply: known.reply } : { state: 'running' };
     },
-    finish: async (key, _claim, reply) => {
-      if (key.endsWith('unkept')) throw new Error('the store is away');
+    keep: async (undo, key, _claim, reply) => {
+      if (key.endsWith('unkept')) {
+        undo();
+        throw new Error('the store is away');
+      }
       kept.set(key, { fingerprint: kept.get(key)?.fingerprint ?? '', reply });
     },
     abort: async (key) => void kept.delete(key),
@@ -31,14 +37,17 @@ beforeAll(async () => {
   const put = { operationId: 'put', method: 'put', path: '/things/{id}', scope: 'write', params: z.strictObject({ id: z.string().max(3) }), query: z.strictObject({ dry: z.stringbool().optional() }), body: z.strictObject({ price: z.number().nonnegative(), 'a/b': z.string().optional() }) } as const;
   route(router, put, async ({ params, body, identity }) => ok({ ...params, ...body, by: identity.subject }));
   const post = { operationId: 'post', method: 'post', path: '/things', scope: 'write', body: z.strictObject({ name: z.string() }) } as const;
-  route(router, post, idempotent(memoryStore(), async ({ body }) => {
+  route(router, post, idempotent(memoryStore(), async ({ body }, keep) => {
     if (body.name === 'bad') throw new AppError('conflict', 'no');
     effects += 1;
-    return { status: 201, body: { n: effects } };
+    const reply = { status: 201, body: { n: effects } };
+    await keep(() => { effects -= 1; }, reply);
+    return reply;
   }));
   const crash = { operationId: 'crash', method: 'get', path: '/crash', scope: 'write' } as const;
   route(router, crash, async () => Promise.reject(new Error('secret stack')));
-  const verifier = { verify: async (token: string) => ({ issuer: token === 'outsider' ? 'worker' : 'gateway', subject: 'key_1', scopes: token === 'reader' ? ['read'] : ['write'] }) };
+  const people: Readonly<Record<string, { readonly subject: string; readonly workspaceId: string }>> = { anna: { subject: 'user:anna', workspaceId: 'default' }, namesake: { subject: 'user:anna', workspaceId: 'acme' }, colon: { subject: 'user:anna:k5', workspaceId: 'default' } };
+  const verifier = { verify: async (token: string) => ({ issuer: token === 'outsider' ? 'worker' : 'gateway', subject: 'key_1', scopes: token === 'reader' ? ['read'] : ['write'], ...people[token] }) };
   const app = createHttpApp({ logger: createLogger('test', 'silent'), metrics: createMetrics('test'), handlers: [authenticate(verifier, ['gateway']), router] });
   server = await startHttpServer(app, { host: '127.0.0.1', port: 0 });
 });
@@ -95,6 +104,9 @@ describe('route', () => {
     expect(answer).toMatchObject({ status: 500, body: { code: 'internal' } });
     expect(JSON.stringify(answer.body)).not.toContain('secret');
   });
+  it.each([Object.assign(new Error('canceling statement due to lock timeout'), { code: '55P03' }), new Error('timeout exceeded when trying to connect')])('takes a busy database for unavailable: %s', (error) => {
+    expect(toAppError(error)).toMatchObject({ code: 'unavailable', headers: { 'Retry-After': '1' } });
+  });
   it('answers an unknown path with 404 and keeps the request id', async () => {
     const answer = await call('/nowhere', { headers: { 'x-request-id': 'abc-1' } });
     expect(answer).toMatchObject({ status: 404, body: { code: 'not_found', request_id: 'abc-1' } });
@@ -111,7 +123,7 @@ describe('the server', () => {
 });
 
 describe('Idempotency-Key', () => {
-  const post = (key: string, name: string) => call('/things', { method: 'POST', body: JSON.stringify({ name }), headers: { 'idempotency-key': key } });
+  const post = (key: string, name: string, as?: string) => call('/things', { method: 'POST', body: JSON.stringify({ name }), headers: { 'idempotency-key': key } }, as);
   it('runs a repeated request once and answers it alike', async () => {
     const before = effects;
     const first = await post('k1', 'a');
@@ -120,15 +132,20 @@ describe('Idempotency-Key', () => {
     expect(second.headers.get('idempotent-replayed')).toBe('true');
     expect(effects).toBe(before + 1);
   });
+  it('keeps apart people of one name in two workspaces, and names that hold a colon', async () => {
+    const before = effects;
+    for (const [key, as] of [['k5:x', 'anna'], ['k5:x', 'namesake'], ['x', 'colon']] as const) expect((await post(key, 'a', as)).headers.get('idempotent-replayed')).toBeNull();
+    expect([effects, (await post('k5:x', 'a', 'anna')).headers.get('idempotent-replayed')]).toEqual([before + 3, 'true']);
+  });
   it('refuses the key for another request', async () => {
     await post('k2', 'a');
     expect((await post('k2', 'b')).body).toMatchObject({ status: 422, code: 'idempotency_mismatch' });
   });
-  it('never frees a key whose effect is there though its reply could not be kept', async () => {
+  it('leaves no effect whose reply could not be kept, so that it may be tried again', async () => {
     const before = effects;
     expect((await post('unkept', 'a')).status).toBe(500);
-    expect((await post('unkept', 'a')).status).toBe(409);
-    expect(effects).toBe(before + 1);
+    expect((await post('unkept', 'a')).status).toBe(500);
+    expect(effects).toBe(before);
   });
   it('lets a failed request be tried again', async () => {
     expect((await post('k3', 'bad')).status).toBe(409);

@@ -24,7 +24,7 @@ export interface Fence {
 }
 
 /**
- * KEYS stream, epoch, mark; ARGV layout id ('' = any), our epoch, last id that must be there, number of fields, their names, then each entry's
+ * KEYS stream, epoch, mark; ARGV layout id ('' = any), our epoch, last id that must be there, newest entries to keep about (0 = all), number of fields, their names, then each entry's
  * values ('' = left out). {'ok', id of the last entry} | {'lost', epoch, last id} | {'moved'}
  */
 const append = defineScript(`
@@ -44,36 +44,39 @@ local epoch = redis.call('GET', KEYS[2])
 local ms, number = split(last)
 local wantedMs, wantedNumber = split(ARGV[3])
 if epoch ~= ARGV[2] or ms < wantedMs or (ms == wantedMs and number < wantedNumber) then return {'lost', epoch or '', last} end
-local width = tonumber(ARGV[4])
+local width = tonumber(ARGV[5])
 if width == 0 then return {'ok', last} end
 local call, values = redis.call, ARGV
 local entry = {'XADD', KEYS[1], '*'}
-for i = 5 + width, #values, width do
+for i = 6 + width, #values, width do
   local n = 3
   for j = 0, width - 1 do
     local value = values[i + j]
     if value ~= '' then
-      entry[n + 1] = values[5 + j]
+      entry[n + 1] = values[6 + j]
       entry[n + 2] = value
       n = n + 2
     end
   end
   last = call(unpack(entry, 1, n))
 end
+if tonumber(ARGV[4]) > 0 then call('XTRIM', KEYS[1], 'MAXLEN', '~', ARGV[4]) end
 return {'ok', last}`);
 
 export interface Entries {
   readonly names: readonly string[];
   /** The entries' values one after the other, as many for each as there are names. */
   readonly values: readonly string[];
+  /** The stream keeps about so many newest entries, read or not; default: all. */
+  readonly maxLength?: number | undefined;
 }
 
 /**
  * Appends all entries or none, in order, only if the fence holds. Without entries: only the check.
  * Rejects where Redis does not answer within `timeoutMs`; the entries may have been appended then.
  */
-export async function appendFenced(redis: Redis, keys: TopicKeys, fence: Fence, { names, values, timeoutMs }: Entries & { readonly timeoutMs: number }): Promise<Appended> {
-  const reply = append(redis, [keys.stream, keys.epoch, keys.layout], [fence.layoutId, fence.epoch, fence.lastId, names.length, ...names, ...values]);
+export async function appendFenced(redis: Redis, keys: TopicKeys, fence: Fence, { names, values, maxLength = 0, timeoutMs }: Entries & { readonly timeoutMs: number }): Promise<Appended> {
+  const reply = append(redis, [keys.stream, keys.epoch, keys.layout], [fence.layoutId, fence.epoch, fence.lastId, maxLength, names.length, ...names, ...values]);
   const [kind, first, second] = asList(await within(timeoutMs, reply));
   if (kind === 'moved') return { kind: 'moved' };
   if (kind === 'ok') return { kind: 'ok', lastId: asText(first) };
@@ -96,7 +99,7 @@ export class RedisTimeoutError extends Error {
 export async function within<T>(timeoutMs: number, work: Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new RedisTimeoutError(`Redis did not answer within ${timeoutMs} ms`)), timeoutMs);
+    timer = setTimeout(() => reject(new RedisTimeoutError(`the broker did not answer within ${timeoutMs} ms`)), timeoutMs);
   });
   try {
     return await Promise.race([work, late]);

@@ -1,19 +1,19 @@
 import { randomUUID } from 'node:crypto';
-import { wireNames, wireValues } from '@millrace/bus';
 import type { BusLogger, Topic } from '@millrace/bus';
 import { splitStreamId } from '@millrace/redis-kit';
-import type { Redis, TopicKeys } from '@millrace/redis-kit';
+import type { Redis } from '@millrace/redis-kit';
 import type { Pool, PoolClient } from 'pg';
-import { appendFenced, readStreamState, within } from './append.ts';
-import type { Entries, Fence, StreamState } from './append.ts';
+import type { Fence, StreamState } from './append.ts';
 import type { BatchSize } from './batch-size.ts';
 import type { RelayMetrics } from './metrics.ts';
+import type { RelaySink } from './sinks.ts';
 import type { EventRow, Statements } from './statements.ts';
 
 /** What publishing needs of the relay. */
 export interface PublishDeps {
   readonly pool: Pool;
-  readonly redis: Redis;
+  /** Undefined where the bus is another broker's. */
+  readonly redis: Redis | undefined;
   readonly statements: Statements;
   readonly appendTimeoutMs: number;
   readonly batchSize: BatchSize;
@@ -26,7 +26,9 @@ export interface PublishDeps {
 /** One partition of a topic as the active relay sees it. */
 export interface RelayStream {
   readonly topic: Topic;
-  readonly keys: TopicKeys;
+  /** In relay_batches and relay_state. */
+  readonly name: string;
+  readonly sink: RelaySink;
   readonly layoutId: string;
   /** Is the row's event of this partition? Heartbeats are of all. */
   readonly holds: (row: EventRow) => boolean;
@@ -49,22 +51,8 @@ export class StreamLostError extends Error {
   }
 }
 
-const rowToValues = (topic: Topic, [, , id, type, key, version, data, traceparent, timestamp]: EventRow): readonly string[] =>
-  wireValues(topic, { id, type, key, version, data, traceparent, timestamp });
-
-/** Without the columns that no row fills: arguments are what a large append costs. */
-function toEntries(topic: Topic, rows: readonly EventRow[]): Entries {
-  const all = rows.map((row) => rowToValues(topic, row));
-  const names = wireNames(topic);
-  const used = names.flatMap((_name, column) => (all.some((values) => values[column] !== '') ? [column] : []));
-  const values: string[] = [];
-  for (const row of all) for (const column of used) values.push(row[column] ?? '');
-  return { names: used.map((column) => names[column] ?? ''), values };
-}
-
 async function append(deps: PublishDeps, stream: RelayStream, fence: Fence, rows: readonly EventRow[]): Promise<string> {
-  const entries = toEntries(stream.topic, rows);
-  const answer = await appendFenced(deps.redis, stream.keys, fence, { ...entries, timeoutMs: deps.appendTimeoutMs });
+  const answer = await stream.sink.append(deps, fence, rows);
   if (answer.kind === 'ok') return answer.lastId;
   stream.fence = undefined;
   throw new StreamLostError(stream.topic.name);
@@ -154,7 +142,7 @@ async function publishRows(deps: PublishDeps, client: PoolClient, streams: Strea
     const own = streams.length === 1 ? rows : rows.filter((row) => row[1] === stream.topic.name && stream.holds(row));
     const [first, last] = [own[0], own.at(-1)];
     if (!first || !last) continue;
-    const name = stream.keys.stream;
+    const name = stream.name;
     if (!stream.fence) throw new StreamLostError(name);
     const lastId = await append(deps, stream, stream.fence, own);
     fences.push([stream, { ...stream.fence, lastId }]);
@@ -172,18 +160,18 @@ async function publishRows(deps: PublishDeps, client: PoolClient, streams: Strea
  */
 export async function establishStream(deps: PublishDeps, stream: RelayStream): Promise<void> {
   const { pool, statements } = deps;
-  const name = stream.keys.stream;
+  const name = stream.name;
   await pool.query(statements.ensureState, [name, randomUUID()]);
   const known = (await pool.query<{ epoch: string; republish_from: string | null }>(statements.readState, [name])).rows[0];
   if (!known) throw new Error('relay_state has no row for the stream');
-  const found = await readStreamState(deps.redis, stream.keys, deps.appendTimeoutMs);
+  const found = await stream.sink.read(deps);
   const from = earlier(await firstLostBatch(deps, name, found), known.republish_from);
 
   const epoch = randomUUID();
-  // First here, then in Redis: a crash in between is found as a strange epoch, and nothing is skipped.
+  // First here, then at the broker: a crash in between is found as a strange epoch, and nothing is skipped.
   const set = await pool.query(statements.setEpoch, [name, known.epoch, epoch, from]);
   if (set.rowCount === 0) throw new SupersededError('another relay has set a new epoch');
-  await within(deps.appendTimeoutMs, deps.redis.set(stream.keys.epoch, epoch));
+  await stream.sink.setEpoch(deps, epoch);
 
   if (from === null) {
     const last = (await pool.query<{ last_id: string }>(statements.lastBatch, [name])).rows[0];
@@ -208,7 +196,7 @@ const earlier = (a: string | null, b: string | null): string | null => {
 /** Appends the batches from `from` on again, in their old order, and records their new places. Returns the fence after the last one. */
 async function replay(deps: PublishDeps, stream: RelayStream, start: Fence, from: string): Promise<Fence> {
   const { pool, statements } = deps;
-  const name = stream.keys.stream;
+  const name = stream.name;
   let fence = start;
   let total = 0;
   for (let next = from; ; ) {

@@ -1,13 +1,15 @@
 import { HEARTBEAT, keysOf, partitionOf, readLayout } from '@millrace/bus';
-import type { Layout, Topic } from '@millrace/bus';
+import type { DurablePublisher, Layout, Topic } from '@millrace/bus';
 import type { Keys, TopicKeys } from '@millrace/redis-kit';
-import { readStreamState } from './append.ts';
 import { establishStream, firstLostBatch, StreamLostError } from './publish.ts';
 import type { PublishDeps, RelayStream } from './publish.ts';
+import { createDurableSink, createRedisSink } from './sinks.ts';
 
 /** A topic as the active relay sees it: nothing is known of its partitions until it is established. */
 export interface RelayTopic {
   readonly topic: Topic;
+  /** The broker, where it is not Redis. */
+  readonly durable: (DurablePublisher & { readonly engine: string }) | undefined;
   /** As configured; undefined: whatever the topic has. */
   partitions: number | undefined;
   streams: readonly RelayStream[];
@@ -24,18 +26,29 @@ const ALL = '0';
  */
 export async function establishTopic(deps: PublishDeps, keys: Keys, relayTopic: RelayTopic): Promise<void> {
   const { topic } = relayTopic;
-  const layout = await readLayout(deps.redis, keys, topic.name, relayTopic.partitions);
+  const { redis } = deps;
+  if (relayTopic.durable || !redis) return establishDurable(deps, relayTopic);
+  const layout = await readLayout(redis, keys, topic.name, relayTopic.partitions);
   // Looked at when the service starts: a running relay goes along with a repartitioning.
   relayTopic.partitions = undefined;
   const { count } = layout.current;
   const streams = keysOf(keys, topic.name, layout.current).map((of, index): RelayStream => ({
-    topic, keys: of, layoutId: layout.id, fence: undefined,
+    topic, name: of.stream, sink: createRedisSink(topic, of), layoutId: layout.id, fence: undefined,
     holds: ([, , , type, key]) => count === 1 || type === HEARTBEAT || partitionOf(key, count) === index,
   }));
   relayTopic.draining = layout.draining ? keysOf(keys, topic.name, layout.draining) : [];
-  await reconcile(deps, relayTopic, layout, streams.map((stream) => stream.keys.stream));
+  await reconcile(deps, relayTopic, layout, streams.map((stream) => stream.name));
   for (const stream of streams) await establishStream(deps, stream);
   relayTopic.streams = streams;
+}
+
+/** One partition, under a name of its own: what was published to Redis says nothing about another broker. */
+async function establishDurable(deps: PublishDeps, relayTopic: RelayTopic): Promise<void> {
+  const { topic, durable } = relayTopic;
+  if (!durable) throw new TypeError('a relay has neither Redis nor another broker');
+  const stream: RelayStream = { topic, name: `${durable.engine}/${topic.name}`, sink: createDurableSink(topic, durable), layoutId: '', fence: undefined, holds: () => true };
+  await establishStream(deps, stream);
+  relayTopic.streams = [stream];
 }
 
 /**
@@ -59,7 +72,7 @@ async function reconcile(deps: PublishDeps, { topic, draining }: RelayTopic, lay
     deps.logger.info({ topic: topic.name, streams: gone.length, published: isSame ? 'drained' : 'again' }, 'partitions are gone');
   }
   for (const of of draining) {
-    const from = await firstLostBatch(deps, of.stream, await readStreamState(deps.redis, of, deps.appendTimeoutMs));
+    const from = await firstLostBatch(deps, of.stream, await createRedisSink(topic, of).read(deps));
     if (from === null) continue;
     deps.logger.warn({ topic: topic.name, stream: of.stream, fromBatch: from }, 'a draining partition has lost entries: publishing them again to the current ones');
     await pool.query(statements.adoptBatches, [[of.stream], current, from]);
@@ -71,5 +84,5 @@ async function reconcile(deps: PublishDeps, { topic, draining }: RelayTopic, lay
 /** Throws StreamLostError where a draining partition has lost entries; the current ones are looked at by their fences. */
 export async function checkDraining(deps: PublishDeps, { topic, draining }: RelayTopic): Promise<void> {
   for (const of of draining)
-    if ((await firstLostBatch(deps, of.stream, await readStreamState(deps.redis, of, deps.appendTimeoutMs))) !== null) throw new StreamLostError(topic.name);
+    if ((await firstLostBatch(deps, of.stream, await createRedisSink(topic, of).read(deps))) !== null) throw new StreamLostError(topic.name);
 }

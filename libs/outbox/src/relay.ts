@@ -1,5 +1,5 @@
 import { backoffMs, createSignal, describeError, pause, silentLogger } from '@millrace/bus';
-import type { BusLogger, Signal, Topic } from '@millrace/bus';
+import type { BusLogger, DurablePublisher, Signal, Topic } from '@millrace/bus';
 import { closeRedis, createKeys, whenReady } from '@millrace/redis-kit';
 import type { Keys, Redis } from '@millrace/redis-kit';
 import type { Pool } from 'pg';
@@ -25,8 +25,10 @@ export interface RelayOptions {
   readonly pool: Pool;
   /** Connection string of the server itself, for the advisory lock and LISTEN. */
   readonly directUrl: string;
-  /** A new connection of redis-kit's role 'background'. The relay replaces it when an answer does not come. */
+  /** A new connection of redis-kit's role 'background'. The relay replaces it when an answer does not come. Not used with `durable`. */
   readonly connect: () => Redis;
+  /** The broker, where the bus is not on Redis: `bus.durable`. */
+  readonly durable?: (DurablePublisher & { readonly engine: string }) | undefined;
   readonly schema: string;
   /** Rows of other streams stay in the outbox. */
   readonly topics: readonly Topic[];
@@ -39,6 +41,8 @@ export interface RelayOptions {
   readonly appendTimeoutMs?: number;
   /** How often the streams are compared with what was committed, also while nothing is written. */
   readonly checkMs?: number;
+  /** Who leads and got no further for so long lets another one try: it may reach the Redis that this process does not. */
+  readonly handOverMs?: number;
   /** Writes a heartbeat through the outbox so often; off by default. */
   readonly heartbeatMs?: number;
   readonly logger?: BusLogger;
@@ -52,7 +56,7 @@ export interface Relay {
 }
 
 interface RelayState {
-  readonly options: Required<Omit<RelayOptions, 'metrics'>>;
+  readonly options: Required<Omit<RelayOptions, 'metrics' | 'durable'>> & Pick<RelayOptions, 'durable'>;
   readonly metrics: RelayMetrics;
   readonly statements: Statements;
   readonly stop: AbortSignal;
@@ -67,6 +71,8 @@ interface RelayState {
 
 const STATS_MS = 5_000;
 const PARTITIONS_MS = 300_000;
+/** Some times as long as a standby waits between two attempts. */
+const STAND_BACK_MS = 1_000;
 
 /**
  * Carries the outbox of a schema to its streams (ARCHITECTURE, flow 1 and invariant I2): nothing committed is lost, the order of a key is
@@ -75,7 +81,7 @@ const PARTITIONS_MS = 300_000;
  */
 export function createRelay(given: RelayOptions): Relay {
   const options = {
-    channel: outboxChannel(given.schema), keys: createKeys(), partitions: {}, pollMs: 100, appendTimeoutMs: 2_000, checkMs: 1_000, heartbeatMs: 0, logger: silentLogger, ...given,
+    channel: outboxChannel(given.schema), keys: createKeys(), partitions: {}, pollMs: 100, appendTimeoutMs: 2_000, checkMs: 1_000, handOverMs: 15_000, heartbeatMs: 0, logger: silentLogger, durable: undefined, ...given,
   };
   const stopping = new AbortController();
   const state: RelayState = {
@@ -84,7 +90,7 @@ export function createRelay(given: RelayOptions): Relay {
     statements: createStatements(given.schema),
     stop: stopping.signal,
     wake: createSignal(),
-    topics: given.topics.map((topic) => ({ topic, partitions: options.partitions[topic.name], streams: [], draining: [] })),
+    topics: given.topics.map((topic) => ({ topic, durable: options.durable, partitions: options.partitions[topic.name], streams: [], draining: [] })),
     batchSize: createBatchSize(),
     leadership: undefined,
     redis: undefined,
@@ -117,25 +123,30 @@ async function run(state: RelayState): Promise<void> {
     if (!state.leadership) return;
     state.metrics.leading(true);
     options.logger.info({ schema: options.schema }, 'outbox relay is active');
-    await lead(state, state.leadership);
+    const isStuck = await lead(state, state.leadership);
     state.metrics.leading(false);
     await state.leadership.release();
-    if (!stop.aborted) options.logger.warn({ schema: options.schema }, 'outbox relay is no longer active');
+    if (stop.aborted) return;
+    options.logger.warn({ schema: options.schema }, 'outbox relay is no longer active');
+    // A standby comes first.
+    if (isStuck) await pause(STAND_BACK_MS, stop);
   }
 }
 
-/** Until the leadership is gone or the relay is closed. */
-async function lead(state: RelayState, leadership: Leadership): Promise<void> {
+/** Until the leadership is gone or the relay is closed, or, then true, nothing worked for `handOverMs`. */
+async function lead(state: RelayState, leadership: Leadership): Promise<boolean> {
   const { options, stop, wake } = state;
   for (const topic of state.topics) topic.streams = [];
   Object.assign(state.due, { check: 0, backlog: 0, partitions: 0, heartbeat: performance.now() + options.heartbeatMs });
+  let workedAt = performance.now();
   for (let failures = 0; leadership.isHeld() && !stop.aborted; ) {
     try {
       const isMore = await round(state, leadership);
       failures = 0;
+      workedAt = performance.now();
       if (!isMore) await wake.wait(options.pollMs);
     } catch (error) {
-      if (error instanceof SupersededError) return;
+      if (error instanceof SupersededError) return false;
       failures += 1;
       // Established again at once; not for ever, should two schemas be made to write to one stream.
       if (error instanceof StreamLostError && failures <= 3) continue;
@@ -144,17 +155,19 @@ async function lead(state: RelayState, leadership: Leadership): Promise<void> {
         await replaceRedis(state);
       }
       if (failures === 1 || failures % 20 === 0) options.logger.warn({ schema: options.schema, failures, error: describeError(error) }, 'outbox relay is waiting');
+      if (performance.now() - workedAt >= options.handOverMs) return true;
       await pause(backoffMs(failures), stop);
       await leadership.check();
     }
   }
+  return false;
 }
 
 /** What is due, then batches for up to `checkMs`. Tells whether more may be waiting. */
 async function round(state: RelayState, leadership: Leadership): Promise<boolean> {
   const { options, topics, due } = state;
   const deps: PublishDeps = {
-    pool: options.pool, redis: await readyRedis(state), statements: state.statements, appendTimeoutMs: options.appendTimeoutMs, batchSize: state.batchSize,
+    pool: options.pool, redis: options.durable ? undefined : await readyRedis(state), statements: state.statements, appendTimeoutMs: options.appendTimeoutMs, batchSize: state.batchSize,
     logger: options.logger, metrics: state.metrics, isLeading: () => leadership.isHeld(),
   };
   const now = performance.now();

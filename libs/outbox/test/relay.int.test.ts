@@ -1,4 +1,5 @@
 import { encodeEvent } from '@millrace/bus';
+import { connectRedis } from '@millrace/redis-kit';
 import { eventually, testServer } from '@millrace/testing';
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { Client, Pool } from 'pg';
@@ -84,6 +85,15 @@ describe('the relay', () => {
     await outbox.redis.unlink(other.name, `${other.name}:epoch`);
   });
 
+  it('keeps about the newest entries of a topic that says how many, and loses none of them', async () => {
+    const written = await outbox.write(1_000);
+    outbox.startRelay({ topics: [{ ...outbox.topic, options: { ...outbox.topic.options, maxLength: 100 } }] });
+    await eventually(async () => (await outbox.waiting()) === 0);
+    const kept = (await outbox.entries()).map((entry) => entry.get('id'));
+    expect(kept.length).toBeLessThan(400);
+    expect(kept.slice(-100)).toEqual(written.slice(-100));
+  });
+
   it('writes heartbeats where asked, with only their id, time and schema', async () => {
     outbox.startRelay({ heartbeatMs: 30 });
     const [entry] = await eventually(async () => ((await outbox.entries()).length >= 2 ? outbox.entries() : undefined));
@@ -136,6 +146,15 @@ describe('two relays of one outbox', () => {
     }
     await admin.end();
     await eventually(async () => (await outbox.waiting()) === 0);
+    expect(await outbox.ids()).toEqual(new Set(written));
+  });
+
+  it('hand over when the active one does not reach Redis and the other does', async () => {
+    const first = outbox.startRelay({ handOverMs: 100, connect: () => connectRedis('redis://127.0.0.1:1', { role: 'background', name: 'outbox relay' }) });
+    await eventually(() => first.isLeading());
+    const written = await outbox.write(5);
+    outbox.startRelay();
+    await eventually(async () => (await outbox.waiting()) === 0, { timeoutMs: 20_000 });
     expect(await outbox.ids()).toEqual(new Set(written));
   });
 

@@ -79,11 +79,22 @@ async function tidy({ journal, store, asLeader }: RebuildsDeps): Promise<void> {
   });
 }
 
+/** It says itself when there is use in trying again: whoever waits for it, for a quota say, has not failed. */
+const waitOf = (error: unknown): number | undefined =>
+  typeof error === 'object' && error !== null && 'retryAfterMs' in error && typeof error.retryAfterMs === 'number' ? error.retryAfterMs : undefined;
+const MAX_WAIT_MS = 60_000;
+
 /** After a failure: finishes the job and removes what it built, or leaves it to another try. Answers when that may be, in ms; undefined: it is finished. */
 async function endOrRetry({ journal, store, logger, everyMs }: RebuildsDeps, taken: RebuildJob, error: unknown): Promise<number | undefined> {
   const reason = error instanceof Error ? error.message : 'failed';
   const { attempts, phase } = (await journal.find(taken.id)) ?? taken;
   const isCancelled = error instanceof RebuildCancelledError;
+  const waitMs = waitOf(error);
+  if (waitMs !== undefined) {
+    await journal.save(taken, { error: reason, attempts: 0 });
+    logger.warn({ err: error, id: taken.id, store: store.name }, 'a rebuild waits, it goes on by itself');
+    return Math.min(Math.max(waitMs, everyMs), MAX_WAIT_MS);
+  }
   if (!isCancelled && !(error instanceof RebuildRefusedError) && (attempts < MAX_ATTEMPTS || phase === 'swapped')) {
     await journal.save(taken, { error: reason });
     logger.warn({ err: error, id: taken.id, store: store.name, attempts }, 'a rebuild has trouble, it is tried again');

@@ -9,10 +9,11 @@ import type { RedisTarget } from './url.ts';
 /**
  * What a connection is for; it decides how the connection behaves while Redis is away.
  * - `request`: a caller is waiting. Fails at once when not connected, after 500 ms without an answer, after one retry.
+ * - `once`: as `request`, without the retry: for what the caller can do without.
  * - `blocking`: one reader that blocks (streams, BullMQ workers). Commands wait for ever; a silent socket is replaced after `silentSocketMs`.
  * - `background`: loops with a back-off of their own. Commands wait for a short outage, then reject.
  */
-export type RedisRole = 'request' | 'blocking' | 'background';
+export type RedisRole = 'request' | 'once' | 'blocking' | 'background';
 
 export interface ConnectOptions {
   readonly role: RedisRole;
@@ -21,7 +22,7 @@ export interface ConnectOptions {
   /** Told of every connection error (the client reconnects by itself). Without it errors are swallowed: ioredis floods stderr otherwise. */
   readonly onError?: (error: Error) => void;
   /**
-   * A socket that owes an answer for so long is replaced. Must be above BLOCK. Default 10 s. For `blocking` and `background`; for `request`
+   * A socket that owes an answer for so long is replaced. Must be above BLOCK. Default 10 s. For `once`, `blocking` and `background`; for `request`
    * only on a cluster and behind Sentinel, where another server may have taken over.
    */
   readonly silentSocketMs?: number;
@@ -45,6 +46,7 @@ interface Role {
 
 const roles: Readonly<Record<RedisRole, (silentSocketMs: number) => Role>> = {
   request: () => ({ options: { commandTimeout: 500, maxRetriesPerRequest: 1, connectTimeout: 2_000 }, queues: false, attempts: 1, redirections: 5 }),
+  once: (socketTimeout) => ({ options: { commandTimeout: 500, maxRetriesPerRequest: 0, socketTimeout, connectTimeout: 2_000 }, queues: false, attempts: 1, redirections: 5 }),
   blocking: (socketTimeout) => ({ options: { maxRetriesPerRequest: null, socketTimeout }, queues: true, attempts: Infinity, redirections: Infinity }),
   background: (socketTimeout) => ({ options: { maxRetriesPerRequest: 3, socketTimeout, connectTimeout: 5_000 }, queues: true, attempts: 3, redirections: 16 }),
 };

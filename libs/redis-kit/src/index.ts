@@ -7,7 +7,7 @@ export type { Unblocker } from './unblock.ts';
 export { isCluster, masterNodes } from './redis.ts';
 export type { Redis, SingleRedis } from './redis.ts';
 export { createKeys, keysFor } from './keys.ts';
-export type { AnalyticsKeys, KeyOptions, Keys, SubscriberKeys, TopicKeys, UserKeys } from './keys.ts';
+export type { AnalyticsKeys, CacheKeys, KeyOptions, Keys, RateLimitKeys, SessionKeys, SubscriberKeys, TopicKeys, UserKeys } from './keys.ts';
 export { defineScript } from './script.ts';
 export type { RedisScript, ScriptOptions } from './script.ts';
 export { acquireLease, renewLease } from './lease-scripts.ts';

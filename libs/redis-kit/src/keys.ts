@@ -83,7 +83,47 @@ export interface SubscriberKeys {
   readonly pattern: string;
 }
 
+/** Keys of one part of the response cache: they share a hash tag on Cluster, so one script may touch them. */
+export interface CacheKeys {
+  /** Hash: the purge clock, and for each purged tag the clock's value then. */
+  readonly clock: string;
+  /** Hash of one stored answer. */
+  entry(id: string): string;
+  /** Who is asking the origin for that answer. */
+  lock(id: string): string;
+}
+
+/** State of rate limits; `refill` limits by GCRA, the other two by fixed windows. */
+export interface RateLimitKeys {
+  /** Of one limit of a key or workspace. They share its hash tag everywhere: one script may touch all limits of a call. */
+  refill(owner: string, limit: string): string;
+  chat(userId: string): string;
+  mcp(connection: string): string;
+  /** Sorted set of the gateways that run: id -> last heartbeat. */
+  readonly instances: string;
+}
+
+/** Calls of one tool by one caller, in one minute and on one day (UTC). One hash tag for both, everywhere: one script touches them. */
+export interface ToolCallKeys {
+  minute(number: number): string;
+  day(number: number): string;
+}
+
+/** Of one owner; `owner` is a digest, so that no name of a shopper stands in a key. */
+export interface SessionKeys {
+  /** Hash. */
+  session(id: string): string;
+  /** List of JSON texts. */
+  messages(id: string): string;
+  /** Sorted set of ids by when they end, in milliseconds. */
+  readonly list: string;
+}
+
 export interface Keys {
+  /** The part of the response cache that has the answer with this id. */
+  cache(id: string): CacheKeys;
+  /** All parts of the response cache: one on a single instance, 16 on Cluster. */
+  readonly cacheParts: readonly CacheKeys[];
   /**
    * Keys of one partition. The bare name is only for the one partition of a topic on a single instance: where there are more,
    * or on Cluster, each one (0 too) is `<topic>:{<topic>:<partition>}`, so a topic that is given partitions begins new streams.
@@ -114,6 +154,23 @@ export interface Keys {
   subscriberBucket(isdn: string): number;
   /** A lease that one process of all has; with its hash tag everywhere. */
   lease(name: string): LeaseKeys;
+  readonly rateLimits: RateLimitKeys;
+  /** What is known of one Idempotency-Key of one caller; `digest` is a hash of both. */
+  idempotency(digest: string): string;
+  /** Conversations: hash of one, and the sorted set of those of one owner, by when they end. One hash tag for an owner, everywhere. */
+  sessions(owner: string): SessionKeys;
+  /** Counts of the MCP server's tools; `caller` is a digest. */
+  toolCalls(caller: string, tool: string): ToolCallKeys;
+  /** Marker: this confirmation of a tool's change has been used. */
+  toolConfirmation(id: string): string;
+  /** Access token of a point of sale, sealed; `hash` tells one secret of the client from the next. */
+  posToken(clientId: string, hash: string): string;
+  /** Calls of the last hour to one shop's point of sale, and what was learned of its limit: hash. */
+  posBudget(retailer: string): string;
+  /** An answer of the point of sale (cache Redis); `endpoint` is of a fixed list, `hash` of the parameters. */
+  posCache(endpoint: string, hash: string): string;
+  /** What every kept answer of that endpoint must carry; another value makes them all stale at once (cache Redis). */
+  posCacheEpoch(endpoint: string): string;
   /** BullMQ's `prefix` option. */
   readonly jobsPrefix: string;
 }
@@ -160,17 +217,33 @@ function subscriberKeys(cluster: boolean, generation: number | undefined): Subsc
   };
 }
 
+const CACHE_PARTS = 16;
+
+const cacheKeys = (prefix: string): CacheKeys => ({ clock: `${prefix}:clock`, entry: (id) => `${prefix}:entry:${id}`, lock: (id) => `${prefix}:lock:${id}` });
+
+/** An empty tag is none: the keys of such an id would lie on several nodes. No id begins with a space. */
+const tagOf = (id: string): string => (id.startsWith('}') ? ` ${id}` : id);
+
+const rateLimits: RateLimitKeys = {
+  refill: (owner, limit) => `rate_limit:{${tagOf(owner)}}:${limit}`,
+  chat: (userId) => `rate_limit:chat:${userId}`,
+  mcp: (connection) => `rate_limit:mcp:${connection}`,
+  instances: 'rate_limit:instances',
+};
+
 export function createKeys({ cluster = false }: KeyOptions = {}): Keys {
+  const cacheParts = cluster ? Array.from({ length: CACHE_PARTS }, (_none, part) => cacheKeys(`cache:{c${part}}`)) : [cacheKeys('cache')];
+  const [onlyPart = cacheKeys('cache')] = cacheParts;
   return {
+    cache: (id) => (cluster ? (cacheParts[bucketOf(id) % CACHE_PARTS] ?? onlyPart) : onlyPart),
+    cacheParts,
     topic(topic, partition = 0, partitions = 1) {
       const isTagged = cluster || partition > 0 || partitions > 1;
       return topicKeys(isTagged ? `${topic}:{${topic}:${partition}}` : topic);
     },
     topicMeta: (topic) => `${topic}:meta`,
     user(id) {
-      // An empty tag is none: the keys of such a user would lie on several nodes. No id begins with a space.
-      const tag = id.startsWith('}') ? ` ${id}` : id;
-      const prefix = cluster ? `user:{${tag}}` : `user:${id}`;
+      const prefix = cluster ? `user:{${tagOf(id)}}` : `user:${id}`;
       return {
         recentItems: `${prefix}:recent_items`, recentCategories: `${prefix}:recent_categories`, lastActive: `${prefix}:last_active`,
         recentPurchases: `${prefix}:recent_purchases`, mergedInto: `${prefix}:merged_into`,
@@ -190,6 +263,15 @@ export function createKeys({ cluster = false }: KeyOptions = {}): Keys {
     subscriberPointers: cluster ? Array.from({ length: BUCKETS }, (_none, bucket) => `ut360:{b${bucket}}:current`) : ['ut360:current'],
     subscriberBucket: (isdn) => (cluster ? bucketOf(isdn) : 0),
     lease: (name) => ({ lease: `lease:{${name}}`, fence: `lease:{${name}}:fence` }),
+    rateLimits,
+    idempotency: (digest) => `idempotency:${digest}`,
+    sessions: (owner) => ({ session: (id) => `session:{${owner}}:${id}`, messages: (id) => `session:{${owner}}:${id}:messages`, list: `sessions:{${owner}}` }),
+    toolCalls: (caller, tool) => ({ minute: (number) => `mcp_calls:{${tagOf(caller)}:${tool}}:m${number}`, day: (number) => `mcp_calls:{${tagOf(caller)}:${tool}}:d${number}` }),
+    toolConfirmation: (id) => `mcp_confirmed:${id}`,
+    posToken: (clientId, hash) => `kv_token:${clientId}:${hash}`,
+    posBudget: (retailer) => `kv_budget:${retailer}`,
+    posCache: (endpoint, hash) => `api_cache:kiotviet:${endpoint}:${hash}`,
+    posCacheEpoch: (endpoint) => `api_cache:kiotviet:${endpoint}:epoch`,
     jobsPrefix: cluster ? '{bull}' : 'bull',
   };
 }

@@ -1,7 +1,7 @@
 import { createServer } from 'node:net';
 import type { Socket } from 'node:net';
 import { afterEach, describe, expect, it } from '@jest/globals';
-import { describeWith, eventually, startRedisServer, testServer, uniqueName } from '@millrace/testing';
+import { describeWith, eventually, startRedisServer, startTunnel, testServer, uniqueName } from '@millrace/testing';
 import { closeRedis, connectRedis, defineScript, infoField, whenReady } from '../src/index.ts';
 import type { ConnectOptions, Redis } from '../src/index.ts';
 
@@ -18,6 +18,21 @@ afterEach(async () => {
 describe('connectRedis', () => {
   it('rejects a request at once while Redis is away, instead of queueing it', async () => {
     await expect(connect('request', 'redis://127.0.0.1:1').ping()).rejects.toThrow(/enableOfflineQueue/);
+  });
+
+  it.each([['once', 1], ['request', 2]] as const)('sends what was on its way on a lost connection, by a %s connection, so many times: %d', async (role, times) => {
+    const tunnel = await startTunnel(testServer('redis'));
+    try {
+      const redis = connect(role, tunnel.url);
+      await whenReady(redis);
+      const key = uniqueName('count');
+      tunnel.cutAtReplyWith(':7654321');
+      const reply = redis.incrby(key, 7_654_321).catch((error: unknown) => error);
+      expect(await (times === 1 ? reply.then((error) => error instanceof Error) : reply)).toBe(times === 1 ? true : 7_654_321 * 2);
+      expect(await connect('background').get(key)).toBe(String(7_654_321 * times));
+    } finally {
+      tunnel.close();
+    }
   });
 
   it('rejects background work within its few retries while Redis is away', async () => {

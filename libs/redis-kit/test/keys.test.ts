@@ -29,6 +29,15 @@ describe('createKeys', () => {
     expect(cluster.subscriberPointers).toHaveLength(1_024);
   });
 
+  it('keeps an answer of the cache, its lock and the purge clock in one slot of a cluster, in one of 16 parts', () => {
+    const single = createKeys();
+    expect([single.cache('a').entry('a'), single.cache('a').lock('a'), single.cacheParts.map(({ clock }) => clock)]).toEqual(['cache:entry:a', 'cache:lock:a', ['cache:clock']]);
+    const keys = createKeys({ cluster: true });
+    const parts = Array.from({ length: 500 }, (_none, n) => keys.cache(`id-${n}`));
+    expect(new Set(parts.map(({ clock }) => clock))).toEqual(new Set(keys.cacheParts.map(({ clock }) => clock)));
+    for (const part of parts) expect(new Set([part.clock, part.entry('x'), part.lock('x')].map((key) => /\{(c\d+)\}/.exec(key)?.[1])).size).toBe(1);
+  });
+
   it('gives every key of a topic a name of its own', () => {
     const keys = allKeys(createKeys().topic('interactions'));
     expect(new Set(keys).size).toBe(keys.length);
@@ -53,11 +62,26 @@ describe('createKeys', () => {
   });
 });
 
+describe('keys of the point of sale', () => {
+  it.each([false, true])('have the names that others know, cluster: %s', (cluster) => {
+    const keys = createKeys({ cluster });
+    expect([keys.posToken('client', 'ab12'), keys.posCache('products', 'cd34'), keys.posCacheEpoch('products'), keys.posBudget('shop')]).toEqual(['kv_token:client:ab12', 'api_cache:kiotviet:products:cd34', 'api_cache:kiotviet:products:epoch', 'kv_budget:shop']);
+  });
+});
+
 describe('keys of a user on Cluster', () => {
   it.each(['7', '}', '}x', '{', '{}', 'a}b', '}}'])('have one hash tag that is not empty: %s', (id) => {
     const tags = Object.values<string>({ ...createKeys({ cluster: true }).user(id) }).map((key) => /\{([^}]*)\}/.exec(key)?.[1]);
     expect(new Set(tags).size).toBe(1);
     expect(tags[0]).not.toBe('');
+  });
+});
+
+describe('keys of rate limits', () => {
+  it('keeps all limits of a key or workspace on one node, and names quotas as they are agreed', () => {
+    const { rateLimits } = createKeys({ cluster: true });
+    expect([rateLimits.refill('key_1', 'reads:key_1'), rateLimits.refill('}odd', 'user:{x}')]).toEqual(['rate_limit:{key_1}:reads:key_1', 'rate_limit:{ }odd}:user:{x}']);
+    expect([rateLimits.chat('7'), rateLimits.mcp('key_1:desk')]).toEqual(['rate_limit:chat:7', 'rate_limit:mcp:key_1:desk']);
   });
 });
 

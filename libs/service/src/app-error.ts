@@ -19,10 +19,18 @@ export type ErrorCode =
   | 'unsupported_media_type'
   | 'idempotency_mismatch'
   | 'too_many_requests'
+  | 'rate_limited'
   | 'unavailable'
   | 'upstream_unavailable'
   | 'upstream_timeout'
-  | 'not_implemented';
+  | 'not_implemented'
+  | 'pos_not_configured'
+  | 'pos_unavailable'
+  | 'pos_timeout'
+  | 'pos_unauthorized'
+  | 'pos_refused'
+  | 'pos_bad_answer'
+  | 'pos_quota';
 
 /** One thing that is wrong: where (JSON pointer into that part of the request) and a sentence that says what would be right. */
 export interface ErrorDetail {

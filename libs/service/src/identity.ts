@@ -4,6 +4,7 @@
  */
 import { readFile } from 'node:fs/promises';
 import { SignJWT, createLocalJWKSet, importJWK, jwtVerify } from 'jose';
+import type { CryptoKey } from 'jose';
 import { z } from 'zod';
 import { AppError } from './app-error.ts';
 
@@ -12,8 +13,10 @@ const REUSE_MS = 45_000;
 const CACHE_ENTRIES = 10_000;
 
 export interface Caller {
-  /** The API key's id at the gateway, or the calling service's own name. */
+  /** The API key's id at the gateway, `user:<sub>` of a token, or the calling service's own name. */
   readonly subject: string;
+  /** The team or tenant of the caller, where the gateway knows it; services have none. */
+  readonly workspaceId?: string;
   readonly scopes: readonly string[];
 }
 export interface Identity extends Caller {
@@ -31,6 +34,7 @@ export interface IdentityVerifier {
 }
 
 const ed25519Jwk = z.looseObject({ kty: z.literal('OKP'), crv: z.literal('Ed25519'), kid: z.string(), x: z.string() });
+export type LocalJwks = ReturnType<typeof createLocalJWKSet>;
 const jwks = z.object({ keys: z.array(ed25519Jwk) });
 
 async function readJson<S extends z.ZodType>(file: string, schema: S): Promise<z.output<S>> {
@@ -45,14 +49,22 @@ function remember<V>(cache: Map<string, V>, key: string, value: V): V {
   return value;
 }
 
-export async function openIdentitySigner(keyFile: string): Promise<IdentitySigner> {
+/** A service's own private key; `kid` is its name. */
+export async function readInternalKey(keyFile: string): Promise<{ readonly kid: string; readonly key: CryptoKey | Uint8Array }> {
   const jwk = await readJson(keyFile, ed25519Jwk);
-  const key = await importJWK(jwk, 'EdDSA');
+  return { kid: jwk.kid, key: await importJWK(jwk, 'EdDSA') };
+}
+
+/** Public keys of all services, by `kid`. */
+export const readInternalKeySet = async (jwksFile: string): Promise<LocalJwks> => createLocalJWKSet(await readJson(jwksFile, jwks));
+
+export async function openIdentitySigner(keyFile: string): Promise<IdentitySigner> {
+  const { kid, key } = await readInternalKey(keyFile);
   const reusable = new Map<string, { token: Promise<string>; until: number }>();
-  const sign = (audience: string, { subject, scopes }: Caller): Promise<string> =>
-    new SignJWT({ scope: scopes.join(' ') })
-      .setProtectedHeader({ alg: 'EdDSA', kid: jwk.kid })
-      .setIssuer(jwk.kid)
+  const sign = (audience: string, { subject, scopes, workspaceId }: Caller): Promise<string> =>
+    new SignJWT({ scope: scopes.join(' '), ...(workspaceId !== undefined && { workspace_id: workspaceId }) })
+      .setProtectedHeader({ alg: 'EdDSA', kid })
+      .setIssuer(kid)
       .setAudience(audience)
       .setSubject(subject)
       .setIssuedAt()
@@ -60,7 +72,7 @@ export async function openIdentitySigner(keyFile: string): Promise<IdentitySigne
       .sign(key);
   return {
     sign: (audience, caller) => {
-      const name = JSON.stringify([audience, caller.subject, caller.scopes]);
+      const name = JSON.stringify([audience, caller.subject, caller.scopes, caller.workspaceId]);
       const known = reusable.get(name);
       if (known && known.until > Date.now()) return known.token;
       reusable.delete(name);
@@ -72,8 +84,7 @@ export async function openIdentitySigner(keyFile: string): Promise<IdentitySigne
 const scopesOf = (claim: unknown): string[] => (typeof claim === 'string' ? claim.split(' ').filter(Boolean) : []);
 
 export async function openIdentityVerifier(jwksFile: string, audience: string): Promise<IdentityVerifier> {
-  const keySet = await readJson(jwksFile, jwks);
-  const keyOf = createLocalJWKSet(keySet);
+  const keyOf = await readInternalKeySet(jwksFile);
   const verified = new Map<string, { identity: Identity; until: number }>();
   const check = async (token: string): Promise<Identity> => {
     const { payload, protectedHeader } = await jwtVerify(token, keyOf, { audience, algorithms: ['EdDSA'], requiredClaims: ['exp', 'iss', 'sub'] }).catch((error: unknown) => {
@@ -81,7 +92,8 @@ export async function openIdentityVerifier(jwksFile: string, audience: string): 
     });
     // A service may only speak in its own name: the key that signed must be the issuer's.
     if (payload.iss !== protectedHeader.kid) throw new AppError('unauthenticated', 'the internal identity token names another issuer than its key');
-    const identity = { issuer: payload.iss ?? '', subject: payload.sub ?? '', scopes: scopesOf(payload['scope']) };
+    const workspaceId = payload['workspace_id'];
+    const identity = { issuer: payload.iss ?? '', subject: payload.sub ?? '', scopes: scopesOf(payload['scope']), ...(typeof workspaceId === 'string' && { workspaceId }) };
     remember(verified, token, { identity, until: (payload.exp ?? 0) * 1_000 });
     return identity;
   };

@@ -21,6 +21,7 @@ export const publicHttpVariables = (defaultPort: number) => ({
 /** The bus and state Redis. */
 export const redisVariables = {
   REDIS_URL: z.url({ protocol: /^rediss?(-cluster|-sentinel)?$/ }).default('redis://127.0.0.1:6379').describe('Redis of the bus and of state (noeviction): redis://, rediss://, redis-cluster://host:port?node=host:port, redis-sentinel://host:port?node=host:port&sentinelServiceName=name; REDIS_HOST/PORT/PASSWORD/DB are accepted too'),
+  BUS_URL: z.url({ protocol: /^(rediss?(-cluster|-sentinel)?|nats|tls|postgres(ql)?)$/ }).optional().describe('Where events go: nats://user:password@host:4222, postgres://role:password@host/database?schema=millrace_bus, or REDIS_URL again; the same for every service. Default: REDIS_URL, which stays needed for state (docs/engines.md)'),
   BUS_PARTITIONS: z.string().regex(/^[^=,\s]+=[1-9]\d{0,2}(,[^=,\s]+=[1-9]\d{0,2})*$/, 'must be a list such as product:updates=4,searches=2').optional().describe('Partitions of topics, the same for every service: product:updates=4,searches=2. A topic with another number in Redis refuses this service (millrace streams repartition). Default: whatever a topic has, one for a new one'),
 };
 
@@ -62,35 +63,59 @@ export const searchVariables = {
 
 const singleRedis = 'redis://, rediss:// or redis-sentinel://, database 0';
 
+const vectorStores = ['embedded', 'qdrant', 'redis', 'milvus', 'pinecone'] as const;
+export type VectorStoreName = (typeof vectorStores)[number];
+
 /** Vector store choice; refine with `checkVectorStore`. */
 export const vectorVariables = {
-  VECTOR_STORE: z.enum(['embedded', 'qdrant', 'redis']).optional().describe('Default: qdrant where QDRANT_URL is set, redis where VECTOR_REDIS_URL is, else embedded (VECTOR_STORE_TYPE is accepted too)'),
+  VECTOR_STORE: z.enum(vectorStores).optional().describe('Default: qdrant where QDRANT_URL is set, redis where VECTOR_REDIS_URL is, milvus where MILVUS_ADDRESS is, pinecone where PINECONE_API_KEY is, else embedded (VECTOR_STORE_TYPE is accepted too)'),
+  VECTOR_STORE_PREVIOUS: z.enum(vectorStores).optional().describe('The store before a change of VECTOR_STORE: it answers, and follows the catalogue, until the new one is filled, validated and live. Its own variables stay set meanwhile'),
   QDRANT_URL: z.url().optional().describe('Qdrant'),
   QDRANT_API_KEY: z.string().optional().describe('API key of Qdrant'),
   QDRANT_COLLECTION: z.string().regex(/^[a-zA-Z0-9_-]{1,100}$/).default('products').describe('Alias of the live collection'),
+  QDRANT_SHARDS: z.coerce.number().int().min(1).max(1_000).optional().describe('Shards of a collection made from now on: its points are spread over so many nodes'),
+  QDRANT_REPLICATION_FACTOR: z.coerce.number().int().min(1).max(100).optional().describe('Copies of each shard of a collection made from now on'),
+  QDRANT_WRITE_CONSISTENCY_FACTOR: z.coerce.number().int().min(1).max(100).optional().describe('Copies that must have stored a write before it counts'),
   VECTOR_REDIS_URL: z.url({ protocol: /^rediss?(-sentinel)?$/, error: `must be ${singleRedis}; the search module of a cluster works otherwise` }).optional().describe(`Redis with its search module (FT.CREATE): ${singleRedis}. Default, where VECTOR_STORE is redis: REDIS_URL`),
   VECTOR_INDEX_NAME: z.string().regex(/^[\w.:-]{1,100}$/).default('product:vectors').describe('Alias of the live index in Redis'),
   VECTOR_ALIAS_KEYS: z.stringbool().default(false).describe('Also keep product:embedding:<sku> in Redis, for readers that know no model'),
-  HNSW_M: z.coerce.number().int().min(2).max(512).default(16).describe('Neighbours of a vector in the graph of an index made in Redis from now on'),
+  HNSW_M: z.coerce.number().int().min(2).max(512).default(16).describe('Neighbours of a vector in the graph of an index made in Redis or Milvus from now on'),
   HNSW_EF_CONSTRUCTION: z.coerce.number().int().min(4).max(4_096).default(200).describe('Candidates that are looked at where a vector is added to it'),
-  HNSW_EF_RUNTIME: z.coerce.number().int().min(1).max(4_096).default(100).describe('Candidates that a search in Redis looks at: more find more, and take longer'),
+  HNSW_EF_RUNTIME: z.coerce.number().int().min(1).max(4_096).default(100).describe('Candidates that a search in Redis or Milvus looks at: more find more, and take longer'),
+  MILVUS_ADDRESS: z.string().regex(/^(https?:\/\/)?[^\s/]+(:\d+)?$/, 'must be host:port, with https:// before it for TLS').optional().describe('Milvus 2.6, gRPC: localhost:19530; https:// before it for TLS'),
+  MILVUS_TOKEN: z.string().optional().describe('user:password, or an API key of Zilliz Cloud'),
+  MILVUS_COLLECTION: z.string().regex(/^[A-Za-z_]\w{0,100}$/).default('products').describe('Alias of the live collection'),
+  MILVUS_SHARDS: z.coerce.number().int().min(1).max(64).default(1).describe('Shards of a collection made from now on: how many nodes take its writes'),
+  MILVUS_REPLICAS: z.coerce.number().int().min(1).max(64).default(1).describe('Copies of a collection made from now on in memory, each on query nodes of its own'),
+  MILVUS_CONSISTENCY: z.enum(['Strong', 'Bounded']).default('Strong').describe('Strong: readers see every write at once. Bounded: up to 5 s later, and searches do not wait'),
+  PINECONE_API_KEY: z.string().optional().describe('API key of Pinecone'),
+  PINECONE_INDEX: z.string().regex(/^[a-z0-9-]{1,45}$/).optional().describe('A serverless index with metric cosine and the dimension of the vectors'),
+  PINECONE_HOST: z.url().optional().describe("The index' own address, as its page shows it; default: asked of Pinecone by PINECONE_INDEX"),
+  PINECONE_NAMESPACE: z.string().regex(/^[\w-]{1,40}$/).default('products').describe('What the namespaces of its collections begin with'),
 };
 
 type SearchChoice = { SEARCH_ENGINE?: string | undefined; ELASTICSEARCH_URL?: string | undefined; KUBERNETES_SERVICE_HOST?: string | undefined };
 interface VectorChoice {
-  readonly VECTOR_STORE?: string | undefined;
+  readonly VECTOR_STORE?: VectorStoreName | undefined;
+  readonly VECTOR_STORE_PREVIOUS?: VectorStoreName | undefined;
   readonly QDRANT_URL?: string | undefined;
   readonly VECTOR_REDIS_URL?: string | undefined;
   readonly REDIS_URL?: string | undefined;
+  readonly MILVUS_ADDRESS?: string | undefined;
+  readonly PINECONE_API_KEY?: string | undefined;
+  readonly PINECONE_INDEX?: string | undefined;
+  readonly PINECONE_HOST?: string | undefined;
   readonly KUBERNETES_SERVICE_HOST?: string | undefined;
 }
 
 export const searchEngineOf = (env: SearchChoice): 'embedded' | 'elasticsearch' =>
   env.SEARCH_ENGINE === 'embedded' || (env.SEARCH_ENGINE === undefined && env.ELASTICSEARCH_URL === undefined) ? 'embedded' : 'elasticsearch';
-export function vectorStoreOf(env: VectorChoice): 'embedded' | 'qdrant' | 'redis' {
-  if (env.VECTOR_STORE === 'embedded' || env.VECTOR_STORE === 'qdrant' || env.VECTOR_STORE === 'redis') return env.VECTOR_STORE;
+export function vectorStoreOf(env: VectorChoice): VectorStoreName {
+  if (env.VECTOR_STORE !== undefined) return env.VECTOR_STORE;
   if (env.QDRANT_URL !== undefined) return 'qdrant';
-  return env.VECTOR_REDIS_URL === undefined ? 'embedded' : 'redis';
+  if (env.VECTOR_REDIS_URL !== undefined) return 'redis';
+  if (env.MILVUS_ADDRESS !== undefined) return 'milvus';
+  return env.PINECONE_API_KEY === undefined ? 'embedded' : 'pinecone';
 }
 
 /** Address of the Redis of the vectors, where that is the store. */
@@ -104,12 +129,28 @@ export function checkSearchEngine(env: SearchChoice, ctx: z.RefinementCtx): void
     ctx.addIssue({ code: 'custom', path: ['SEARCH_ENGINE'], message: 'the embedded engine is for one host: use elasticsearch on Kubernetes' });
 }
 
+/** The same for vectors, and for the store before where there is one. */
 export function checkVectorStore(env: VectorChoice, ctx: z.RefinementCtx): void {
-  if (vectorStoreOf(env) === 'qdrant' && env.QDRANT_URL === undefined)
-    ctx.addIssue({ code: 'custom', path: ['QDRANT_URL'], message: 'required when VECTOR_STORE is qdrant' });
-  if (vectorStoreOf(env) === 'embedded' && env.KUBERNETES_SERVICE_HOST !== undefined)
-    ctx.addIssue({ code: 'custom', path: ['VECTOR_STORE'], message: 'the embedded store is for one host: use qdrant or redis on Kubernetes' });
-  if (vectorStoreOf(env) === 'redis') checkVectorRedis(env, ctx);
+  const store = vectorStoreOf(env);
+  checkStore(env, { store, variable: 'VECTOR_STORE' }, ctx);
+  if (env.VECTOR_STORE_PREVIOUS === undefined) return;
+  if (env.VECTOR_STORE_PREVIOUS === store) ctx.addIssue({ code: 'custom', path: ['VECTOR_STORE_PREVIOUS'], message: 'is VECTOR_STORE itself: it names the store that was before' });
+  else checkStore(env, { store: env.VECTOR_STORE_PREVIOUS, variable: 'VECTOR_STORE_PREVIOUS' }, ctx);
+}
+
+function checkStore(env: VectorChoice, { store, variable }: { store: VectorStoreName; variable: string }, ctx: z.RefinementCtx): void {
+  const need = (name: keyof VectorChoice): void => {
+    if (env[name] === undefined) ctx.addIssue({ code: 'custom', path: [name], message: `required when ${variable} is ${store}` });
+  };
+  if (store === 'embedded' && env.KUBERNETES_SERVICE_HOST !== undefined)
+    ctx.addIssue({ code: 'custom', path: [variable], message: 'the embedded store is for one host: use another on Kubernetes (docs/engines.md)' });
+  if (store === 'qdrant') need('QDRANT_URL');
+  if (store === 'redis') checkVectorRedis(env, ctx);
+  if (store === 'milvus') need('MILVUS_ADDRESS');
+  if (store === 'pinecone') {
+    need('PINECONE_API_KEY');
+    if (env.PINECONE_HOST === undefined) need('PINECONE_INDEX');
+  }
 }
 
 /** The search module indexes database 0 of one server. */
@@ -119,3 +160,15 @@ function checkVectorRedis(env: VectorChoice, ctx: z.RefinementCtx): void {
   if (/^rediss?-cluster:/.test(url)) ctx.addIssue({ code: 'custom', path: [name], message: `VECTOR_STORE=redis needs a single server, or one behind Sentinel, not a cluster${instead}` });
   else if (!/^\/?0?$/.test(URL.parse(url)?.pathname ?? '')) ctx.addIssue({ code: 'custom', path: [name], message: `VECTOR_STORE=redis needs database 0: the search module indexes no other${instead}` });
 }
+
+/** Who answers requests for embeddings, for services that embed; a model's own address is not part of it. */
+export const embeddingServiceVariables = {
+  OPENAI_BASE_URL: z.url({ protocol: /^https?$/ }).default('https://api.openai.com/v1').describe('Any service with the API of OpenAI: POST <this>/embeddings'),
+  OPENAI_API_KEY: z.string().min(1).optional().describe('Its key, sent as a bearer token; local services need none'),
+  OPENAI_SEND_DIMENSIONS: z.stringbool().default(true).describe('Ask for vectors of that many dimensions, which text-embedding-3 can; false for models that have one size'),
+  OPENAI_MAX_INPUT_TOKENS: z.coerce.number().int().min(16).max(1_000_000).default(8_000).describe('Longer texts are cut, tokens (estimated)'),
+  EMBEDDING_TOKENS_PER_MINUTE: z.coerce.number().int().min(10_000).optional().describe('What all instances of this service may spend, tokens a minute; default: no limit'),
+  EMBEDDING_TOKENS_PER_DAY: z.coerce.number().int().min(10_000).optional().describe('The same a day'),
+  EMBEDDING_REQUESTS_PER_MINUTE: z.coerce.number().int().min(1).optional().describe('The same in requests'),
+  EMBEDDING_REQUESTS_PER_DAY: z.coerce.number().int().min(1).optional().describe('The same in requests a day'),
+};

@@ -6,6 +6,8 @@ export function within<T>(timeoutMs: number, work: Promise<T>, late: () => Error
   return new Promise((resolve, reject) => {
     // Two rounds of the event loop: one to read what has arrived, one for what follows from it.
     const timer = setTimeout(() => setImmediate(() => setImmediate(() => reject(late()))), timeoutMs);
-    work.then(resolve, reject).finally(() => clearTimeout(timer));
+    const ended = (): void => clearTimeout(timer);
+    work.then(ended, ended);
+    work.then(resolve, reject);
   });
 }

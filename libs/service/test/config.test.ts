@@ -56,6 +56,9 @@ describe('the choice of a vector store', () => {
     { env: { VECTOR_STORE: 'redis', REDIS_URL: 'redis://bus:6379/0' }, chosen: 'redis', address: 'redis://bus:6379/0' },
     { env: { VECTOR_STORE_TYPE: 'redis', VECTOR_REDIS_URL: 'rediss://v', REDIS_URL: 'redis-cluster://c:7000' }, chosen: 'redis', address: 'rediss://v' },
     { env: { VECTOR_STORE: 'embedded', QDRANT_URL: 'http://q:6333', VECTOR_REDIS_URL: 'redis://v' }, chosen: 'embedded' },
+    { env: { MILVUS_ADDRESS: 'https://in01.zilliz.example:19530' }, chosen: 'milvus' },
+    { env: { PINECONE_API_KEY: 'k', PINECONE_HOST: 'https://products.svc.pinecone.io' }, chosen: 'pinecone' },
+    { env: { VECTOR_STORE: 'milvus', MILVUS_ADDRESS: 'localhost:19530', VECTOR_STORE_PREVIOUS: 'embedded' }, chosen: 'milvus' },
   ])('is $chosen for $env', ({ env, chosen, address }) => {
     const config = store.parse(withFallbacks(env));
     expect(vectorStoreOf(config)).toBe(chosen);
@@ -69,7 +72,12 @@ describe('the choice of a vector store', () => {
     { env: { VECTOR_REDIS_URL: 'redis-cluster://c:7000' }, problem: 'VECTOR_REDIS_URL: must be redis://' },
     { env: { VECTOR_REDIS_URL: 'redis://v/1' }, problem: 'VECTOR_REDIS_URL: VECTOR_STORE=redis needs database 0' },
     { env: { VECTOR_REDIS_URL: 'redis://v', VECTOR_INDEX_NAME: 'two words' }, problem: 'VECTOR_INDEX_NAME' },
-    { env: { KUBERNETES_SERVICE_HOST: '10.0.0.1' }, problem: 'VECTOR_STORE: the embedded store is for one host: use qdrant or redis' },
+    { env: { KUBERNETES_SERVICE_HOST: '10.0.0.1' }, problem: 'VECTOR_STORE: the embedded store is for one host: use another on Kubernetes' },
+    { env: { VECTOR_STORE: 'milvus' }, problem: 'MILVUS_ADDRESS: required when VECTOR_STORE is milvus' },
+    { env: { VECTOR_STORE: 'pinecone', PINECONE_API_KEY: 'k' }, problem: 'PINECONE_INDEX: required' },
+    { env: { VECTOR_STORE: 'milvus', MILVUS_ADDRESS: 'localhost:19530', VECTOR_STORE_PREVIOUS: 'qdrant' }, problem: 'QDRANT_URL: required when VECTOR_STORE_PREVIOUS is qdrant' },
+    { env: { VECTOR_STORE: 'redis', VECTOR_STORE_PREVIOUS: 'redis' }, problem: 'VECTOR_STORE_PREVIOUS: is VECTOR_STORE itself' },
+    { env: { MILVUS_ADDRESS: 'ftp://milvus' }, problem: 'MILVUS_ADDRESS: must be host:port' },
   ])('refuses $env, and says why', ({ env, problem }) => {
     expect(problemsOf(env)).toContain(problem);
   });

@@ -25,6 +25,12 @@ describe('internal identity', () => {
     await expect(verifier.verify(token)).resolves.toEqual({ issuer: 'gateway', ...caller });
     await expect(verifier.verify(token)).resolves.toEqual({ issuer: 'gateway', ...caller });
   });
+  it('carries the workspace of a caller that has one, and never that of another caller', async () => {
+    const signer = await openIdentitySigner(file('gateway.jwk'));
+    const verifier = await openIdentityVerifier(file('jwks.json'), 'catalog-api');
+    const seen = await Promise.all([{ ...caller, workspaceId: 'acme' }, caller, { ...caller, workspaceId: 'other' }].map(async (one) => (await verifier.verify(await signer.sign('catalog-api', one))).workspaceId));
+    expect(seen).toEqual(['acme', undefined, 'other']);
+  });
   it('refuses a token for another service', async () => {
     const token = await (await openIdentitySigner(file('gateway.jwk'))).sign('es-sync-worker', caller);
     await expect((await openIdentityVerifier(file('jwks.json'), 'catalog-api')).verify(token)).rejects.toMatchObject({ code: 'unauthenticated' });

@@ -17,3 +17,6 @@ export type { Tunnel } from './tunnel.ts';
 export { findEverywhere } from './find-everywhere.ts';
 export { createTestDatabase } from './test-database.ts';
 export type { TestDatabase } from './test-database.ts';
+export { startNatsServer } from './nats-server.ts';
+export { startPostgresServer } from './postgres-server.ts';
+export type { OwnServer } from './postgres-server.ts';

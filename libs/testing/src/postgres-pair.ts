@@ -19,19 +19,19 @@ export interface PostgresPair {
   stop(): Promise<void>;
 }
 
-type User = { readonly uid: number; readonly gid: number } | undefined;
+export type User = { readonly uid: number; readonly gid: number } | undefined;
 const run = promisify(execFile);
 /** What a standby may not have less of than its primary (max_connections) stays as initdb wrote it. */
 const SETTINGS = ['listen_addresses=127.0.0.1', 'unix_socket_directories=', 'fsync=off', 'full_page_writes=off', 'synchronous_commit=off', 'shared_buffers=32MB'];
 
 /** PostgreSQL does not run as root: then as whoever runs the server of the tests. */
-async function findUser(runDirectory: string): Promise<User> {
+export async function findUser(runDirectory: string): Promise<User> {
   if (process.getuid?.() !== 0) return undefined;
   const { uid, gid } = await stat(join(runDirectory, 'postgres'));
   return { uid, gid };
 }
 
-async function isReady(url: string): Promise<boolean> {
+export async function isReady(url: string): Promise<boolean> {
   const client = new Client({ connectionString: url, connectionTimeoutMillis: 1_000 });
   client.on('error', () => undefined);
   try {

@@ -1,12 +1,12 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { eventually } from './eventually.ts';
 import { freePorts } from './free-ports.ts';
+import { killChild } from './kill-child.ts';
 import { testServer } from './servers.ts';
 
 export interface RedisServer {
@@ -63,10 +63,7 @@ export async function runRedis({ port, directory, args, program, isReady = answe
   const kill = async (): Promise<void> => {
     const running = child;
     child = undefined;
-    if (!running || running.exitCode !== null || running.signalCode !== null) return;
-    const exited = once(running, 'exit');
-    running.kill('SIGKILL');
-    await exited;
+    await killChild(running);
   };
   const signal = (name: 'SIGSTOP' | 'SIGCONT') => (): void => void child?.kill(name);
   const stop = async (): Promise<void> => {

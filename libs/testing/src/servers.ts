@@ -7,8 +7,12 @@ export const serverVariables = {
   'redis-cluster': 'TEST_REDIS_CLUSTER_URL',
   'redis-8': 'TEST_REDIS_8_URL',
   'redis-stack': 'TEST_REDIS_STACK_URL',
+  nats: 'TEST_NATS_URL',
+  'nats-server': 'TEST_NATS_SERVER_BIN',
+  pgbouncer: 'TEST_PGBOUNCER_BIN',
   elasticsearch: 'TEST_ELASTICSEARCH_URL',
   qdrant: 'TEST_QDRANT_URL',
+  milvus: 'TEST_MILVUS_ADDRESS',
   chromium: 'TEST_CHROMIUM_BIN',
   shared: 'MILLRACE_SHARED',
 } as const;

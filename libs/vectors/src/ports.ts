@@ -92,3 +92,17 @@ export interface VectorAdmin {
   ping(): Promise<void>;
   close(): Promise<void>;
 }
+
+/** What an engine does by itself: docs/engines.md has all of them side by side, and the contract suite asks for no more than is declared. */
+export interface VectorEngineFeatures {
+  /** Recall is 1 and ties are ordered by sku also at the answer's end. */
+  readonly exact: boolean;
+  /** It compares versions and writes in one step. false: its writers take turns by a lease in Redis, one batch at a time. */
+  readonly conditionalWrites: boolean;
+  /** A write that has resolved is in every reader's next answer. false: soon, within seconds. */
+  readonly visibleAtOnce: boolean;
+  /** Every reader answers from the old or the new collection, never from none, and all from the same one once `swapTo` resolves. */
+  readonly atomicSwap: boolean;
+  /** Collections of other dimensions stand beside each other. false: another number needs another index of the service. */
+  readonly anyDimensions: boolean;
+}

@@ -3,13 +3,11 @@ import { describeCollections, describeReading } from './testing/collections.ts';
 import { describeSearching } from './testing/searching.ts';
 import { describeWriting } from './testing/writing.ts';
 import { model, record, unit } from './testing/records.ts';
-import { VectorsUnavailableError, type VectorAdmin, type VectorReader, type VectorWriter } from './index.ts';
+import { VectorsUnavailableError, type VectorAdmin, type VectorEngineFeatures, type VectorReader, type VectorWriter } from './index.ts';
 
 export { model, payload, record, unit } from './testing/records.ts';
 
-export interface VectorFeatures {
-  /** Recall is 1 and ties are ordered by sku also at the answer's end. */
-  readonly exact: boolean;
+export interface VectorFeatures extends VectorEngineFeatures {
   /** Products that searches are compared with brute force on; 1,000 unless told. */
   readonly products?: number;
 }

@@ -96,6 +96,12 @@ describe('requests sent to Qdrant', () => {
     expect(sent('POST /collections/products-1/points/batch')[0]?.body).toEqual({ operations: [{ set_payload: { payload: { ...payload('a'), version: 4 }, filter } }] });
   });
 
+  it('make a collection with as many shards and copies as are asked for', async () => {
+    reply = (route) => ({ result: route === 'GET /collections' ? { collections: [] } : { status: 'completed' } });
+    await (await openQdrantVectorAdmin({ url, alias: 'products', shards: 3, replicationFactor: 2, writeConsistencyFactor: 1 })).createCollection({ id: 'm', dimensions: 4, document: '{}' });
+    expect(sent('PUT /collections/products-1')[0]?.body).toEqual({ vectors: { text: { size: 4, distance: 'Cosine' } }, shard_number: 3, replication_factor: 2, write_consistency_factor: 1 });
+  });
+
   it('swap the alias in one request', async () => {
     reply = (route) => ({ result: route === 'GET /aliases' ? { aliases: [{ alias_name: 'products', collection_name: 'products-1' }] } : route.endsWith('/points') ? [modelPoint] : true });
     await (await openQdrantVectorAdmin({ url, alias: 'products' })).swapTo('products-2');

@@ -1,6 +1,6 @@
 import { describeWith, testServer, uniqueName } from '@millrace/testing';
 import { QdrantClient } from '@qdrant/js-client-rest';
-import { openQdrantVectorAdmin, openQdrantVectorReader } from '../src/index.ts';
+import { openQdrantVectorAdmin, openQdrantVectorReader, qdrantFeatures } from '../src/index.ts';
 import { describeVectorContract, type VectorStoreUnderTest } from '../src/testing.ts';
 
 async function qdrantStore(): Promise<VectorStoreUnderTest> {
@@ -17,5 +17,5 @@ async function qdrantStore(): Promise<VectorStoreUnderTest> {
 }
 
 describeWith('qdrant', 'a Qdrant server', () => {
-  describeVectorContract('qdrant', { exact: false, products: process.env['TEST_SCALE'] === 'full' ? 10_000 : 1_000 }, qdrantStore);
+  describeVectorContract('qdrant', { ...qdrantFeatures, products: process.env['TEST_SCALE'] === 'full' ? 10_000 : 1_000 }, qdrantStore);
 });

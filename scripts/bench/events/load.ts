@@ -3,9 +3,18 @@ import { connect } from 'node:net';
 import type { Socket } from 'node:net';
 
 export interface Load {
-  /** Sends so many requests over all connections, each with one at a time; requests a second. The times go to `times`, in milliseconds. Rejects on anything but 200. */
-  run(requests: number, times?: number[]): Promise<number>;
+  /** Sends so many requests over all connections, each with one at a time; requests a second. The times go to `times`, in milliseconds, what was answered to `onStatus`. Rejects on anything but 200. */
+  run(requests: number, times?: number[], onStatus?: (status: string) => void): Promise<number>;
   close(): void;
+}
+
+export interface RequestsOptions {
+  readonly port: number;
+  readonly connections: number;
+  /** The n-th request, counted over all runs, as it goes to the socket. */
+  readonly requestOf: (n: number) => string;
+  /** Answers that are no failure besides 200. */
+  readonly alsoGood?: readonly string[];
 }
 
 export interface LoadOptions {
@@ -41,12 +50,24 @@ function answersOf(socket: Socket, onAnswer: (status: string) => void): void {
   });
 }
 
+/** Requests with a JSON body and a token to one path. */
+export function openLoad({ port, path, token, connections, bodyOf }: LoadOptions): Promise<Load> {
+  const head = `POST ${path} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nContent-Type: application/json\r\nAuthorization: Bearer `;
+  return openRequests({
+    port, connections,
+    requestOf: (n) => {
+      const body = bodyOf(n);
+      return `${head}${token()}\r\nContent-Length: ${Buffer.byteLength(body)}${HEAD_END}${body}`;
+    },
+  });
+}
+
 /**
  * HTTP by hand over kept connections: on a machine of two cores a whole HTTP client takes as much time as the server that is measured, and Redis gets
  * what is left. The same for every server of a comparison.
  */
-export async function openLoad({ port, path, token, connections, bodyOf }: LoadOptions): Promise<Load> {
-  const head = `POST ${path} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nContent-Type: application/json\r\nAuthorization: Bearer `;
+export async function openRequests({ port, connections, requestOf, alsoGood = [] }: RequestsOptions): Promise<Load> {
+  const good = new Set(['200', ...alsoGood]);
   const sockets = await Promise.all(Array.from({ length: connections }, async () => {
     const socket = connect({ port, host: '127.0.0.1', noDelay: true });
     await once(socket, 'connect');
@@ -61,7 +82,7 @@ export async function openLoad({ port, path, token, connections, bodyOf }: LoadO
     socket.on('close', () => failed((broken = new Error('the server closed a connection'))));
     socket.on('error', (error) => failed(error));
   }
-  const run: Load['run'] = (requests, times) =>
+  const run: Load['run'] = (requests, times, onStatus) =>
     new Promise((resolve, reject) => {
       let left = requests;
       let open = requests;
@@ -70,15 +91,16 @@ export async function openLoad({ port, path, token, connections, bodyOf }: LoadO
       const next = (socket: Socket): void => {
         if (left === 0) return;
         left -= 1;
-        const body = bodyOf((sent += 1));
+        const request = requestOf((sent += 1));
         since.set(socket, performance.now());
-        socket.write(`${head}${token()}\r\nContent-Length: ${Buffer.byteLength(body)}${HEAD_END}${body}`);
+        socket.write(request);
       };
       if (broken) return reject(broken);
       failed = reject;
       answered = (socket, status) => {
         times?.push(performance.now() - (since.get(socket) ?? Number.NaN));
-        if (status !== '200') return reject(new Error(`the server answered ${status}`));
+        onStatus?.(status);
+        if (!good.has(status)) return reject(new Error(`the server answered ${status}`));
         open -= 1;
         if (open === 0) resolve((requests / (performance.now() - startMs)) * 1_000);
         else next(socket);

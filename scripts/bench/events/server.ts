@@ -49,7 +49,7 @@ async function serveOurs({ BENCH_REDIS_URL, BENCH_DATABASE_URL }: z.output<typeo
   const { door, redis } = await openIngest({ config, logger, metrics, onClose: () => undefined, store: createInteractionStore(pool, createMonthPartitions(pool)), items, erased: NOBODY_ERASED });
   const { quarantine } = openQuarantine({ config, logger, metrics, onClose: () => undefined, erased: NOBODY_ERASED });
   const verifier = await openIdentityVerifier(jwks, 'event-ingest');
-  const handlers = [authenticate(verifier, ['gateway']), eventRoutes({ door, quarantine }), userRoutes({ pool, redis, keys: keysFor(BENCH_REDIS_URL), ttlSeconds: 900, erased: NOBODY_ERASED })];
+  const handlers = [authenticate(verifier, ['gateway']), eventRoutes({ door, quarantine }), userRoutes({ locking: pool, redis, keys: keysFor(BENCH_REDIS_URL), ttlSeconds: 900, erased: NOBODY_ERASED })];
   const { port } = await startHttpServer(createHttpApp({ logger, metrics, handlers, direct: [directEvent({ door, verifier })] }), { host: '127.0.0.1', port: 0 });
   const signer = await openIdentitySigner(key);
   const sign = (): Promise<string> => signer.sign('event-ingest', { subject: 'bench', scopes: ['events:write'] });

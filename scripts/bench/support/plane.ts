@@ -2,7 +2,7 @@ import { createReadStream, existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
-import { createClient } from '@millrace/client';
+import { createClient } from '@millrace/client/contract';
 import { getSync } from '@millrace/contracts';
 import { openEmbeddedVectorAdmin } from '@millrace/vectors';
 import { z } from 'zod';
@@ -47,7 +47,7 @@ export async function untilFound(stack: Stack, count: number, timeoutMs = 120_00
 interface Gateway { get(path: string): Promise<unknown>; post(path: string, body: unknown): Promise<unknown> }
 export const gatewayOf = (stack: Stack): Gateway => {
   const call = async (path: string, init: RequestInit): Promise<unknown> => {
-    const answer = await fetch(stack.gatewayUrl + path, { ...init, headers: { 'x-api-key': stack.apiKey, 'content-type': 'application/json' } });
+    const answer = await fetch(stack.gatewayUrl + path, { ...init, headers: { 'x-api-key': stack.apiKey, 'content-type': 'application/json', 'cache-control': 'no-cache' } });
     if (!answer.ok) throw new Error(`${path} answered ${answer.status}`);
     return answer.json();
   };

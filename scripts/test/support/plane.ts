@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { Readable } from 'node:stream';
 import { z } from 'zod';
-import { createClient } from '../../../libs/client/src/index.ts';
-import type { Client } from '../../../libs/client/src/index.ts';
+import { createClient } from '../../../libs/client/src/contract.ts';
+import type { Client } from '../../../libs/client/src/contract.ts';
 import type { ImportReport } from '../../../libs/contracts/src/index.ts';
 import { createPool } from '../../../libs/database/src/index.ts';
 import { eventually } from '@millrace/testing/eventually';
@@ -13,7 +13,13 @@ import { startStack } from '../../local/stack.ts';
 import type { Stack } from '../../local/stack.ts';
 import { newStateDir } from '../../local/test-run.ts';
 
+/** Comparing whole stores takes its time on a busy machine. */
+const CALL_TIMEOUT_MS = 100_000;
+
 export interface Answer { readonly status: number; readonly headers: Headers; readonly body: Record<string, unknown> }
+
+/** For calls that ask what a service says now, whatever the gateway has cached. */
+export const NOT_CACHED = { 'cache-control': 'no-cache' };
 
 /** A running catalogue plane: real processes, real servers, the embedded engines. */
 export interface Plane {
@@ -35,17 +41,27 @@ export interface Plane {
   stop(): Promise<void>;
 }
 
-/** Straight from the live file: paging through the whole catalogue as a caller would costs one scan a page. */
-function readIndex(directory: string): Map<string, number> {
+/** Straight from the live file of an embedded engine. */
+function queryLive(directory: string, query: string): unknown[] {
   const live = readFileSync(join(directory, 'CURRENT'), 'utf8').trim();
   const database = new DatabaseSync(join(directory, `${live}.db`), { readOnly: true });
   try {
-    const rows = z.array(z.object({ sku: z.string(), version: z.number() })).parse(database.prepare('select sku, version from doc where deleted_at is null').all());
-    return new Map(rows.map(({ sku, version }) => [sku, version]));
+    return database.prepare(query).all();
   } finally {
     database.close();
   }
 }
+
+/** Paging through the whole catalogue as a caller would costs one scan a page. */
+function readIndex(directory: string): Map<string, number> {
+  const rows = z.array(z.object({ sku: z.string(), version: z.number() })).parse(queryLive(directory, 'select sku, version from doc where deleted_at is null'));
+  return new Map(rows.map(({ sku, version }) => [sku, version]));
+}
+
+/** How many products, and the sum of their versions: cheap, and another one as long as a store is behind. */
+const SUMS = "select count(*)::int || ' ' || coalesce(sum(version), 0) as sums from catalog.products where deleted_at is null and status = 'active'";
+const SUMS_OF_SEARCH = "select count(*) || ' ' || coalesce(sum(version), 0) as sums from doc where deleted_at is null";
+const SUMS_OF_VECTORS = "select count(*) || ' ' || coalesce(sum(version), 0) as sums from records where deleted = 0";
 
 async function readVectors(directory: string, skus: readonly string[]): Promise<Map<string, number>> {
   const admin = await openEmbeddedVectorAdmin({ directory });
@@ -72,7 +88,7 @@ function difference(truth: ReadonlyMap<string, number>, store: ReadonlyMap<strin
 /** `redisUrl`: instead of a server of its own. */
 export async function startPlane(env: Record<string, string> = {}, redisUrl?: string): Promise<Plane> {
   const stack = await startStack({ stateDir: newStateDir('plane'), ports: 'free', durable: false, ...(redisUrl !== undefined && { external: { redisUrl } }), env: { LOG_LEVEL: 'warn', PRODUCT_STREAM_CLAIM_IDLE_MS: '1000', MODEL_CHECK_INTERVAL_MS: '300', ...env } });
-  const client = createClient({ baseUrl: stack.gatewayUrl, apiKey: stack.apiKey });
+  const client = createClient({ baseUrl: stack.gatewayUrl, apiKey: stack.apiKey, timeoutMs: CALL_TIMEOUT_MS });
   const pool = createPool({ url: stack.env['DATABASE_URL'] ?? '', name: 'e2e', max: 2 });
   const directory = join(stack.env['EMBEDDED_DATA_DIR'] ?? '', 'vectors');
   const searchDirectory = join(stack.env['EMBEDDED_DATA_DIR'] ?? '', 'search');
@@ -95,14 +111,17 @@ export async function startPlane(env: Record<string, string> = {}, redisUrl?: st
       throw new Error('the import ended without a report');
     },
     agrees: async (timeoutMs = 30_000) => {
-      let last = '';
-      await eventually(async () => {
+      const sumsAgree = async (): Promise<boolean> => {
+        const { rows: [wanted] } = await pool.query(SUMS);
+        return [queryLive(searchDirectory, SUMS_OF_SEARCH), queryLive(directory, SUMS_OF_VECTORS)].every(([found]) => JSON.stringify(found) === JSON.stringify(wanted));
+      };
+      const compare = async (): Promise<{ isEqual: boolean; text: string }> => {
         const wanted = await truth();
         const [found, vectors] = [readIndex(searchDirectory), await embedded()];
-        last = `search: ${difference(wanted, found)}; vectors: ${difference(wanted, vectors)}`;
-        return sorted(wanted) === sorted(found) && sorted(wanted) === sorted(vectors);
-      }, { timeoutMs, everyMs: 200 }).catch((error: unknown) => {
-        throw new Error(`the stores do not agree: ${last}`, { cause: error });
+        return { isEqual: sorted(wanted) === sorted(found) && sorted(wanted) === sorted(vectors), text: `search: ${difference(wanted, found)}; vectors: ${difference(wanted, vectors)}` };
+      };
+      await eventually(async () => (await sumsAgree()) && (await compare()).isEqual, { timeoutMs, everyMs: 50 }).catch(async (error: unknown) => {
+        throw new Error(`the stores do not agree: ${(await compare()).text}`, { cause: error });
       });
     },
     stop: async () => {

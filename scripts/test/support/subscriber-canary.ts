@@ -8,6 +8,7 @@ import { describe, expect, it } from '@jest/globals';
 import { Redis } from 'ioredis';
 import { createPool } from '../../../libs/database/src/index.ts';
 import { eventually, findEverywhere } from '../../../libs/testing/src/index.ts';
+import { mainOf } from '../../local/apps.ts';
 import { root } from '../../local/paths.ts';
 import type { Plane } from './plane.ts';
 
@@ -19,7 +20,7 @@ const NEEDLES = [PHONE.slice(2), '908 172 635', '908%20172%20635', '908.172.635'
 
 /** The command line as a user's shell runs it; both of its outputs. */
 async function millrace(plane: Plane, args: readonly string[], input = ''): Promise<{ code: number | null; shown: string }> {
-  const child = spawn(process.execPath, ['apps/cli/src/main.ts', 'ut360', ...args], { cwd: root, env: { PATH: process.env['PATH'], NODE_COMPILE_CACHE: process.env['NODE_COMPILE_CACHE'], MILLRACE_STACK_FILE: plane.stack.env['MILLRACE_STACK_FILE'] } });
+  const child = spawn(process.execPath, [mainOf('cli'), 'ut360', ...args], { cwd: root, env: { PATH: process.env['PATH'], NODE_COMPILE_CACHE: process.env['NODE_COMPILE_CACHE'], MILLRACE_STACK_FILE: plane.stack.env['MILLRACE_STACK_FILE'] } });
   child.stdin.end(input);
   const ended = new Promise<number | null>((done) => void child.once('close', done));
   const [out, err] = await Promise.all([text(child.stdout), text(child.stderr)]);

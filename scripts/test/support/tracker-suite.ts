@@ -6,6 +6,7 @@ import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { z } from 'zod';
 import { createPool } from '../../../libs/database/src/index.ts';
 import { describeWith, eventually, uniqueName } from '../../../libs/testing/src/index.ts';
+import { mainOf } from '../../local/apps.ts';
 import { root } from '../../local/paths.ts';
 import type { Stack } from '../../local/stack.ts';
 import type { Plane } from './plane.ts';
@@ -41,7 +42,7 @@ export const describeTracker = (planeOf: () => Plane): void => describeWith('chr
     return [...text.matchAll(/^events_accepted_total\{[^}]*outcome="(\w+)"[^}]*\} (\d+)/gm)].reduce((sum, [, outcome, count]) => sum + (outcome === 'duplicate' ? 0 : Number(count)), 0);
   };
   const millraceCommand = async (...args: readonly string[]): Promise<string> =>
-    (await promisify(execFile)(process.execPath, ['apps/cli/src/main.ts', ...args], { cwd: root, env: { PATH: process.env['PATH'], DATABASE_URL: stack.env['DATABASE_URL'] } })).stdout;
+    (await promisify(execFile)(process.execPath, [mainOf('cli'), ...args], { cwd: root, env: { PATH: process.env['PATH'], NODE_COMPILE_CACHE: process.env['NODE_COMPILE_CACHE'], DATABASE_URL: stack.env['DATABASE_URL'] } })).stdout;
   const millrace = (page: Page, ...call: readonly unknown[]): Promise<unknown> => page.evaluate((args) => Reflect.apply(Reflect.get(globalThis, 'millrace'), undefined, args), [...call]);
   const open = async (origin: string = pages.localhost): Promise<Page> => {
     const page = await context.newPage();

@@ -1,4 +1,4 @@
-import type { Client } from '@millrace/client';
+import type { Client } from '@millrace/client/contract';
 import { discardDeadLetters, editDeadLetter, getDeadLetter, listDeadLetters, replayDeadLetters } from '@millrace/contracts';
 import type { DeadLetterBody, DeadLetterDetailBody } from '@millrace/contracts';
 import { changeChosen, choose } from '../chosen.ts';

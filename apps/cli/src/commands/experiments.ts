@@ -1,4 +1,4 @@
-import type { Client } from '@millrace/client';
+import type { Client } from '@millrace/client/contract';
 import { getExperiment, getExperimentResults, listExperiments } from '@millrace/contracts';
 import type { Experiment, ExperimentResults } from '@millrace/contracts';
 import { renderTable } from '../table.ts';

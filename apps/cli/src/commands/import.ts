@@ -2,7 +2,7 @@ import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { Readable, Transform } from 'node:stream';
-import type { Client } from '@millrace/client';
+import type { Client } from '@millrace/client/contract';
 import type { ImportReport } from '@millrace/contracts';
 import { UsageError } from '../usage-error.ts';
 import type { Progress } from '../progress.ts';

@@ -1,4 +1,4 @@
-import type { Client } from '@millrace/client';
+import type { Client } from '@millrace/client/contract';
 import { discardQuarantine, getQuarantined, listQuarantine, repairQuarantined, replayQuarantine } from '@millrace/contracts';
 import type { QuarantinedBody, QuarantinedDetailBody, ReplayedQuarantineBody, newEventSchema } from '@millrace/contracts';
 import { z } from 'zod';

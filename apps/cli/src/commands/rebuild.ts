@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Client } from '@millrace/client';
+import type { Client } from '@millrace/client/contract';
 import { cancelRebuild, getRebuild, listRebuilds, rebuildIdSchema, rollbackRebuild, startRebuild } from '@millrace/contracts';
 import type { Rebuild, RebuildStoreName } from '@millrace/contracts';
 import { FailedError } from '../failed-error.ts';

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Client } from '@millrace/client';
+import type { Client } from '@millrace/client/contract';
 import { getCounts, rebuildRecommendations } from '@millrace/contracts';
 import type { CountsBody } from '@millrace/contracts';
 import { FailedError } from '../failed-error.ts';

@@ -1,4 +1,4 @@
-import type { Client } from '@millrace/client';
+import type { Client } from '@millrace/client/contract';
 import { dropGroup, listStreams, repartitionTopic } from '@millrace/contracts';
 import type { TopicStateBody } from '@millrace/contracts';
 import { formatAge, renderTable } from '../table.ts';

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Client } from '@millrace/client';
+import type { Client } from '@millrace/client/contract';
 import { clearSync, getSync, startResync } from '@millrace/contracts';
 import type { SyncStats } from '@millrace/contracts';
 

@@ -1,4 +1,4 @@
-import type { Client } from '@millrace/client';
+import type { Client } from '@millrace/client/contract';
 import { getTrace } from '@millrace/contracts';
 import type { TraceBody } from '@millrace/contracts';
 import { renderTable } from '../table.ts';

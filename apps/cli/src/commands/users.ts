@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Client } from '@millrace/client';
+import type { Client } from '@millrace/client/contract';
 import { eraseUser, getErasure } from '@millrace/contracts';
 import type { ErasureBody } from '@millrace/contracts';
 import { renderTable } from '../table.ts';

@@ -1,4 +1,4 @@
-import type { Client } from '@millrace/client';
+import type { Client } from '@millrace/client/contract';
 import { getDrift, verifyStores } from '@millrace/contracts';
 import type { DriftBody, StoreName } from '@millrace/contracts';
 import { renderTable } from '../table.ts';

@@ -1,5 +1,5 @@
-import { ProblemError } from '@millrace/client';
-import type { Client } from '@millrace/client';
+import { ProblemError } from '@millrace/client/contract';
+import type { Client } from '@millrace/client/contract';
 import { getProduct, skuSchema } from '@millrace/contracts';
 import type { ImportReport } from '@millrace/contracts';
 import { FailedError } from '../failed-error.ts';

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { ProblemError, TransportError } from '@millrace/client';
-import type { Client } from '@millrace/client';
+import { ProblemError, TransportError } from '@millrace/client/contract';
+import type { Client } from '@millrace/client/contract';
 import { logEvents } from '@millrace/contracts';
 import type { LoggedEvents } from '@millrace/contracts';
 import { FailedError } from '../failed-error.ts';

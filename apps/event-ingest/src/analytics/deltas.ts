@@ -1,3 +1,4 @@
+import { searchesIn } from '@millrace/contracts';
 import type { Interaction, SearchEvent } from '@millrace/contracts';
 
 export const kinds = ['view', 'click', 'add_to_cart', 'purchase', 'rate', 'search', 'search_no_hits'] as const;
@@ -23,9 +24,8 @@ const isProductKind = (text: string): text is ProductKind => productKinds.some((
 const minuteField = (atMs: number, kind: Kind): string => `c:${Math.floor(atMs / MINUTE_MS)}:${kind}`;
 const productField = (atMs: number, kind: ProductKind, sku: string): string => `p:${Math.floor(atMs / HOUR_MS)}:${kind}:${sku}`;
 
-const sumOf = (fields: Iterable<string>): Fields => {
-  const sums = new Map<string, number>();
-  for (const field of fields) sums.set(field, (sums.get(field) ?? 0) + 1);
+const sumOf = (fields: Iterable<string>, times = 1, sums = new Map<string, number>()): Map<string, number> => {
+  for (const field of fields) sums.set(field, (sums.get(field) ?? 0) + times);
   return sums;
 };
 
@@ -37,11 +37,14 @@ export const sumInteractions = (events: readonly Interaction[]): Fields =>
   }));
 
 /** While no index answered, hits say nothing. */
-export const sumSearches = (events: readonly SearchEvent[]): Fields =>
-  sumOf(events.flatMap(({ hits, degraded, meta }) => {
-    const at = Date.parse(meta.timestamp);
-    return [minuteField(at, 'search'), ...(hits === 0 && !degraded ? [minuteField(at, 'search_no_hits')] : [])];
-  }));
+export function sumSearches(events: readonly SearchEvent[]): Fields {
+  const sums = new Map<string, number>();
+  for (const event of events) {
+    const at = Date.parse(event.meta.timestamp);
+    sumOf([minuteField(at, 'search'), ...(event.hits === 0 && !event.degraded ? [minuteField(at, 'search_no_hits')] : [])], searchesIn(event), sums);
+  }
+  return sums;
+}
 
 const FIELD = /^([cp]):(-?\d+):([a-z_]+)(?::([\s\S]+))?$/;
 

@@ -1,5 +1,5 @@
 import { withMetrics, withTracing } from '@millrace/bus';
-import type { RedisStreamsBus } from '@millrace/bus';
+import type { ManagedBus } from '@millrace/bus';
 import { interactions, searches } from '@millrace/contracts';
 import { createPool } from '@millrace/database';
 import { closeRedis, connectRedis } from '@millrace/redis-kit';
@@ -21,7 +21,7 @@ export const ANALYTICS_GROUP = 'analytics';
 
 export interface AnalyticsDeps extends Pick<ServiceContext<Config>, 'config' | 'logger' | 'metrics' | 'onClose'> {
   readonly keys: Keys;
-  readonly bus: RedisStreamsBus;
+  readonly bus: ManagedBus;
   readonly isErased: (userId: string) => boolean;
   /** The group that writes the log. */
   readonly writerGroup: string;

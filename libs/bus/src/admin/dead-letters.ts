@@ -1,31 +1,50 @@
-import { asEntries } from '@millrace/redis-kit';
-import type { Keys, Redis, TopicKeys } from '@millrace/redis-kit';
 import { decodeEntry } from '../codec.ts';
 import type { RawEntry } from '../codec.ts';
 import { shownReason } from '../errors.ts';
-import { everyPartition, groupNames, keysOf, partitionKeys, partitionOf, peekLayout, readLayout } from '../redis/layout.ts';
-import type { Layout } from '../redis/layout.ts';
-import { appendEntry, LETTER_FIELDS, replaceLetterData, replayLetter } from '../redis/scripts/dead-letters.ts';
 import type { Topic } from '../topic.ts';
 import { BusAdminError } from './bus-admin.ts';
 import type { BusAdmin, ChangedDeadLetters, DeadLetterChoice, DeadLetterDetail, DeadLetterFilter } from './bus-admin.ts';
 import { formatDeadLetterId, parseDeadLetterId } from './dead-letter-id.ts';
 import type { DeadLetterPlace } from './dead-letter-id.ts';
 
+/** The dead letters of one group on one partition, whether the topic still has that partition or not. */
+export interface Box extends Omit<DeadLetterPlace, 'entryId'> {
+  readonly definition: Topic;
+}
+
+/** Which entries of a box: `from` and `after` are ids or milliseconds, `before` milliseconds. */
+export interface LetterRange {
+  readonly from?: string;
+  readonly after?: string;
+  readonly before?: string;
+  readonly count: number;
+}
+
+/** Where dead letters are: what an engine has to know. An entry has our seven fields first (LETTER_FIELDS), then its own; ids begin with the milliseconds of its parking. */
+export interface LetterStore {
+  /** Every box of the topic that may have letters: of the groups that there are, on the partitions that the topic has or ever had; of that group where one is given. */
+  boxes(topic: Topic, group?: string): Promise<readonly Box[]>;
+  /** Oldest first. */
+  range(box: Box, range: LetterRange): Promise<readonly RawEntry[]>;
+  find(box: Box, entryId: string): Promise<RawEntry | undefined>;
+  /** False where it was not there any more. */
+  remove(box: Box, entryId: string): Promise<boolean>;
+  /** Replaces the wire's `data`. The letter's new id. */
+  replaceData(box: Box, entryId: string, text: string): Promise<string>;
+  /** Appends the entry's own fields to the topic again and removes the letter. False where it was not there any more. */
+  replay(box: Box, entry: RawEntry): Promise<boolean>;
+}
+
+/** reason, source_id, group, consumer, attempts, first_seen, last_seen. */
+export const LETTER_FIELDS = 7;
+
 export interface DeadLettersOptions {
-  readonly redis: Redis;
-  readonly keys: Keys;
+  readonly store: LetterStore;
   readonly topics: readonly Topic[];
   readonly topicOf: (name: string) => Topic;
 }
 
 type DeadLetters = Pick<BusAdmin, 'listDeadLetters' | 'getDeadLetter' | 'editDeadLetter' | 'replayDeadLetters' | 'discardDeadLetters'>;
-
-/** The dead letters of one group on one partition, whether the topic still has that partition or not. */
-interface Box extends Omit<DeadLetterPlace, 'entryId'> {
-  readonly definition: Topic;
-  readonly of: TopicKeys;
-}
 
 interface Letter {
   readonly box: Box;
@@ -36,11 +55,11 @@ const PAGE = 500;
 const MASK = '***';
 
 export function createDeadLetters(options: DeadLettersOptions): DeadLetters {
-  const { redis, topicOf } = options;
+  const { store, topicOf } = options;
   const find = async (id: string): Promise<Letter | undefined> => {
     const place = parseDeadLetterId(id);
-    const box: Box = { ...place, definition: topicOf(place.topic), of: partitionKeys(options.keys, place.topic, place.partition) };
-    const [entry] = asEntries(await redis.xrange(box.of.deadLetters(box.group), place.entryId, place.entryId));
+    const box: Box = { topic: place.topic, partition: place.partition, group: place.group, definition: topicOf(place.topic) };
+    const entry = await store.find(box, place.entryId);
     return entry && { box, entry };
   };
   const get = async (id: string): Promise<Letter> => {
@@ -81,49 +100,29 @@ export function createDeadLetters(options: DeadLettersOptions): DeadLetters {
     async editDeadLetter(id, data) {
       const { box, entry } = await get(id);
       const text = JSON.stringify(data);
-      const decoded = decodeEntry(box.definition, { id: entry.id, fields: [...own(entry), 'data', text] });
+      const decoded = decodeEntry(box.definition, { id: entry.id, fields: [...ownFields(entry), 'data', text] });
       if (decoded.kind === 'park') throw new BusAdminError('invalid', `the topic ${box.topic} would park it again: ${decoded.reason}`, '/data');
-      const newId = String(await replaceLetterData(redis, [box.of.deadLetters(box.group)], [entry.id, text]));
+      const newId = await store.replaceData(box, entry.id, text);
       return describe(await get(formatDeadLetterId({ ...box, entryId: newId })));
     },
-    replayDeadLetters: (choice, { dryRun = false } = {}) => change(choice, dryRun, (letter) => replay(options, letter)),
-    discardDeadLetters: (choice, { dryRun = false } = {}) => change(choice, dryRun, async ({ box, entry }) => (await redis.xdel(box.of.deadLetters(box.group), entry.id)) === 1),
+    replayDeadLetters: (choice, { dryRun = false } = {}) => change(choice, dryRun, ({ box, entry }) => store.replay(box, entry)),
+    discardDeadLetters: (choice, { dryRun = false } = {}) => change(choice, dryRun, ({ box, entry }) => store.remove(box, entry.id)),
   };
-}
-
-const MAX_MOVES = 5;
-
-/** To where the event's key belongs by now. Across partitions a crash in between repeats the event, under its own id. */
-async function replay({ redis, keys }: DeadLettersOptions, { box, entry }: Letter): Promise<boolean> {
-  const letters = box.of.deadLetters(box.group);
-  for (let attempt = 1; attempt <= MAX_MOVES; attempt += 1) {
-    const { id: layoutId, current } = await readLayout(redis, keys, box.topic);
-    const target = keysOf(keys, box.topic, current)[partitionOf(keyOf(box.definition, entry) ?? '', current.count)];
-    if (!target) throw new RangeError(`the topic ${box.topic} has no partitions`);
-    if (target.stream === box.of.stream) {
-      const answer = await replayLetter(redis, [letters, target.stream, target.layout], [entry.id, layoutId]);
-      if (answer !== -1) return answer === 1;
-    } else {
-      if ((await redis.xrange(letters, entry.id, entry.id)).length === 0) return false;
-      if ((await appendEntry(redis, [target.stream, target.layout], [layoutId, ...own(entry)])) === 1) return (await redis.xdel(letters, entry.id)) === 1;
-    }
-  }
-  throw new BusAdminError('conflict', `the topic ${box.topic} moves to other partitions all the time: try again`);
 }
 
 const withoutFields = ({ fields: _fields, ...state }: DeadLetterDetail): Omit<DeadLetterDetail, 'fields'> => state;
 
 /** The entry's own fields, without ours. */
-const own = ({ fields }: RawEntry): readonly string[] => fields.slice(2 * LETTER_FIELDS);
+export const ownFields = ({ fields }: RawEntry): readonly string[] => fields.slice(2 * LETTER_FIELDS);
 
 const recordOf = (flat: readonly string[]): Record<string, string> =>
   Object.fromEntries(flat.flatMap((name, index): [string, string][] => (index % 2 === 0 ? [[name, flat[index + 1] ?? '']] : [])));
 
-const keyOf = (topic: Topic, entry: RawEntry): string | undefined => recordOf(own(entry))[topic.options.keyField ?? 'key'];
+export const keyOfLetter = (topic: Topic, entry: RawEntry): string | undefined => recordOf(ownFields(entry))[topic.options.keyField ?? 'key'];
 
 function describe({ box, entry }: Letter): DeadLetterDetail {
   const ours = recordOf(entry.fields.slice(0, 2 * LETTER_FIELDS));
-  const fields = recordOf(own(entry));
+  const fields = recordOf(ownFields(entry));
   const keyField = box.definition.options.keyField ?? 'key';
   const isPersonal = box.definition.options.isPersonal === true;
   const mask = (text: string | undefined): string | undefined => (isPersonal && text !== undefined ? MASK : text);
@@ -139,39 +138,25 @@ function describe({ box, entry }: Letter): DeadLetterDetail {
   };
 }
 
-/** Every box that may have letters: of the groups that there are, on the partitions that the topic has or ever had. */
-async function boxesOf(options: DeadLettersOptions, definition: Topic, wantedGroup: string | undefined): Promise<readonly Box[]> {
-  const { redis, keys } = options;
-  const layout = await peekLayout(redis, keys, definition.name);
-  const groups = wantedGroup === undefined ? await groupsOf(options, definition, layout) : [wantedGroup];
-  const partitions = everyPartition(keys, definition.name, layout);
-  return groups.flatMap((group) => partitions.map(({ name, of }) => ({ definition, topic: definition.name, group, partition: name, of })));
-}
-
-async function groupsOf({ redis, keys }: DeadLettersOptions, { name }: Topic, { current, draining }: Layout): Promise<readonly string[]> {
-  const names = new Set<string>();
-  for (const set of draining ? [draining, current] : [current]) {
-    for (const { stream } of keysOf(keys, name, set)) for (const group of await groupNames(redis, stream)) names.add(group);
-  }
-  return [...names].toSorted();
-}
+/** As the beginning of a stream's id, which knows no time before 1970. */
+const stampOf = (time: string): number => Math.max(0, Date.parse(time));
 
 /** Letters that fit the filter, box by box, oldest first in each; behind `cursor` (the id of one) where it is given. */
 async function* matching(options: DeadLettersOptions, filter: DeadLetterFilter, cursor?: string): AsyncGenerator<Letter> {
-  const { redis, topics, topicOf } = options;
+  const { store, topics, topicOf } = options;
   const after = cursor === undefined ? undefined : parseDeadLetterId(cursor);
   let isBehind = after === undefined;
-  const from = filter.since === undefined ? '-' : String(Date.parse(filter.since));
-  const to = filter.until === undefined ? '+' : `(${Date.parse(filter.until)}`;
+  const before = filter.until === undefined ? {} : { before: String(stampOf(filter.until)) };
   for (const topic of filter.topic === undefined ? topics : [topicOf(filter.topic)]) {
-    for (const box of await boxesOf(options, topic, filter.group)) {
+    for (const box of await store.boxes(topic, filter.group)) {
       const isCursors = after?.topic === box.topic && after.group === box.group && after.partition === box.partition;
       if (!isBehind && !isCursors) continue;
       isBehind = true;
-      for (let start = isCursors ? `(${after.entryId}` : from, isMore = true; isMore; ) {
-        const entries = asEntries(await redis.xrange(box.of.deadLetters(box.group), start, to, 'COUNT', PAGE));
+      let start: Pick<LetterRange, 'from' | 'after'> = isCursors ? { after: after.entryId } : filter.since === undefined ? {} : { from: String(stampOf(filter.since)) };
+      for (let isMore = true; isMore; ) {
+        const entries = await store.range(box, { ...start, ...before, count: PAGE });
         for (const entry of entries) if (fits(topic, entry, filter)) yield { box, entry };
-        start = `(${entries.at(-1)?.id ?? ''}`;
+        start = { after: entries.at(-1)?.id ?? '' };
         isMore = entries.length === PAGE;
       }
     }
@@ -182,5 +167,5 @@ async function* matching(options: DeadLettersOptions, filter: DeadLetterFilter, 
 function fits(topic: Topic, entry: RawEntry, { reason, key }: DeadLetterFilter): boolean {
   const because = shownReason(topic, recordOf(entry.fields.slice(0, 2 * LETTER_FIELDS))['reason']);
   if (topic.options.isPersonal === true && key !== undefined) return false;
-  return (reason === undefined || because.toLowerCase().includes(reason.toLowerCase())) && (key === undefined || keyOf(topic, entry) === key);
+  return (reason === undefined || because.toLowerCase().includes(reason.toLowerCase())) && (key === undefined || keyOfLetter(topic, entry) === key);
 }

@@ -4,10 +4,12 @@ import { everyPartition, keysOf, partitionKeys, PartitionMismatchError, peekLayo
 import { readLag } from '../redis/lag.ts';
 import { dropGroup } from '../redis/scripts/dead-letters.ts';
 import { NEEDS_BOOTSTRAP } from '../redis/scripts/group.ts';
+import { whileThere } from '../redis/while-there.ts';
 import type { Topic } from '../topic.ts';
 import { BusAdminError } from './bus-admin.ts';
 import type { BusAdmin, DroppedGroup, GroupState, StreamState, TopicState } from './bus-admin.ts';
 import { createDeadLetters } from './dead-letters.ts';
+import { createRedisLetters } from './redis-letters.ts';
 import { traceKey } from './trace-key.ts';
 
 export interface RedisBusAdminOptions {
@@ -30,7 +32,7 @@ export function createRedisBusAdmin(options: RedisBusAdminOptions): BusAdmin {
     return found;
   };
   return {
-    ...createDeadLetters({ ...options, topicOf }),
+    ...createDeadLetters({ store: createRedisLetters(options), topics, topicOf }),
     topics: () => Promise.all(topics.map((topic) => readTopic(options, topic))),
     async dropGroup(group, { topic, force = false, dryRun = false } = {}) {
       const states = await Promise.all((topic === undefined ? topics : [topicOf(topic)]).map((one) => readTopic(options, one)));
@@ -93,7 +95,11 @@ async function readTopic({ redis, keys }: RedisBusAdminOptions, { name }: Topic)
   return { topic: name, partitions: current.count, streams: await Promise.all(streams) };
 }
 
-async function readStream(redis: Redis, of: TopicKeys, place: { readonly partition: number; readonly isDraining: boolean }): Promise<StreamState> {
+interface Place { readonly partition: number; readonly isDraining: boolean }
+
+const readStream = (redis: Redis, of: TopicKeys, place: Place): Promise<StreamState> => whileThere(() => readStreamOnce(redis, of, place));
+
+async function readStreamOnce(redis: Redis, of: TopicKeys, place: Place): Promise<StreamState> {
   const empty = { ...place, stream: of.stream, length: 0, bytes: 0, firstId: undefined, lastId: undefined, groups: [] };
   if ((await redis.exists(of.stream)) === 0) return empty;
   const [stream, groups, bytes] = await Promise.all([redis.xinfo('STREAM', of.stream), redis.xinfo('GROUPS', of.stream), redis.memory('USAGE', of.stream)]);

@@ -1,3 +1,6 @@
+import { backoffMs, pause } from '../backoff.ts';
+import { describeError } from '../errors.ts';
+import { shareGap } from '../share-gap.ts';
 import type { BlockingReader } from './blocking-reader.ts';
 import { startBroadcast } from './broadcast.ts';
 import type { BroadcastDeps } from './broadcast.ts';
@@ -17,7 +20,9 @@ export const startBroadcastSubscription = (deps: BroadcastSubscriptionDeps): Sta
 function broadcastSet(deps: BroadcastSubscriptionDeps, { current }: Layout): Running {
   const { control, keys, topic } = deps;
   const stopping = new AbortController();
-  const started = keysOf(keys, topic.name, current).map(({ stream }) => startBroadcast({ ...deps, stream, reader: deps.openReader(stream) }));
+  // Handling a gap may mean to read a whole export: once for all partitions.
+  const onGap = shareGap(() => untilHandled(deps, stopping.signal));
+  const started = keysOf(keys, topic.name, current).map(({ stream }) => startBroadcast({ ...deps, onGap, stream, reader: deps.openReader(stream) }));
   return {
     registered: Promise.all(started.map(({ registered }) => registered)).then(() => undefined),
     ended: untilTrue(async () => !(await isSetCurrent(control, keys, topic.name, current)), stopping.signal),
@@ -26,4 +31,17 @@ function broadcastSet(deps: BroadcastSubscriptionDeps, { current }: Layout): Run
       await Promise.all(started.map((one) => one.close()));
     },
   };
+}
+
+/** Until it succeeds: events must not be handled on top of a state that should have been flushed. */
+async function untilHandled({ topic, onGap, logger }: BroadcastSubscriptionDeps, stop: AbortSignal): Promise<void> {
+  for (let attempt = 1; !stop.aborted; attempt += 1) {
+    try {
+      await onGap();
+      return;
+    } catch (error) {
+      logger.warn({ topic: topic.name, attempt, error: describeError(error) }, 'gap handler rejected: trying again');
+      await pause(backoffMs(attempt), stop);
+    }
+  }
 }

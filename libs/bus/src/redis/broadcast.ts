@@ -15,6 +15,7 @@ export interface BroadcastDeps {
   readonly reader: BlockingReader;
   readonly control: Redis;
   readonly handle: BatchHandler<AnyEvent>;
+  /** Resolves when the gap is handled, or the subscription ends. */
   readonly onGap: () => Promise<void>;
   readonly batchSize: number;
   readonly blockMs: number;
@@ -61,11 +62,11 @@ async function run(deps: BroadcastDeps, stop: AbortSignal, onFirstTry: () => voi
         checkedAt = Date.now();
         if (!cursor || hasGap(cursor, tail)) {
           cursor = { id: tail.id, added: tail.added };
-          await reportGap(deps, stop);
+          await reportGap(deps);
         }
         onFirstTry();
       }
-      await readOn(deps, cursor, stop);
+      await readOn(deps, cursor);
       failures = 0;
     } catch (error) {
       onFirstTry();
@@ -104,7 +105,7 @@ function hasGap(cursor: Cursor, tail: Tail): boolean {
 }
 
 /** At most once: a handler that rejects is not given the events again, its instance flushes what it derived from them. */
-async function readOn(deps: BroadcastDeps, cursor: Cursor, stop: AbortSignal): Promise<void> {
+async function readOn(deps: BroadcastDeps, cursor: Cursor): Promise<void> {
   const blockMs = Math.max(1, Math.min(deps.blockMs, CHECK_EVERY_MS));
   const reply = await deps.reader.run((redis) => redis.xread('COUNT', deps.batchSize, 'BLOCK', blockMs, 'STREAMS', deps.stream, cursor.id));
   const entries = reply === null ? [] : asEntries(asList(asList(reply)[0])[1]);
@@ -117,7 +118,7 @@ async function readOn(deps: BroadcastDeps, cursor: Cursor, stop: AbortSignal): P
     if (events.length > 0) await deps.handle(events);
   } catch (error) {
     deps.logger.warn({ topic: deps.topic.name, events: events.length, error: describeError(error) }, 'broadcast handler rejected: reporting a gap');
-    await reportGap(deps, stop);
+    await reportGap(deps);
   }
 }
 
@@ -129,16 +130,7 @@ function toEvents({ topic, logger }: BroadcastDeps, entries: readonly RawEntry[]
   });
 }
 
-/** Until it succeeds: events must not be handled on top of a state that should have been flushed. */
-async function reportGap({ topic, onGap, logger, metrics }: BroadcastDeps, stop: AbortSignal): Promise<void> {
+async function reportGap({ topic, onGap, metrics }: BroadcastDeps): Promise<void> {
   metrics.gap(topic.name);
-  for (let attempt = 1; !stop.aborted; attempt += 1) {
-    try {
-      await onGap();
-      return;
-    } catch (error) {
-      logger.warn({ topic: topic.name, attempt, error: describeError(error) }, 'gap handler rejected: trying again');
-      await pause(backoffMs(attempt), stop);
-    }
-  }
+  await onGap();
 }

@@ -1,5 +1,6 @@
 import { asFields, asList, asText, compareStreamIds } from '@millrace/redis-kit';
 import type { Keys, Redis } from '@millrace/redis-kit';
+import type { BusPositions } from '../managed-bus.ts';
 import { keysOf, peekLayout } from './layout.ts';
 
 /** Stream -> id of its last entry, for each partition of a topic that has one. */
@@ -33,3 +34,10 @@ async function hasPassedOne(redis: Redis, stream: string, { group, end }: { read
   const oldest = asList(await redis.xpending(stream, group))[1];
   return typeof oldest !== 'string' || compareStreamIds(oldest, end) > 0;
 }
+
+/** The positions of a bus on Redis by themselves: for whoever has no bus. */
+export const createRedisPositions = (redis: Redis, keys: Keys): BusPositions => ({
+  layout: ({ name }) => peekLayout(redis, keys, name),
+  ends: ({ name }) => readEnds(redis, keys, name),
+  hasPassed: (group, ends) => hasPassed(redis, group, ends),
+});

@@ -2,6 +2,7 @@ import { asEntries, asFields, asList, asText, compareStreamIds, splitStreamId } 
 import type { Keys, Redis } from '@millrace/redis-kit';
 import { everyPartition, keysOf, peekLayout } from './layout.ts';
 import { countEntries } from './scripts/trim.ts';
+import { whileThere } from './while-there.ts';
 
 export interface Lag {
   /** Entries that the group has not acknowledged: pending and unread. */
@@ -23,7 +24,9 @@ const COUNTED = 100_000;
  * Lag of a group. Redis' own number is null or wrong after deletions below 8.2; ours is exact up to 100,000 unread entries, and a lower
  * bound beyond where Redis has no number. A group that does not exist lags by the whole stream.
  */
-export async function readLag(redis: Redis, stream: string, group: string, hasExactLag = false): Promise<Lag> {
+export const readLag = (redis: Redis, stream: string, group: string, hasExactLag = false): Promise<Lag> => whileThere(() => readLagOnce(redis, stream, group, hasExactLag));
+
+async function readLagOnce(redis: Redis, stream: string, group: string, hasExactLag: boolean): Promise<Lag> {
   if ((await redis.exists(stream)) === 0) return { messages: 0, oldestAgeMs: 0 };
   const [info, groups, time] = await Promise.all([redis.xinfo('STREAM', stream), redis.xinfo('GROUPS', stream), redis.time()]);
   const streamInfo = asFields(info);

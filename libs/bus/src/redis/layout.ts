@@ -4,6 +4,7 @@ import { asFields, asList, asText } from '@millrace/redis-kit';
 import type { Keys, Redis, TopicKeys } from '@millrace/redis-kit';
 import { carryGroup, NEEDS_BOOTSTRAP } from './scripts/group.ts';
 import { changeLayout, CLOSED, endDraining, isDrained, openLayout, openPartition } from './scripts/layout.ts';
+import { whileThere } from './while-there.ts';
 
 /**
  * Partitions `first` to `first + count - 1` of a topic. Another count gets other numbers, never used before, so that a publisher that still
@@ -106,7 +107,7 @@ const isBare = (keys: Keys, topic: string, count: number): boolean => keys.topic
 /** Marks the streams of the draining set: from now on every append to them is refused, and publishers look for the new set. */
 async function closeDraining(redis: Redis, keys: Keys, topic: string, { id, draining }: Layout): Promise<void> {
   if (!draining) return;
-  for (const { layout } of keysOf(keys, topic, draining)) await redis.set(layout, `${CLOSED} ${id}`);
+  await Promise.all(keysOf(keys, topic, draining).map(({ layout }) => redis.set(layout, `${CLOSED} ${id}`)));
 }
 
 /**
@@ -141,21 +142,20 @@ export async function repartition(redis: Redis, keys: Keys, topic: string, count
 
 /** Every group begins at the start of the new partitions, bootstrapped as far as it is on the old ones: a group whose consumers are away loses nothing. */
 async function carryGroups(redis: Redis, from: readonly TopicKeys[], to: readonly TopicKeys[]): Promise<void> {
+  const marksOf = async (of: TopicKeys): Promise<(readonly [string, string])[]> =>
+    Promise.all((await groupNames(redis, of.stream)).map(async (group) => [group, (await redis.get(of.bootstrapped(group))) ?? '']));
   const marks = new Map<string, string>();
-  for (const of of from) {
-    for (const group of await groupNames(redis, of.stream)) {
-      const mark = (await redis.get(of.bootstrapped(group))) ?? '';
-      if (!marks.get(group)?.startsWith(NEEDS_BOOTSTRAP)) marks.set(group, mark);
-    }
-  }
-  for (const of of to) for (const [group, mark] of marks) await carryGroup(redis, [of.stream, of.bootstrapped(group)], [group, mark]);
+  // One after the other 256 partitions take longer than anybody waits.
+  for (const [group, mark] of (await Promise.all(from.map(marksOf))).flat()) if (!marks.get(group)?.startsWith(NEEDS_BOOTSTRAP)) marks.set(group, mark);
+  await Promise.all(to.flatMap((of) => [...marks].map(([group, mark]) => carryGroup(redis, [of.stream, of.bootstrapped(group)], [group, mark]))));
 }
 
 /** Groups of a stream; none where it is not there. */
-export async function groupNames(redis: Redis, stream: string): Promise<readonly string[]> {
-  if ((await redis.exists(stream)) === 0) return [];
-  return asList(await redis.xinfo('GROUPS', stream)).map((group) => asText(asFields(group).get('name')));
-}
+export const groupNames = (redis: Redis, stream: string): Promise<readonly string[]> =>
+  whileThere(async () => {
+    if ((await redis.exists(stream)) === 0) return [];
+    return asList(await redis.xinfo('GROUPS', stream)).map((group) => asText(asFields(group).get('name')));
+  });
 
 /** Has the group (undefined: has every group) finished these partitions, which are closed? */
 export async function isSetDrained(redis: Redis, keys: Keys, topic: string, { set, group = '' }: { readonly set: PartitionSet; readonly group?: string }): Promise<boolean> {
@@ -205,7 +205,7 @@ export async function finishDraining(redis: Redis, keys: Keys, topic: string): P
 }
 
 async function removeDrained(redis: Redis, keys: Keys, topic: string, set: PartitionSet): Promise<void> {
-  for (const of of keysOf(keys, topic, set)) await removeStream(redis, of);
+  await Promise.all(keysOf(keys, topic, set).map((of) => removeStream(redis, of)));
   await redis.hdel(keys.topicMeta(topic), 'drained');
 }
 

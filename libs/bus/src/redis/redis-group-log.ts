@@ -4,7 +4,8 @@ import type { RawEntry } from '../codec.ts';
 import { GroupMissingError, LeaseLostError } from '../errors.ts';
 import type { Claim, GroupLog } from '../group-log.ts';
 import type { BlockingReader } from './blocking-reader.ts';
-import { bootstrapGroup } from './bootstrap.ts';
+import { runBootstrap } from '../run-bootstrap.ts';
+import { createBootstrapLock } from './bootstrap.ts';
 import { ackEntries, adoptEntries, claimEntry, listPending, parkEntry, readEntries, releaseEntry, touchEntries } from './scripts/entries.ts';
 import { dropNotes, NEEDS_BOOTSTRAP, registerGroup, removeConsumers } from './scripts/group.ts';
 import { delayEntry, reclaimEntries, takeDueEntries } from './scripts/retry.ts';
@@ -44,7 +45,7 @@ export function createRedisGroupLog({ reader, control, keys, group, consumer, le
       if (made === -1) throw new LeaseLostError('the partition is drained and gone');
       return made === 1;
     },
-    bootstrap: (read, signal) => bootstrapGroup({ control, keys, group, consumer }, read, signal),
+    bootstrap: (read, signal) => runBootstrap(createBootstrapLock({ control, keys, group, consumer }), read, signal),
     needsBootstrap: async () => canBootstrap && ((await control.get(marker)) ?? '').startsWith(NEEDS_BOOTSTRAP),
     async read(count, wantedMs) {
       const blockMs = Math.min(wantedMs, MAX_BLOCK_MS);

@@ -1,28 +1,32 @@
 import { hostname } from 'node:os';
-import { closeRedis, createKeys } from '@millrace/redis-kit';
+import { closeRedis, createKeys, whenReady } from '@millrace/redis-kit';
 import type { Keys, RedisRole } from '@millrace/redis-kit';
 import type { Redis } from '@millrace/redis-kit';
 import type { Registry } from 'prom-client';
-import { closeOnAbort } from '../bus.ts';
-import type { BatchHandler, BroadcastOptions, EventBus, GroupOptions, Subscription } from '../bus.ts';
+import { createRedisBusAdmin } from '../admin/redis-bus-admin.ts';
+import { createSubscriptions } from '../subscriptions.ts';
+import type { BatchHandler, BroadcastOptions, GroupOptions } from '../bus.ts';
 import { eraseHandler } from '../codec.ts';
 import type { AnyEvent } from '../codec.ts';
+import { SinkUnavailableError } from '../errors.ts';
+import type { EngineFeatures, ManagedBus } from '../managed-bus.ts';
 import { createBusMetrics, silentLogger } from '../metrics.ts';
 import type { BusLogger, BusMetrics } from '../metrics.ts';
 import type { Topic } from '../topic.ts';
 import { createBlockingReader } from './blocking-reader.ts';
 import { startBroadcastSubscription } from './broadcast-subscription.ts';
-import { takeConsumerName } from './consumer-name.ts';
+import { takeConsumerName } from '../consumer-name.ts';
+import { createRedisPositions } from './ends.ts';
+import { eraseDeadLetters, eraseEntries } from './erase-entries.ts';
 import { startGroupSubscription } from './group-subscription.ts';
 import type { Started } from './follow-layout.ts';
 import { probeOnce } from './features.ts';
 import type { ServerFeatures } from './features.ts';
 import { readGroupLag } from './lag.ts';
 import type { GroupLag } from './lag.ts';
-import { reportRegularly } from './report-regularly.ts';
+import { reportRegularly } from '../report-regularly.ts';
 import { createPublisher } from './publisher.ts';
 import { trimTopic } from './trim.ts';
-import type { TrimOptions } from './trim.ts';
 
 export interface RedisStreamsBusOptions {
   /** A new connection of redis-kit: 'blocking' for each subscription's reader, 'background' for everything else. */
@@ -51,18 +55,19 @@ export interface RedisStreamsBusOptions {
   readonly metrics?: Registry;
 }
 
-export interface RedisStreamsBus extends EventBus {
-  /** How far a group is behind, over all partitions. */
-  lag(topic: Topic, group: string): Promise<GroupLag>;
-  /**
-   * Removes entries that every group has acknowledged, oldest first, while more than `keep` are left. Returns how many went. A group that can
-   * bootstrap and stands still is passed over (I7): it reads the export again before its next event. Also cuts dead letters to 30 days and
-   * removes partitions that have been drained. For the topic's owner, on a schedule.
-   */
-  trimAcknowledged(topic: Topic, options: TrimOptions): Promise<number>;
-}
+export type RedisStreamsBus = ManagedBus;
 
 type Options = Required<Omit<RedisStreamsBusOptions, 'metrics'>> & { readonly metrics: BusMetrics; readonly probe: () => Promise<ServerFeatures> };
+
+const REDIS_FEATURES: EngineFeatures = { engine: 'redis', partitions: true, ownAtRestart: true, atomicPark: true, atomicContext: true, memoryPressure: true };
+
+const PING_MS = 1_000;
+
+async function answersWithin(ms: number, answer: Promise<unknown>): Promise<void> {
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(() => late.reject(new SinkUnavailableError(`Redis did not answer within ${ms} ms`)), ms);
+  await Promise.race([answer, late.promise]).finally(() => clearTimeout(timer));
+}
 
 /** The bus over Redis Streams, 7.0 or later. Its connections are its own and end with `close`. */
 export function createRedisStreamsBus(given: RedisStreamsBusOptions): RedisStreamsBus {
@@ -74,31 +79,29 @@ export function createRedisStreamsBus(given: RedisStreamsBusOptions): RedisStrea
     consumer: hostname(), keys: createKeys(), ...given, logger, metrics: createBusMetrics(given.metrics), probe: probeOnce(control, logger),
   };
   const { keys, metrics } = options;
-  const open = new Set<Subscription>();
-  let closing: Promise<void> | undefined;
+  const subscriptions = createSubscriptions();
   const publisher = createPublisher({ control, keys, metrics, maxInFlight: options.maxInFlight, maxWaiting: options.maxWaiting, partitionsOf: (topic) => options.partitions[topic] });
 
   return {
     publish: (topic, events) => publisher.publish(topic, events),
-    async subscribe(topic, subscribeOptions, handle) {
-      if (closing) throw new Error('the bus is closed');
+    subscribe(topic, subscribeOptions, handle) {
       const erased = eraseHandler(topic, handle);
-      const started = subscribeOptions.mode === 'broadcast' ? broadcast(control, options, { topic, subscribeOptions, handle: erased }) : consume(control, options, { topic, subscribeOptions, handle: erased });
-      let closed: Promise<void> | undefined;
-      const subscription: Subscription = { close: () => (closed ??= started.close().finally(() => open.delete(subscription))) };
-      open.add(subscription);
-      closeOnAbort(subscription, subscribeOptions.signal);
-      try {
-        await started.registered;
-      } catch (error) {
-        await subscription.close();
-        throw error;
-      }
-      return subscription;
+      const start = (): Started => (subscribeOptions.mode === 'broadcast' ? broadcast(control, options, { topic, subscribeOptions, handle: erased }) : consume(control, options, { topic, subscribeOptions, handle: erased }));
+      return subscriptions.open(start, subscribeOptions.signal);
     },
     lag: (topic, group) => groupLag(control, options, topic.name, group),
+    ...createRedisPositions(control, keys),
+    features: REDIS_FEATURES,
+    durable: undefined,
+    eraseEntries: (eraseOptions) => eraseEntries(control, keys, eraseOptions),
+    eraseDeadLetters: (eraseOptions) => eraseDeadLetters(control, keys, eraseOptions),
+    admin: (topics) => createRedisBusAdmin({ redis: control, keys, topics }),
+    async ping() {
+      await whenReady(control, PING_MS);
+      await answersWithin(PING_MS, control.ping());
+    },
     trimAcknowledged: (topic, trimOptions) => trimTopic({ control, keys, logger, metrics }, topic, trimOptions),
-    close: () => (closing ??= Promise.all([...open].map((subscription) => subscription.close())).then(() => closeRedis(control))),
+    close: () => subscriptions.closeAll(() => closeRedis(control)),
   };
 }
 

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { interactionTypes } from '../interactions.ts';
-import { isNestedDeeper, isStorable } from '../json-limits.ts';
+import { NAMES_OF_PROTOTYPES, isNestedDeeper, isStorable } from '../json-limits.ts';
 import { defineOperation } from '../operation.ts';
 import { skuSchema } from '../product.ts';
 
@@ -19,8 +19,6 @@ const isNoDots = (id: string): boolean => id !== '.' && id !== '..';
 export const userIdSchema = z
   .union([z.int().nonnegative().transform(String), printable(200).refine((id) => id === id.trim(), { error: 'must not begin or end with a space' }).refine(isNoDots, DOTS)], { error: 'must be a whole number, or text of 1 to 200 characters' })
   .meta({ description: 'A whole number, or text of 1 to 200 printable characters; 123 and "123" are one user, anonymous ids begin with anon:', example: 123 });
-
-const NAMES_OF_PROTOTYPES = new Set(['__proto__', 'constructor', 'prototype']);
 
 const isForbiddenText = (value: unknown): boolean => typeof value === 'string' && !isStorable(value);
 

@@ -62,7 +62,8 @@ export const deleteProduct = defineOperation({
 export const setStock = defineOperation({
   operationId: 'setStock', method: 'put', path: '/api/products/{sku}/stock', service, scope: 'products:write',
   summary: 'Set the stock', params: skuParams, headers: ifMatch,
-  body: z.strictObject({ stock: z.int().min(0).max(2_147_483_647).nullable() }), bodyExample: { stock: 7 },
+  description: 'If-Match bounds changes of anything but stock; expected_version bounds all: with it the answer is 412 where the product has another version, of stock too.',
+  body: z.strictObject({ stock: z.int().min(0).max(2_147_483_647).nullable(), expected_version: z.int().positive().optional().meta({ description: 'Version of the product as you know it' }) }), bodyExample: { stock: 7 },
   responses: { 200: { description: 'The product as it is now', schema: productSchema, example: productExample } },
 });
 

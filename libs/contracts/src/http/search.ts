@@ -58,7 +58,7 @@ export const searchAnswerSchema = z
     personalized: z.boolean().meta({ description: 'true: in the order of the live context of user_id; later pages are what the first one was' }),
     personalized_reason: z.enum(personalizedReasons).nullable().meta({ description: 'Why it is not: not_asked; sort (not by relevance); timeout (the recommender took longer than 30 ms); unavailable (it is away, or knows nothing of users now); index_down. null: it is' }),
     ranking_id: z.uuid().nullable().meta({ description: 'Names the personalised list: give it back with events and impressions' }),
-    degraded: z.boolean().meta({ description: 'true: the index is down, the answer is empty or comes from Postgres' }),
+    degraded: z.boolean().meta({ description: 'true: the index is down, the answer is empty or comes from Postgres; or hybrid was wanted and the vectors could not be had, the answer is that of the words' }),
     took_ms: z.number(),
     index_lag_ms: z.int().nullable().meta({ description: 'How far the index is behind the catalogue now, milliseconds; null: not known yet' }),
     waited: z.boolean().nullable().meta({ description: 'wait_for: true = searches see that version, false = not within 2 s, or too many searches wait already; null = not asked for' }),
@@ -90,11 +90,15 @@ export const suggestProducts = defineOperation({
   },
 });
 
+const score = z.number().min(-1).max(1);
+const DEFAULT_SCORE = { description: 'Default SIMILARITY_THRESHOLD (0.75)' };
 const similarOptions = {
   limit: limit(10),
-  min_score: z.coerce.number().min(-1).max(1).optional().meta({ description: 'Default SIMILARITY_THRESHOLD (0.75)' }),
+  min_score: z.coerce.number().pipe(score).optional().meta(DEFAULT_SCORE),
   category: z.string().min(1).max(200).optional(),
 };
+/** In a body numbers are numbers: null is none. */
+const similarFields = { ...similarOptions, limit: z.int().min(1).max(100).default(10), min_score: score.optional().meta(DEFAULT_SCORE) };
 export const similarQuery = z.strictObject(similarOptions);
 export const similarAnswerSchema = z
   .object({
@@ -127,7 +131,7 @@ export const similarRecommendations = defineOperation({ ...similarTo, operationI
 export const similarRecommendationsShort = defineOperation({ ...similarTo, operationId: 'similarRecommendationsShort', path: '/recommendations/{product_id}/similar', summary: 'Alias of similarProducts', params: productIdParams });
 export const similarByBody = defineOperation({
   operationId: 'similarByBody', method: 'post', path: '/products', service, scope: 'search:read', summary: 'Alias of similarProducts with its parameters in the body',
-  body: z.strictObject({ product_id: skuSchema, ...similarOptions }), bodyExample: { product_id: 'MR-0001', limit: 10, min_score: 0.75 }, responses: similarResponses,
+  body: z.strictObject({ product_id: skuSchema, ...similarFields }), bodyExample: { product_id: 'MR-0001', limit: 10, min_score: 0.75 }, responses: similarResponses,
 });
 
 const severalSkus = z.array(skuSchema).min(1).max(20);
@@ -137,7 +141,7 @@ const several = {
 } as const;
 export const similarToSeveral = defineOperation({
   ...several, operationId: 'similarToSeveral', method: 'post', path: '/api/similar', summary: 'Products like several at once, such as those in a basket',
-  body: z.strictObject({ product_ids: severalSkus, ...similarOptions }), bodyExample: { product_ids: ['MR-0001', 'MR-0003'], limit: 10 },
+  body: z.strictObject({ product_ids: severalSkus, ...similarFields }), bodyExample: { product_ids: ['MR-0001', 'MR-0003'], limit: 10 },
 });
 export const similarToSeveralByQuery = defineOperation({
   ...several, operationId: 'similarToSeveralByQuery', method: 'get', path: '/api/similar', summary: 'similarToSeveral with its parameters in the query',

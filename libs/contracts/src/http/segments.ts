@@ -120,7 +120,7 @@ export const exportSegment = defineOperation({
     limit: z.coerce.number().pipe(rowLimit).optional().meta({ description: "Most rows; the segment's own limit holds, too" }),
     columns: z.string().max(1_000).transform((names) => names.split(',')).pipe(columnList).optional().meta({ description: "Separated by commas; default: the segment's", example: 'isdn,advance_amount' }),
   }),
-  responses: { 200: { description: 'text/csv or application/x-ndjson', mediaType: 'text/csv', schema: z.string(), example: 'isdn,advance_amount,revenue_per_advance,customer_value_score\n84912345678,110,7.83,88.4\n' } },
+  responses: { 200: { description: 'text/csv or application/x-ndjson', mediaType: 'text/csv', otherMediaTypes: ['application/x-ndjson'], schema: z.string(), example: 'isdn,advance_amount,revenue_per_advance,customer_value_score\n84912345678,110,7.83,88.4\n' } },
 });
 
 export const segmentOperations = [previewSegment, listSegments, createSegment, getSegment, replaceSegment, deleteSegment, exportSegment] as const;

@@ -9,7 +9,8 @@ export const LOOKUP_LIMITS = { json: 1_000, stream: 10_000 } as const;
 const isdnText = z.string().min(1).max(256).meta({ description: 'A Vietnamese mobile number in any form (0912345678, +84912345678), or an opaque token of 8 to 128 characters; in a path percent-encoded (/ is %2F)', example: '0912345678' });
 const unmask = z.boolean().default(false).meta({ description: 'true: ISDNs as they are, which needs the scope pii:read and counts against a daily quota' });
 const unmaskQuery = z.stringbool().default(false).meta({ description: 'true: ISDNs as they are, which needs the scope pii:read and counts against a daily quota' });
-const months = z.coerce.number().int().min(1).max(24).meta({ description: 'Months of ARPU, up to the newest month that was loaded' });
+const monthCount = z.int().min(1).max(24);
+const months = z.coerce.number().pipe(monthCount).meta({ description: 'Months of ARPU, up to the newest month that was loaded' });
 const limit = z.coerce.number().int().min(1).max(1_000).default(100);
 
 const number = z.number().nullable();
@@ -80,7 +81,7 @@ export const getSubscriberArpu = defineOperation({
 const lookedUp = z.object({ index: z.int().meta({ description: 'Place of the ISDN in the request' }), isdn: shownIsdn, recommendation: recommendationSchema, profile: profileSchema, arpu: arpuSchema.optional() });
 export const lookupSchema = z.strictObject({
   isdns: z.array(z.string()).min(1).max(LOOKUP_LIMITS.stream).meta({ description: `Up to ${LOOKUP_LIMITS.json} are answered as JSON, more of them as NDJSON` }),
-  months: months.optional().meta({ description: 'Months of ARPU; absent: none' }),
+  months: monthCount.optional().meta({ description: 'Months of ARPU; absent: none' }),
   unmask,
 });
 export const lookupAnswerSchema = z
@@ -95,7 +96,7 @@ export const lookupSubscribers = defineOperation({
   operationId: 'lookupSubscribers', method: 'post', path: '/api/ut360/lookup', service, scope, timeoutMs: 60_000, summary: 'Many subscribers at once',
   description: `Every answer is of one generation. More than ${LOOKUP_LIMITS.json} ISDNs are answered as application/x-ndjson: one line a subscriber that was found, and a last line with missing, invalid and freshness. The whole answer has a minute.`,
   body: lookupSchema, bodyExample: { isdns: ['0912345678', '0987654321'], months: 2 },
-  responses: { 200: { description: 'What was found', schema: lookupAnswerSchema, example: { data: [{ index: 0, ...full }], missing: [{ index: 1, isdn: '84987***321' }], invalid: [], freshness: exampleFreshness } } },
+  responses: { 200: { description: 'What was found', otherMediaTypes: ['application/x-ndjson'], schema: lookupAnswerSchema, example: { data: [{ index: 0, ...full }], missing: [{ index: 1, isdn: '84987***321' }], invalid: [], freshness: exampleFreshness } } },
 });
 
 const memberListSchema = z

@@ -1,11 +1,11 @@
-import { isViolation } from '@millrace/database';
+import { isViolation, LOCK_NOT_AVAILABLE } from '@millrace/database';
 import type { Keys, Redis } from '@millrace/redis-kit';
 import type { Pool, PoolClient } from 'pg';
 import { datasetNames } from '../datasets.ts';
 import type { DatasetName } from '../datasets.ts';
 import { sweepTables } from '../erasure/sweep.ts';
 import { LoadNotPossibleError } from '../errors.ts';
-import { LOCK_NOT_AVAILABLE, dropTable, replaceViews, schema } from '../load/tables.ts';
+import { dropTable, replaceViews, schema } from '../load/tables.ts';
 import { copyAliases } from './aliases.ts';
 import { dropAnalytics } from './analytics.ts';
 import { publishPointer, readPointer } from './pointer.ts';

@@ -1,8 +1,7 @@
 import { hostname } from 'node:os';
-import { isViolation } from '@millrace/database';
+import { isViolation, LOCK_NOT_AVAILABLE } from '@millrace/database';
 import type { Pool, PoolClient } from 'pg';
 import { LoadNotPossibleError } from '../errors.ts';
-import { LOCK_NOT_AVAILABLE } from './tables.ts';
 
 const LOCK = `hashtextextended('millrace ut360 load', 0)`;
 

@@ -1,10 +1,8 @@
-import { isViolation } from '@millrace/database';
+import { isViolation, LOCK_NOT_AVAILABLE } from '@millrace/database';
 import type { PoolClient } from 'pg';
 import { columnDefinitions, datasetNames, datasets, tableOf } from '../datasets.ts';
 import type { DatasetName } from '../datasets.ts';
 
-/** SQLSTATE lock_not_available: `lock_timeout` is over. */
-export const LOCK_NOT_AVAILABLE = '55P03';
 
 /** Every statement is of our own names and numbers: there is nothing to quote. */
 export const schema = 'ut360';

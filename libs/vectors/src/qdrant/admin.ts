@@ -23,7 +23,7 @@ export async function openQdrantVectorAdmin(options: QdrantOptions): Promise<Vec
   return {
     liveCollection,
     modelOf,
-    createCollection: (model) => asking(() => createNext(client, alias, model)),
+    createCollection: (model) => asking(() => createNext(client, options, model)),
     async openWriter(collection) {
       const { dimensions } = await modelOf(collection);
       return createQdrantWriter(client, { collection, dimensions });
@@ -72,12 +72,17 @@ function numberOf(name: string, alias: string): number | undefined {
   return /^\d+$/.test(rest) ? Number(rest) : undefined;
 }
 
-async function createNext(client: QdrantClient, alias: string, model: VectorModel): Promise<string> {
+async function createNext(client: QdrantClient, { alias, shards, replicationFactor, writeConsistencyFactor }: QdrantOptions, model: VectorModel): Promise<string> {
   const numbers = (await listCollections(client, alias)).map((name) => numberOf(name, alias) ?? 0);
   for (let number = Math.max(0, ...numbers) + 1; ; number++) {
     const collection = `${alias}-${number}`;
     try {
-      await client.createCollection(collection, { vectors: { [vectorName]: { size: model.dimensions, distance: 'Cosine' } } });
+      await client.createCollection(collection, {
+        vectors: { [vectorName]: { size: model.dimensions, distance: 'Cosine' } },
+        ...(shards !== undefined && { shard_number: shards }),
+        ...(replicationFactor !== undefined && { replication_factor: replicationFactor }),
+        ...(writeConsistencyFactor !== undefined && { write_consistency_factor: writeConsistencyFactor }),
+      });
     } catch (error) {
       // Another process took the number.
       if (statusOf(error) === 409) continue;

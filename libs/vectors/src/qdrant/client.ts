@@ -7,6 +7,10 @@ export interface QdrantOptions {
   readonly apiKey?: string;
   /** Name that readers search by; the physical collections are `<alias>-<n>`. */
   readonly alias: string;
+  /** Of collections made from now on, as Qdrant's own settings: https://qdrant.tech/documentation/guides/distributed_deployment/ */
+  readonly shards?: number;
+  readonly replicationFactor?: number;
+  readonly writeConsistencyFactor?: number;
   /** After which a call fails with VectorsUnavailableError; the client's own default is 300 s. */
   readonly timeoutMs?: number;
 }

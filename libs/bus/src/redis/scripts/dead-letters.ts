@@ -1,7 +1,5 @@
 import { defineScript } from '@millrace/redis-kit';
-
-/** Fields that parking puts before the entry's own. */
-export const LETTER_FIELDS = 7;
+import { LETTER_FIELDS } from '../../admin/dead-letters.ts';
 
 /**
  * KEYS dead letters, stream, mark; ARGV id, layout id. Appends the entry's own fields to the stream and removes the letter: 1, 0 where it is not

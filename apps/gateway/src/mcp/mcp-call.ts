@@ -1,0 +1,46 @@
+import { isNestedDeeper } from '@millrace/contracts';
+import type { Request, Response } from 'express';
+import { readBody } from '../request-body.ts';
+
+/** What the gateway needs to know of a message: the service reads the rest. */
+export interface McpCall {
+  /** As the program calls itself: its client info, else its User-Agent. */
+  readonly client: string;
+  /** For the audit log: `tools/call/search_products`; undefined for a message that only asks what there is. */
+  readonly audited: string | undefined;
+}
+
+const CLIENT_INFO = 'io.modelcontextprotocol/clientInfo';
+const NAME = /^[\w.-]{1,64}$/;
+const MAX_DEPTH = 32;
+
+const fieldsOf = (value: unknown): Readonly<Record<string, unknown>> => ({ ...(typeof value === 'object' && !Array.isArray(value) ? value : undefined) });
+
+function parse(body: Buffer): Readonly<Record<string, unknown>> {
+  try {
+    const message: unknown = JSON.parse(body.toString('utf8'));
+    return isNestedDeeper(message, MAX_DEPTH) ? {} : fieldsOf(message);
+  } catch {
+    // The service says what is wrong with it.
+    return {};
+  }
+}
+
+/** Only names of our own form: whatever else stands there is the caller's text, and the log is kept for ever. */
+const named = (kind: string, name: unknown): string => (typeof name === 'string' && NAME.test(name) ? `${kind}/${name}` : kind);
+
+function auditedOf(method: unknown, params: Readonly<Record<string, unknown>>): string | undefined {
+  if (method === 'tools/call') return named('tools/call', params['name']);
+  if (method === 'prompts/get') return named('prompts/get', params['name']);
+  // A URI names what was read: that is the service's to log.
+  return method === 'resources/read' ? 'resources/read' : undefined;
+}
+
+/** From a message that may be anything at all. Rejects only where the body cannot be read. */
+export async function readMcpCall(req: Request, res: Response): Promise<McpCall> {
+  const message = parse(await readBody(req, res));
+  const params = fieldsOf(message['params']);
+  const info = fieldsOf(fieldsOf(params['_meta'])[CLIENT_INFO] ?? params['clientInfo']);
+  const client = typeof info['name'] === 'string' ? info['name'] : (req.get('user-agent') ?? '');
+  return { client: client.replaceAll(/[^\x20-\x7E]/g, '').trim().slice(0, 100), audited: auditedOf(message['method'], params) };
+}

@@ -1,0 +1,52 @@
+import { JSON_LIMIT_BYTES, keepBody } from '@millrace/http';
+import { AppError } from '@millrace/service';
+import type { Request, Response } from 'express';
+
+const BODY_TIMEOUT_MS = 15_000;
+const EMPTY = Buffer.alloc(0);
+
+export const hasBody = (req: Request): boolean => req.headers['transfer-encoding'] !== undefined || Number(req.headers['content-length'] ?? 0) > 0;
+
+/** What is refused is read no further: the connection ends with the answer. */
+function receive(req: Request, res: Response, timeoutMs: number): Promise<Buffer> {
+  const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  const refuse = (error: AppError): void => {
+    req.pause();
+    res.set('Connection', 'close');
+    reject(error);
+  };
+  const late = setTimeout(() => refuse(new AppError('request_timeout', `the body did not arrive within ${timeoutMs / 1_000} s`)), timeoutMs);
+  const take = (chunk: Buffer): void => {
+    bytes += chunk.length;
+    chunks.push(chunk);
+    if (bytes > JSON_LIMIT_BYTES) refuse(new AppError('body_too_large', `the body is larger than ${JSON_LIMIT_BYTES} bytes`, { details: [{ in: 'body', pointer: '', detail: 'is too large' }] }));
+  };
+  req.on('data', take);
+  req.once('end', () => resolve(Buffer.concat(chunks)));
+  req.once('close', () => reject(new AppError('malformed_body', 'the body broke off')));
+  return promise.finally(() => {
+    clearTimeout(late);
+    req.off('data', take);
+  });
+}
+
+const bodies = new WeakMap<Request, Promise<Buffer>>();
+
+/**
+ * The whole body, of at most 1 MiB, for whoever asks first and for who asks again; empty where there is none. Not for bodies that are streamed.
+ * @throws body_too_large, request_timeout after `timeoutMs`, malformed_body where it breaks off
+ */
+export function readBody(req: Request, res: Response, timeoutMs = BODY_TIMEOUT_MS): Promise<Buffer> {
+  if (!hasBody(req)) return Promise.resolve(EMPTY);
+  const known = bodies.get(req);
+  if (known) return known;
+  const body = receive(req, res, timeoutMs);
+  bodies.set(req, body);
+  // Routes of this process find it, too.
+  return body.then((bytes) => {
+    keepBody(req, bytes);
+    return bytes;
+  });
+}

@@ -1,0 +1,180 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { PLAN_LIMITS, planSchema } from '@millrace/contracts';
+import type { Plan } from '@millrace/contracts';
+import { eventually, testServer, uniqueName } from '@millrace/testing';
+import { sql } from 'kysely';
+import { z } from 'zod';
+import { openPlanningBase } from './planning-gateway.ts';
+import type { PlanningBase, PlanningGateway } from './planning-gateway.ts';
+
+const steps: (() => unknown)[] = [];
+const onClose = (step: () => unknown): void => void steps.push(step);
+const SCOPES = ['plans', 'sessions', 'products:read', 'products:write', 'search:read', 'admin'];
+let base: PlanningBase;
+let open: Awaited<ReturnType<typeof openPlanningBase>>['openGateway'];
+let here: PlanningGateway;
+let there: PlanningGateway;
+/** Keeps nobody's plans running. */
+let idle: PlanningGateway;
+let key: string;
+
+beforeAll(async () => {
+  ({ base, openGateway: open } = await openPlanningBase(onClose));
+  const redisUrl = testServer('redis');
+  [here, there, idle] = [await open({ redisUrl, patienceMs: 1_500 }), await open({ redisUrl, patienceMs: 1_500 }), await open({ redisUrl, runs: false })];
+  ({ key } = await base.makeKey(SCOPES));
+}, 60_000);
+afterAll(async () => {
+  for (const step of steps.toReversed()) await step();
+});
+afterEach(() => { base.service.onCall = (call) => call.answer(); });
+
+interface Sent { readonly status: number; readonly body: Record<string, unknown>; readonly headers: Headers }
+const send = async (method: string, path: string, body?: unknown, { as = key, at = here, headers = {} }: { as?: string; at?: PlanningGateway; headers?: Record<string, string> } = {}): Promise<Sent> => {
+  const answer = await fetch(at.url + path, { method, headers: { 'x-api-key': as, ...headers, ...(body !== undefined && { 'content-type': 'application/json' }) }, ...(body !== undefined && { body: JSON.stringify(body) }) });
+  const text = await answer.text();
+  return { status: answer.status, headers: answer.headers, body: text === '' ? {} : JSON.parse(text) };
+};
+type Options = Parameters<typeof send>[3];
+const make = async (given: readonly unknown[], more: object = {}, options: Options = {}): Promise<string> => {
+  const { status, body } = await send('POST', '/api/plans', { steps: given, ...more }, options);
+  expect([status, body['detail']]).toEqual([201, undefined]);
+  return planSchema.parse(body).id;
+};
+const run = (id: string, body: object = {}, options: Options = {}): Promise<Sent> => send('POST', `/api/plans/${id}/run`, body, options);
+const read = async (id: string, options: Options = {}): Promise<Plan> => planSchema.parse((await send('GET', `/api/plans/${id}`, undefined, options)).body);
+const until = (id: string, state: Plan['state']): Promise<Plan> =>
+  eventually(async () => { const plan = await read(id, { at: idle }); return plan.state === state && plan; }, { timeoutMs: 15_000 });
+const adjust = (sku: string, delta = 1) => ({ operation: 'adjustStock', params: { sku }, body: { delta } });
+const callsFor = (sku: string) => base.service.calls.filter(({ url }) => url.includes(`/${sku}`));
+
+describe('a plan', () => {
+  it('calls its steps one after the other in its caller\'s name, each with a key of its own and the one scope that it needs, and keeps what was answered', async () => {
+    const [a, b] = [uniqueName('a'), uniqueName('b')];
+    const id = await make([adjust(a, -2), { operation: 'getProduct', params: { sku: b } }, { operation: 'similarByBody', body: { product_id: b, limit: 5 } }]);
+    expect([callsFor(a).length, (await read(id)).state]).toEqual([0, 'ready']);
+    expect((await run(id)).status).toBe(202);
+    const plan = await until(id, 'done');
+    expect(plan.steps).toMatchObject([1, 2, 3].map((step) => ({ step, state: 'done', status: 200, attempts: 1, answer: { ok: true }, truncated: false })));
+    expect(callsFor(a)).toMatchObject([{ method: 'POST', body: '{"delta":-2}', headers: { 'idempotency-key': `plan:${id}:1`, 'x-request-id': `plan:${id}:1` } }]);
+    expect(callsFor(b)).toMatchObject([{ method: 'GET' }]);
+    const token = String(callsFor(a)[0]?.headers.authorization).split('.')[1] ?? '';
+    expect(JSON.parse(Buffer.from(token, 'base64url').toString())).toMatchObject({ aud: 'catalog-api', scope: 'products:write' });
+  });
+  it('runs once, although it is clicked fifty times at two gateways at once and again when it is done', async () => {
+    const sku = uniqueName('sku');
+    const id = await make([adjust(sku), adjust(sku, 2), adjust(sku, 3)]);
+    const clicks = await Promise.all(Array.from({ length: 50 }, (_, n) => run(id, {}, { at: n % 2 === 0 ? here : there })));
+    expect(new Set(clicks.map(({ status }) => status))).toEqual(new Set([202]));
+    await until(id, 'done');
+    expect((await run(id)).body).toMatchObject({ state: 'done' });
+    expect(callsFor(sku).map(({ body }) => body)).toEqual(['{"delta":1}', '{"delta":2}', '{"delta":3}']);
+  });
+  it('ends at a step that is refused, and leaves those behind it alone', async () => {
+    const sku = uniqueName('sku');
+    base.service.onCall = (call) => call.answer(call.body.includes('2') ? 404 : 200, '{"code":"not_found"}');
+    const id = await make([adjust(sku), adjust(sku, 2), adjust(sku, 3)]);
+    await run(id);
+    expect(await until(id, 'failed')).toMatchObject({ ended_at: expect.any(String), steps: [{ state: 'done' }, { state: 'failed', status: 404, answer: { code: 'not_found' } }, { state: 'pending', attempts: 0 }] });
+    expect((await run(id)).body).toMatchObject({ state: 'failed' });
+    expect(callsFor(sku).length).toBe(2);
+  });
+  it('waits out a limit, and keeps the beginning of a long answer', async () => {
+    const sku = uniqueName('sku');
+    const long = JSON.stringify({ text: 'é'.repeat(PLAN_LIMITS.answerBytes) });
+    base.service.onCall = (call) => (callsFor(sku).length === 1 ? call.answer(429, '{}', { 'retry-after': '0' }) : call.answer(200, long));
+    const id = await make([adjust(sku)]);
+    await run(id);
+    const { steps: [step] } = await until(id, 'done');
+    const kept = z.string().parse(step?.answer);
+    expect([step?.attempts, step?.truncated, kept.length > 4_000, Buffer.byteLength(kept) <= PLAN_LIMITS.answerBytes + 3]).toEqual([2, true, true, true]);
+  });
+  it('calls tools that read as messages to the MCP server, with their scopes alone, and fails where a tool refuses', async () => {
+    const [found, refused] = [uniqueName('found'), uniqueName('refused')];
+    base.service.onCall = (call) => call.answer(200, JSON.stringify({ jsonrpc: '2.0', id: 1, result: { content: [], ...(call.body.includes(refused) && { isError: true }) } }));
+    const id = await make([{ tool: 'search_products', arguments: { query: found } }, { tool: 'get_product', arguments: { sku: refused } }, adjust('never')]);
+    await run(id);
+    expect((await until(id, 'failed')).steps).toMatchObject([{ tool: 'search_products', operation: null, state: 'done' }, { state: 'failed', status: 200, answer: { result: { isError: true } } }, { state: 'pending' }]);
+    const [call] = base.service.calls.filter(({ body }) => body.includes(found));
+    expect([call?.url, JSON.parse(call?.body ?? '')]).toEqual(['/mcp', { jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'search_products', arguments: { query: found } } }]);
+    const token = String(call?.headers['x-millrace-gateway-token']).split('.')[1] ?? '';
+    expect(JSON.parse(Buffer.from(token, 'base64url').toString())).toMatchObject({ aud: 'gateway', scope: 'products:read search:read' });
+    const { key: narrow } = await base.makeKey(['plans', 'products:read']);
+    expect((await send('POST', '/api/plans', { steps: [{ tool: 'search_products' }] }, { as: narrow })).status).toBe(403);
+  });
+  it('tells its session how far it is, beside what its caller keeps there', async () => {
+    const user = { headers: { 'x-user-id': 'customer-81' } };
+    const { body: session } = await send('POST', '/api/sessions', { title: 'sale', plan: { mine: 1 } }, user);
+    const id = await make([adjust(uniqueName('sku'))], { session_id: session['id'] }, user);
+    await run(id);
+    await until(id, 'done');
+    await eventually(async () => JSON.stringify((await send('GET', `/api/sessions/${String(session['id'])}`, undefined, user)).body['plan']).includes('"state":"done"'));
+    expect((await send('GET', `/api/sessions/${String(session['id'])}`, undefined, user)).body).toMatchObject({ title: 'sale', plan: { mine: 1, running_plan: { id, state: 'done', steps: 1, over: 1 } } });
+    for (const [headers, expected] of [[{}, 400], [{ 'x-user-id': 'somebody-else' }, 404]] as const) expect((await send('POST', '/api/plans', { steps: [adjust('x')], session_id: session['id'] }, { headers })).status).toBe(expected);
+    const { key: narrow } = await base.makeKey(['plans', 'products:write']);
+    expect((await send('POST', '/api/plans', { steps: [adjust('x')], session_id: session['id'] }, { ...user, as: narrow })).status).toBe(403);
+  });
+});
+
+describe('a plan that is not right', () => {
+  it.each([
+    ['an unknown operation', { operation: 'nothing' }, '/steps/0/operation'], ['a tool that changes something', { tool: 'update_stock', arguments: { sku: 'x' } }, '/steps/0/tool'], ['a tool with a body', { tool: 'get_product', body: {} }, '/steps/0/body'], ['arguments that are no object', { tool: 'get_product', arguments: [] }, '/steps/0/arguments'], ['a message of the protocol', { operation: 'callMcp', body: { jsonrpc: '2.0' } }, '/steps/0/operation'], ['neither', {}, '/steps/0'], ['both', { operation: 'getProduct', tool: 'x' }, '/steps/0'],
+    ['no path parameter', { operation: 'getProduct' }, '/steps/0/params/sku'], ['an unknown one', { operation: 'getProduct', params: { sku: 'a', more: 'b' } }, '/steps/0/params/more'], ['one that leads elsewhere', { operation: 'getProduct', params: { sku: '..' } }, '/steps/0/params/sku'],
+    ['a body that the operation refuses', { operation: 'adjustStock', params: { sku: 'a' }, body: { delta: 'x' } }, '/steps/0/body/delta'], ['no body', { operation: 'adjustStock', params: { sku: 'a' } }, '/steps/0/body'], ['a body too many', { operation: 'getProduct', params: { sku: 'a' }, body: {} }, '/steps/0/body'],
+    ['an unknown query parameter', { operation: 'getProduct', params: { sku: 'a' }, query: { x: '1' } }, '/steps/0/query'], ['a header of another kind', { operation: 'getProduct', params: { sku: 'a' }, headers: { authorization: 'x' } }, '/steps/0/headers/authorization'], ['arguments of no tool', { operation: 'getProduct', params: { sku: 'a' }, arguments: {} }, '/steps/0/arguments'],
+    ['a missing header', { operation: 'createSession', body: {} }, '/steps/0/headers/x-user-id'], ['an upload', { operation: 'importProducts' }, '/steps/0/operation'], ['a feed', { operation: 'planEvents', params: { id: 'x' } }, '/steps/0/operation'], ['a key', { operation: 'createKey', body: {} }, '/steps/0/operation'],
+    ['what names a person', { operation: 'mergeUser', params: { id: 'x' }, body: { from: 'y' } }, '/steps/0/operation'], ['what reads of persons', { operation: 'getSubscriber', params: { isdn: 'x' } }, '/steps/0/operation'], ['another plan', { operation: 'runPlan', params: { id: 'x' } }, '/steps/0/operation'], ['a body that is nested too deep', { operation: 'adjustStock', params: { sku: 'a' }, body: JSON.parse(`${'['.repeat(3_000)}${']'.repeat(3_000)}`) }, '/steps/0/body'],
+  ])('is refused with %s, where it is', async (_what, step, pointer) => {
+    const { status, body } = await send('POST', '/api/plans', { steps: [step] });
+    expect([status, body]).toEqual([400, expect.objectContaining({ code: 'invalid_request', pointer: expect.stringContaining(pointer) })]);
+  });
+  it('is refused with too many steps, too large ones, and none', async () => {
+    const bodies = [{ steps: [] }, { steps: Array.from({ length: PLAN_LIMITS.steps + 1 }, () => adjust('x')) }, { steps: [{ operation: 'createSynonym', body: { x: 'x'.repeat(PLAN_LIMITS.stepBytes) } }] }];
+    expect(await Promise.all(bodies.map(async (body) => (await send('POST', '/api/plans', body)).status))).toEqual([400, 400, 400]);
+  });
+  it('is refused with a step that its caller may not call, when it is made and when it is run', async () => {
+    const { id: keyId, key: narrow } = await base.makeKey(['plans', 'products:read']);
+    const refused = await send('POST', '/api/plans', { steps: [{ operation: 'getProduct', params: { sku: 'a' } }, adjust('a')] }, { as: narrow });
+    expect([refused.status, refused.body]).toEqual([403, expect.objectContaining({ pointer: '/steps/1/operation', detail: expect.stringContaining('products:write') })]);
+    const sku = uniqueName('sku');
+    const id = await make([{ operation: 'getProduct', params: { sku } }], {}, { as: narrow });
+    await sql`update gateway.api_keys set scopes = '{plans}' where id = ${keyId}`.execute(base.db);
+    // A gateway that knows nothing of the key yet.
+    const fresh = await open({ redisUrl: testServer('redis') });
+    expect((await run(id, {}, { as: narrow, at: fresh })).status).toBe(403);
+    expect(callsFor(sku)).toEqual([]);
+  });
+  it('does nothing in the name of a key that was revoked after it was run', async () => {
+    const { id: keyId, key: own } = await base.makeKey(['plans', 'products:write']);
+    const sku = uniqueName('sku');
+    const id = await make([adjust(sku)], {}, { as: own });
+    await sql`update gateway.api_keys set revoked_at = now() where id = ${keyId}`.execute(base.db);
+    await sql`update gateway.plans set state = 'running' where id = ${id}`.execute(base.db);
+    const stepOf = () => base.db.selectFrom('gateway.plan_steps').select(['state', 'status']).where('plan_id', '=', id).executeTakeFirstOrThrow();
+    expect(await eventually(async () => { const step = await stepOf(); return step.state === 'failed' && step; })).toEqual({ state: 'failed', status: 401 });
+    expect(callsFor(sku)).toEqual([]);
+  });
+  it('of somebody else does not exist: it is neither read, run, cancelled nor followed', async () => {
+    const { key: stranger } = await base.makeKey(SCOPES);
+    const id = await make([adjust(uniqueName('sku'))]);
+    const as = { as: stranger };
+    const answers = [await send('GET', `/api/plans/${id}`, undefined, as), await run(id, {}, as), await send('POST', `/api/plans/${id}/cancel`, undefined, as), await send('GET', `/api/plans/${id}/events`, undefined, as)];
+    expect(answers.map(({ status }) => status)).toEqual([404, 404, 404, 404]);
+    expect((await read(id)).state).toBe('ready');
+  });
+  it('is one too many where its caller has too many, or runs too many', async () => {
+    const { id: keyId, key: own } = await base.makeKey(['plans', 'products:write']);
+    const as = { as: own };
+    const ids = [];
+    for (let n = 0; n <= PLAN_LIMITS.running; n += 1) ids.push(await make([adjust(uniqueName('sku'))], {}, as));
+    base.service.onCall = () => undefined;
+    const statuses = [];
+    for (const id of ids) statuses.push((await run(id, {}, as)).status);
+    expect(statuses).toEqual([...Array.from({ length: PLAN_LIMITS.running }, () => 202), 409]);
+    await sql`insert into gateway.plans (id, caller, workspace_id, caller_kind, scopes, title, state) select gen_random_uuid(), ${keyId}, 'default', 'secret', '{}', '', 'done' from generate_series(1, ${PLAN_LIMITS.kept})`.execute(base.db);
+    expect((await send('POST', '/api/plans', { steps: [adjust('x')] }, as)).status).toBe(409);
+    base.service.onCall = (call) => call.answer();
+    for (const call of base.service.calls) call.answer();
+    for (const id of ids.slice(0, -1)) await eventually(async () => (await read(id, as)).state === 'done', { timeoutMs: 10_000 });
+  });
+});

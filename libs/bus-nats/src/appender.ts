@@ -1,0 +1,50 @@
+import { wireFields } from '@millrace/bus';
+import type { Topic, WireEvent } from '@millrace/bus';
+import type { Connection } from './connection.ts';
+import { encodeFields } from './entries.ts';
+import type { Groups } from './groups.ts';
+import { subjectOf } from './names.ts';
+
+/** Messages that wait for the server at once. */
+const IN_FLIGHT = 500;
+
+export interface Appender {
+  (topic: Topic, events: readonly WireEvent[]): Promise<number>;
+}
+
+const isStreamMissing = (error: unknown): boolean => error instanceof Error && /NoResponders|no responders|StreamNotFound|stream not found|503/i.test(`${error.name} ${error.message}`);
+
+/**
+ * Publishes in order over one connection and waits for the server's acknowledgement of each (PubAck): resolved means that the stream has all of them. A chunk whose
+ * first messages fail while later ones land comes behind them when the producer repeats.
+ */
+export function createAppender({ use }: Connection, groups: Groups): Appender {
+  const known = new Set<string>();
+  const send = (topic: Topic, events: readonly WireEvent[]): Promise<number> =>
+    use(async ({ js }) => {
+      const subject = subjectOf(topic.name);
+      const acks = await Promise.allSettled(events.map((event) => js.publish(subject, encodeFields(wireFields(topic, event)), topic.options.dedupMs === undefined ? {} : { msgID: event.id })));
+      let last = 0;
+      for (const ack of acks) {
+        if (ack.status === 'rejected') throw ack.reason;
+        last = Math.max(last, ack.value.seq);
+      }
+      return last;
+    });
+  return async (topic, events) => {
+    let last = 0;
+    for (let start = 0; start < events.length; start += IN_FLIGHT) {
+      const chunk = events.slice(start, start + IN_FLIGHT);
+      if (!known.has(topic.name)) await groups.ensureTopic(topic);
+      known.add(topic.name);
+      try {
+        last = await send(topic, chunk);
+      } catch (error) {
+        // A stream that was removed takes nothing: it is made again at the next call.
+        if (isStreamMissing(error)) known.delete(topic.name);
+        throw error;
+      }
+    }
+    return last;
+  };
+}

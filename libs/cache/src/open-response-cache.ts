@@ -1,0 +1,119 @@
+import { closeRedis, connectRedis, infoOfMasters, keysFor, onReconnect, whenReady } from '@millrace/redis-kit';
+import type { Redis } from '@millrace/redis-kit';
+import type { Logger } from '@millrace/service';
+import type { Registry } from 'prom-client';
+import { createCacheMetrics, readMemory } from './cache-metrics.ts';
+import type { RedisMemory } from './cache-metrics.ts';
+import { createNearCache } from './near-cache.ts';
+import { createOwedPurges } from './owed-purges.ts';
+import { createRedisSwitch } from './redis-switch.ts';
+import { createResponseCache } from './response-cache.ts';
+import type { ResponseCache } from './response-cache.ts';
+import { createSharedStore } from './shared-store.ts';
+
+export interface OpenResponseCacheOptions {
+  /** Of a Redis that may evict: `redis://`, `redis-cluster://`, `redis-sentinel://`. */
+  readonly url: string;
+  /** Of the connection. */
+  readonly name: string;
+  readonly registry: Registry;
+  readonly logger: Pick<Logger, 'warn' | 'info'>;
+  /** Longest wait for one answer of Redis. Default 50 ms. */
+  readonly timeoutMs?: number;
+  /** Answers in this process' memory. Default 32 MiB; 0: none. */
+  readonly nearBytes?: number;
+  /** Default 1 s. */
+  readonly nearMs?: number;
+  /** Default 1 s. */
+  readonly lockMs?: number;
+}
+
+export interface CacheState {
+  /** Does Redis answer in time, and does it know of every purge? */
+  readonly isUsable: boolean;
+  readonly calls: Readonly<Record<string, Readonly<Record<string, number>>>>;
+  readonly near: { readonly entries: number; readonly bytes: number };
+  /** undefined: it does not answer. */
+  readonly redis: RedisMemory | undefined;
+}
+
+export interface OpenResponseCache extends ResponseCache {
+  state(): Promise<CacheState>;
+  close(): Promise<void>;
+}
+
+const RETRY_MS = 250;
+const MAX_WAIT_MS = 10_000;
+
+/** The servers behind the connection. One that was restarted has another id: it may have lost purges, but not the answers. */
+const serverIds = async (redis: Redis): Promise<string> => (await infoOfMasters(redis, ['run_id'])).map(([id]) => id ?? '').toSorted().join(' ');
+
+/**
+ * After a lost connection to a server that is not the one from before, everything is purged. `isUnsure`: it is not known yet whether it is another one; the
+ * first commands over a new connection must not read what the purge is to remove.
+ */
+function watchServers(redis: Redis, purgeAll: () => Promise<void>): { readonly isUnsure: () => boolean } {
+  let known: string | undefined;
+  // The first look is due.
+  let looking = 1;
+  const look = async (): Promise<void> => {
+    looking += 1;
+    const ids = await serverIds(redis).catch(() => undefined);
+    const isOther = ids === undefined || (known !== undefined && known !== ids);
+    known = ids ?? known;
+    if (isOther) await purgeAll();
+    looking -= 1;
+  };
+  void whenReady(redis, 5_000).then(look, () => undefined).then(() => (looking -= 1));
+  onReconnect(redis, () => void look());
+  return { isUnsure: () => looking > 0 };
+}
+
+/** A response cache over a connection of its own. Opens without Redis, too. */
+export function openResponseCache({ url, name, registry, logger, timeoutMs = 50, nearBytes = 33_554_432, nearMs = 1_000, lockMs = 1_000 }: OpenResponseCacheOptions): OpenResponseCache {
+  const redis = connectRedis(url, { role: 'request', name });
+  let waiting = 0;
+  const gate = createRedisSwitch({
+    timeoutMs, retryMs: RETRY_MS,
+    ping: async () => {
+      await whenReady(redis, timeoutMs);
+      await redis.ping();
+    },
+    onError: () => metrics.error(),
+    onChange: (isOn, error) => {
+      if (isOn) logger.info({}, 'the cache can be used again');
+      else logger.warn({ err: error }, 'the cache cannot be used now: origins are asked');
+    },
+  });
+  const counted: typeof gate = {
+    ...gate,
+    attempt: (work) => gate.attempt(async () => {
+      waiting += 1;
+      try {
+        return await work();
+      } finally {
+        waiting -= 1;
+      }
+    }),
+  };
+  const near = createNearCache({ maxBytes: nearBytes, lifetimeMs: nearMs, onEvict: () => metrics.evictedNear() });
+  const nearState = (): CacheState['near'] => ({ entries: near.size(), bytes: near.bytes() });
+  const metrics = createCacheMetrics({ registry, redis, near: nearState, isOn: () => gate.isOn(), waiting: () => waiting });
+  const store = createSharedStore(redis, keysFor(url));
+  const owed = createOwedPurges({ retryMs: RETRY_MS, purge: async (tags) => (await counted.attempt(async () => { await store.purge(tags); return true; })) === true });
+  const servers = watchServers(redis, () => cache.purge(undefined));
+  const isOwing = (): boolean => servers.isUnsure() || owed.isOwing();
+  const cache: ResponseCache = createResponseCache({
+    near, store, redis: counted, owed: { ...owed, isOwing }, metrics, lockMs, maxWaitMs: MAX_WAIT_MS, random: Math.random,
+    onRefreshFailed: (error, operation) => logger.warn({ err: error, operation }, 'a stale answer could not be replaced'),
+  });
+  return {
+    ...cache,
+    state: async () => ({ isUsable: gate.isOn() && !isOwing(), calls: await metrics.calls(), near: nearState(), redis: await gate.attempt(() => readMemory(redis)) }),
+    close: async () => {
+      gate.close();
+      owed.close();
+      await closeRedis(redis);
+    },
+  };
+}

@@ -1,0 +1,25 @@
+import { z } from 'zod';
+import { defineOperation } from '../operation.ts';
+
+/** The protocol's own: the service judges it. */
+const part = z.unknown().optional().meta({ type: 'object' });
+const message = z.strictObject({ jsonrpc: z.literal('2.0'), id: z.union([z.string(), z.int()]).nullable().optional(), method: z.string().optional(), params: part, result: part, error: part }).meta({ id: 'McpMessage', description: 'One JSON-RPC message of the Model Context Protocol' });
+
+export const callMcp = defineOperation({
+  operationId: 'callMcp', method: 'post', path: '/mcp', service: 'mcp', scope: 'products:read', audited: true, timeoutMs: 30_000, summary: 'The MCP server: tools of the shop for an assistant',
+  description: 'Streamable HTTP without sessions: one message, one answer as JSON. Clients of the Model Context Protocol speak it by themselves; what tools there are is what the scopes of the key allow. Each call of a tool calls this API in the name of the same key.',
+  body: message, bodyExample: { jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'search_products', arguments: { query: 'tai nghe' } } },
+  responses: {
+    200: { description: 'The answer, also where it is an error of the protocol or of a tool', schema: message, example: { jsonrpc: '2.0', id: 1, result: { content: [{ type: 'text', text: '{"source":"GET /api/search"}' }] } } },
+    202: { description: 'A notification was taken' },
+  },
+});
+
+const callerSchema = z.object({ id: z.string().meta({ description: 'Id of the key, or `user:<sub>`' }), kind: z.enum(['secret', 'user']), workspace_id: z.string(), scopes: z.array(z.string()) }).meta({ id: 'Caller' });
+export type CallerBody = z.output<typeof callerSchema>;
+export const getCaller = defineOperation({
+  operationId: 'getCaller', method: 'get', path: '/api/me', service: 'gateway', scope: 'products:read', summary: 'Who calls, and what they may do',
+  responses: { 200: { description: 'The key or token of this call', schema: callerSchema, example: { id: 'key_7b0c5a50-1d0c-4d55-9b3e-0d5c3f6c8a11', kind: 'secret', workspace_id: 'default', scopes: ['products:read', 'search:read'] } } },
+});
+
+export const mcpOperations = [callMcp, getCaller] as const;

@@ -1,0 +1,2 @@
+/** Of the public API. */
+export const apiVersion = '0.1.0';

@@ -1,0 +1,86 @@
+import type { z } from 'zod';
+import type { AnswerCache } from './answer-cache.ts';
+import type { BudgetState, Lane } from './budget.ts';
+import { endpoints } from './endpoints.ts';
+import type { Endpoint } from './endpoints.ts';
+import { parsePage, posProductSchema } from './schemas.ts';
+import type { PosPage, PosProduct } from './schemas.ts';
+import { createSender } from './sender.ts';
+import type { Connection, Params, SenderDeps } from './sender.ts';
+
+export interface KiotvietDeps extends SenderDeps {
+  readonly cache: AnswerCache;
+}
+
+export type ItemOf<E extends Endpoint> = z.output<(typeof endpoints)[E]['schema']>;
+
+export interface Kiotviet {
+  /** One page. Kept answers are used for `caller` only. Rejects with a pos error, or unavailable where Redis cannot count the call. */
+  list<E extends Endpoint>(endpoint: E, params: Params, lane: Lane): Promise<PosPage<ItemOf<E>>>;
+  /** With its stock; undefined where the POS does not have it (any more). */
+  product(id: number, lane: Lane): Promise<PosProduct | undefined>;
+  /** Products or stock have changed: nothing older is answered from now on. */
+  changed(): Promise<void>;
+  connection(): Connection;
+  budget(): Promise<BudgetState>;
+}
+
+/** Undefined where it is no JSON; JSON has no undefined. */
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** KiotViet's public API, read only: pages and products, parsed, of an answer that may be kept. What is sent is sent as `createSender` says. */
+export function createKiotviet(deps: KiotvietDeps): Kiotviet {
+  const { cache, budget, onEvent = () => undefined } = deps;
+  const sender = createSender(deps);
+  const read = <S extends z.ZodType>(endpoint: string, schema: S, text: string | undefined): PosPage<z.output<S>> => {
+    if (text === undefined) throw sender.unreadable(endpoint, 'it does not know its own list (404)');
+    const value = jsonOf(text);
+    if (value === undefined) throw sender.unreadable(endpoint, 'it is not JSON');
+    const page = parsePage(schema, value);
+    if (!page) throw sender.unreadable(endpoint, 'it is no list of the documented form');
+    return page;
+  };
+
+  const flights = new Map<string, Promise<PosPage<unknown>>>();
+  const fetchPage = async (endpoint: Endpoint, params: Params, lane: Lane): Promise<PosPage<unknown>> => {
+    const { path, schema, keepMs } = endpoints[endpoint];
+    const name = JSON.stringify(Object.entries(params).toSorted(([a], [b]) => (a < b ? -1 : 1)));
+    const isKept = keepMs > 0 && lane === 'caller';
+    const { value, epoch } = isKept ? await cache.get(endpoint, name) : { value: undefined, epoch: undefined };
+    const kept = value === undefined ? undefined : parsePage(schema, value);
+    if (kept) {
+      onEvent(endpoint, 'cached');
+      return kept;
+    }
+    const page = read(endpoint, schema, await sender.get(endpoint, path, params, lane));
+    // What could not be read is asked for again.
+    if (isKept && page.unreadable.length === 0) await cache.set(endpoint, name, { value: { data: page.data, total: page.total, removedIds: page.removedIds }, epoch, keepMs });
+    return page;
+  };
+  return {
+    async list(endpoint, params, lane) {
+      const flight = `${lane} ${endpoint} ${JSON.stringify(params)}`;
+      // Callers that ask the same at the same time share one call.
+      const going = flights.get(flight) ?? fetchPage(endpoint, params, lane).finally(() => flights.delete(flight));
+      flights.set(flight, going);
+      // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- parsed by the very schema that ItemOf is made of
+      return (await going) as PosPage<ItemOf<typeof endpoint>>;
+    },
+    async product(id, lane) {
+      const text = await sender.get('product', `/products/${id}`, {}, lane);
+      if (text === undefined) return undefined;
+      const parsed = posProductSchema.safeParse(jsonOf(text));
+      if (!parsed.success) throw sender.unreadable('product', 'it is no product of the documented form');
+      return parsed.data;
+    },
+    changed: () => cache.drop(['products', 'stock']),
+    connection: () => sender.connection(),
+    budget: () => budget.state(),
+  };
+}

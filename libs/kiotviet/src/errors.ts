@@ -1,0 +1,20 @@
+import { AppError } from '@millrace/service';
+import type { ErrorCode } from '@millrace/service';
+
+/** The codes that say that it is the point of sale. */
+const POS_CODES: ReadonlySet<ErrorCode> = new Set(['pos_not_configured', 'pos_unavailable', 'pos_timeout', 'pos_unauthorized', 'pos_refused', 'pos_bad_answer', 'pos_quota']);
+export const isPosError = (error: unknown): error is AppError => error instanceof AppError && POS_CODES.has(error.code);
+
+/** Down or too slow: what a breaker counts, and what is worth a second try. */
+export const isPosDown = (error: unknown): boolean => error instanceof AppError && (error.code === 'pos_unavailable' || error.code === 'pos_timeout');
+
+const seconds = (ms: number): string => String(Math.max(1, Math.ceil(ms / 1_000)));
+const later = (ms: number): { headers: Record<string, string> } => ({ headers: { 'Retry-After': seconds(ms) } });
+
+export const posUnavailable = (why: string, cause?: unknown, retryMs = 5_000): AppError => new AppError('pos_unavailable', `the point of sale cannot be used now: ${why}`, { cause, ...later(retryMs) });
+export const posTimeout = (timeoutMs: number, cause?: unknown): AppError => new AppError('pos_timeout', `the point of sale did not answer within ${timeoutMs} ms`, { cause, ...later(5_000) });
+export const posBadAnswer = (why: string, cause?: unknown): AppError => new AppError('pos_bad_answer', `the point of sale answered what cannot be read: ${why}`, { cause });
+export const posUnauthorized = (why: string): AppError => new AppError('pos_unauthorized', `the point of sale refuses our credentials: ${why}`, later(30_000));
+export const posRefused = (status: number, code: string | undefined): AppError => new AppError('pos_refused', `the point of sale refused the request (${status}${code === undefined ? '' : `, ${code}`})`);
+export const posQuota = (waitMs: number, who: 'pos' | 'budget'): AppError =>
+  new AppError('pos_quota', who === 'pos' ? `the point of sale wants no more calls for ${seconds(waitMs)} s` : `the calls to the point of sale of this hour are used up: try again in ${seconds(waitMs)} s`, later(waitMs));

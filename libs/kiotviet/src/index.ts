@@ -1,0 +1,16 @@
+export { lifeOf, secretHash } from './token-store.ts';
+export type { AccessTokens, TokenState } from './access-tokens.ts';
+export { LANE_SHARES, createBudget } from './budget.ts';
+export type { Budget, BudgetState, Lane } from './budget.ts';
+export type { ItemOf, Kiotviet } from './client.ts';
+export type { Connection, Params } from './sender.ts';
+export { endpoints } from './endpoints.ts';
+export type { Endpoint } from './endpoints.ts';
+export { isPosError } from './errors.ts';
+export { openKiotviet } from './open-kiotviet.ts';
+export type { KiotvietSettings, OpenKiotviet } from './open-kiotviet.ts';
+export type { PosCustomer, PosInventory, PosInvoice, PosOnHand, PosPage, PosProduct, Unreadable } from './schemas.ts';
+export { createSealer, parseSealKeys } from './seal.ts';
+export type { SealKey, Sealer } from './seal.ts';
+export { formatPosTime, parsePosTime } from './pos-time.ts';
+export { isSignedBy } from './signature.ts';
