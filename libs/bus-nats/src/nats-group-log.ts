@@ -12,8 +12,9 @@ import type { Groups } from './groups.ts';
 import { readHolder } from './leases.ts';
 import type { Letters } from './letters.ts';
 import { stateSubject, streamOf } from './names.ts';
-import { pull } from './pull.ts';
 import type { Delivered } from './pull.ts';
+import { createReading, DeliveryMissedError } from './reading.ts';
+import type { Reading } from './reading.ts';
 import type { State } from './state.ts';
 
 export interface NatsLogDeps {
@@ -44,6 +45,7 @@ interface Holding {
   readonly acknowledged: Set<number>;
   /** The group's consumer in JetStream. */
   consumer: string | undefined;
+  readonly reading: Reading;
   hasReconnected: boolean;
 }
 
@@ -53,11 +55,16 @@ const MAX_ACKNOWLEDGED = 5_000;
 const STALE_MS = 5_000;
 const SOON_MS = 10;
 
+const createHolding = (connection: Connection, { topic, fencingToken }: LogOf): Holding => ({
+  held: new Map(), putOff: new Map(), due: new Set(), taken: new Set(), acknowledged: new Set(), consumer: undefined, hasReconnected: false,
+  reading: createReading(connection, streamOf(topic.name), { isOnly: fencingToken !== undefined }),
+});
+
 /** One consumer's view of a group: a durable pull consumer, and what this process was given of it. */
 export function createNatsGroupLog(deps: NatsLogDeps, of: LogOf): GroupLog {
   const { connection, state, groups } = deps;
   const { topic, group, consumer, canBootstrap, claimIdleMs, fencingToken } = of;
-  const holding: Holding = { held: new Map(), putOff: new Map(), due: new Set(), taken: new Set(), acknowledged: new Set(), consumer: undefined, hasReconnected: false };
+  const holding = createHolding(connection, of);
   const stopFollowing = connection.onReconnect(() => {
     holding.hasReconnected = true;
     // What was delivered and lost on the way comes again from a new consumer.
@@ -89,14 +96,15 @@ export function createNatsGroupLog(deps: NatsLogDeps, of: LogOf): GroupLog {
       seen();
       try {
         const name = await consumerName();
-        const messages = await connection.use(({ nc }) => pull(nc, { stream: streamOf(topic.name), consumer: name, count, blockMs, signal, lost: connection.lost() }));
+        const messages = await holding.reading.read(name, { count, blockMs, signal });
         const { fresh, again } = receive(holding, messages, fencingToken !== undefined);
         if (again.length > 0) await connection.use(async ({ nc }) => again.forEach((reply) => nc.publish(reply, '+ACK')));
         return fresh;
       } catch (error) {
-        if (!(error instanceof GroupMissingError)) throw error;
-        holding.consumer = undefined;
-        await requireLease(state, of);
+        if (error instanceof GroupMissingError || error instanceof DeliveryMissedError) {
+          holding.consumer = undefined;
+          await requireLease(state, of);
+        }
         throw error;
       }
     },
@@ -120,7 +128,8 @@ async function leave({ connection, state }: NatsLogDeps, { topic, group, consume
   // Where the server is away there is nothing to tidy up.
   if (connection.lost().aborted) return;
   await connection.use(async ({ nc }) => {
-    if (fencingToken === undefined) for (const { reply } of given(holding)) nc.publish(reply, '-NAK');
+    const unread = await holding.reading.close();
+    if (fencingToken === undefined) for (const { reply } of [...given(holding), ...unread]) nc.publish(reply, '-NAK');
     await nc.flush();
   }).catch(() => undefined);
   await state.remove(stateSubject('seen', topic.name, group, consumer)).catch(() => undefined);

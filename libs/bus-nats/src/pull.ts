@@ -7,6 +7,8 @@ import type { Msg, NatsConnection } from '@nats-io/transport-node';
 export interface Delivered {
   /** Place in the stream. */
   readonly number: number;
+  /** Rises by one with each delivery of the consumer. */
+  readonly delivery: number;
   readonly ms: number;
   /** 1 for the first delivery. */
   readonly deliveries: number;
@@ -16,84 +18,154 @@ export interface Delivered {
 }
 
 export interface PullOptions {
-  readonly stream: string;
-  readonly consumer: string;
   readonly count: number;
   readonly blockMs: number;
-  /** Ends the wait; what came until then is returned. */
+  /** Ends the wait. */
   readonly signal: AbortSignal;
-  /** The connection is gone: nothing more comes. */
+  /** The connection is gone: what was asked for does not come. */
   readonly lost: AbortSignal;
+}
+
+export interface Puller {
+  /** Up to `count` messages, waiting for the first. */
+  read(options: PullOptions): Promise<readonly Delivered[]>;
+  /** Withdraws what is asked for; what came and was not read. */
+  close(): Promise<readonly Delivered[]>;
 }
 
 /** A request that waits is not worth it. */
 const NO_WAIT_MS = 5;
-/** After the first message: the rest of what there is comes without a pause. */
-const LULL_MS = 20;
+/** Behind its time a request that was not answered is forgotten. */
+const LATE_MS = 1_000;
 const DRAIN_MS = 2_000;
 
 /** `$JS.ACK.<stream>.<consumer>.<deliveries>.<stream sequence>.<consumer sequence>.<time>.<pending>`; with domain and account hash before, and a random token behind, on newer servers (ADR-15 of NATS). */
-function parseReply(reply: string): { readonly deliveries: number; readonly number: number; readonly ms: number; readonly pending: number } {
+function parseReply(reply: string): Pick<Delivered, 'deliveries' | 'number' | 'delivery' | 'ms'> {
   const tokens = reply.split('.');
-  const numbers = tokens.slice(tokens.length > 9 ? 6 : 4).map(Number);
-  const [deliveries = 0, number = 0, , time = 0, pending = 0] = numbers;
-  return { deliveries, number, ms: Math.floor(time / 1_000_000), pending };
+  const [deliveries = 0, number = 0, delivery = 0, time = 0] = tokens.slice(tokens.length > 9 ? 6 : 4).map(Number);
+  return { deliveries, number, delivery, ms: Math.floor(time / 1_000_000) };
 }
 
 /**
- * Up to `count` messages, waiting for the first. Ends when there are no more, and takes what is on its way then (the request is withdrawn first), so that nothing is delivered
- * to nobody: that would wait for the consumer's ack_wait.
+ * Reads a pull consumer. The server loses a message that it sends while its request is being withdrawn, until the consumer's ack_wait is over (seen with nats-server 2.9.10):
+ * so no request is withdrawn before the end. What is there is asked for by requests that do not wait, and only a single message by one that waits; one that nobody waits for
+ * any more stands, and what it brings is read next.
  */
-export async function pull(nc: NatsConnection, { stream, consumer, count, blockMs, signal, lost }: PullOptions): Promise<readonly Delivered[]> {
-  // Not an empty answer: who reads waits before it tries again.
-  if (lost.aborted) throw new SinkUnavailableError('the connection to NATS is lost');
-  const messages: Delivered[] = [];
-  const done = Promise.withResolvers<undefined>();
-  const end = (): void => done.resolve(undefined);
-  let lull: NodeJS.Timeout | undefined;
-  let failure: Error | undefined;
-  const take = ({ reply = '', data }: Msg): void => {
-    const { pending, ...place } = parseReply(reply);
-    messages.push({ ...place, data, reply });
-    clearTimeout(lull);
-    if (messages.length >= count || pending === 0) end();
-    else lull = setTimeout(end, LULL_MS);
-  };
-  const inbox = createInbox();
-  const subscription = nc.subscribe(inbox, {
-    callback(error, message) {
-      const code = message.headers?.code ?? 0;
-      if (error !== null) failure = error;
-      else if (code === 0) return take(message);
-      else if (code === 100) return;
-      else if (code !== 404 && code !== 408) failure = toFailure(code, message.headers?.description ?? '');
-      end();
+export function openPuller(nc: NatsConnection, { stream, consumer }: { readonly stream: string; readonly consumer: string }): Puller {
+  const arrived: Delivered[] = [];
+  const take = ({ reply = '', data }: Msg): void => void arrived.push({ ...parseReply(reply), data, reply });
+  const subject = `$JS.API.CONSUMER.MSG.NEXT.${stream}.${consumer}`;
+  const present = openRequests(nc, subject, take);
+  const next = openRequests(nc, subject, take);
+  const fetch = (count: number, lost: AbortSignal): Promise<void> => present.ask({ batch: count, forMs: 0, lost });
+  return {
+    async read({ count, blockMs, signal, lost }) {
+      // Not an empty answer: who reads waits before it tries again.
+      if (lost.aborted) throw new SinkUnavailableError('the connection to NATS is lost');
+      if (arrived.length === 0) await fetch(count, lost);
+      if (arrived.length === 0 && blockMs > NO_WAIT_MS && !lost.aborted) {
+        await next.ask({ batch: 1, forMs: blockMs, signal, lost });
+        if (arrived.length > 0 && arrived.length < count && !lost.aborted) await fetch(count - arrived.length, lost);
+      }
+      const failure = present.takeFailure() ?? next.takeFailure();
+      if (arrived.length > 0) return arrived.splice(0, count);
+      if (failure) throw failure;
+      if (lost.aborted) throw new SinkUnavailableError('the connection to NATS was lost');
+      return [];
     },
-  });
-  const request = blockMs <= NO_WAIT_MS ? { batch: count, no_wait: true } : { batch: count, expires: nanos(blockMs) };
-  nc.publish(`$JS.API.CONSUMER.MSG.NEXT.${stream}.${consumer}`, JSON.stringify(request), { reply: inbox });
-  const late = setTimeout(end, blockMs + 1_000);
-  for (const ending of [signal, lost]) {
-    if (ending.aborted) end();
-    ending.addEventListener('abort', end, { once: true });
-  }
-  await done.promise;
-  clearTimeout(late);
-  clearTimeout(lull);
-  for (const ending of [signal, lost]) ending.removeEventListener('abort', end);
-  if (messages.length >= count || lost.aborted) subscription.unsubscribe();
-  else await withdrawn(subscription.drain());
-  if (messages.length > 0) return messages;
-  if (failure) throw failure;
-  if (lost.aborted) throw new SinkUnavailableError('the connection to NATS was lost');
-  return messages;
+    async close() {
+      await Promise.all([present.close(), next.close()]);
+      return arrived.splice(0);
+    },
+  };
 }
 
-async function withdrawn(drained: Promise<void>): Promise<void> {
-  const late = Promise.withResolvers<undefined>();
-  const timer = setTimeout(() => late.resolve(undefined), DRAIN_MS);
-  // A connection that is lost meanwhile has nothing more for us.
-  await Promise.race([drained.catch(() => undefined), late.promise]).finally(() => clearTimeout(timer));
+interface Ask {
+  readonly batch: number;
+  /** How long the server waits for messages; 0: what is there now. */
+  readonly forMs: number;
+  readonly signal?: AbortSignal;
+  readonly lost: AbortSignal;
+}
+
+interface Requests {
+  /** Resolves when all has come, or no more comes, or the connection is lost, or at the signal: the request then stands, and whoever asks next waits for it. */
+  ask(what: Ask): Promise<void>;
+  takeFailure(): Error | undefined;
+  close(): Promise<void>;
+}
+
+interface Request {
+  left: number;
+  readonly reply: string;
+  readonly ended: PromiseWithResolvers<undefined>;
+}
+
+/** Requests of one kind, one at a time. */
+function openRequests(nc: NatsConnection, subject: string, take: (message: Msg) => void): Requests {
+  const inbox = createInbox();
+  let current: Request | undefined;
+  let failure: Error | undefined;
+  let count = 0;
+  const end = (request: Request): void => {
+    if (current === request) current = undefined;
+    request.ended.resolve(undefined);
+  };
+  const subscription = nc.subscribe(`${inbox}.*`, {
+    callback(error, message) {
+      const code = error === null ? (message.headers?.code ?? 0) : 0;
+      const request = current;
+      if (error !== null) failure = error;
+      else if (code === 0) {
+        take(message);
+        if (request && (request.left -= 1) > 0) return;
+      } else if (code === 100 || message.subject !== request?.reply) return;
+      else if (code !== 404 && code !== 408) failure = toFailure(code, message.headers?.description ?? '');
+      if (request) end(request);
+    },
+  });
+  const send = ({ batch, forMs }: Ask): Request => {
+    const request = { left: batch, reply: `${inbox}.${(count += 1)}`, ended: Promise.withResolvers<undefined>() };
+    current = request;
+    nc.publish(subject, JSON.stringify(forMs === 0 ? { batch, no_wait: true } : { batch, expires: nanos(forMs) }), { reply: request.reply });
+    const late = setTimeout(() => end(request), forMs + LATE_MS);
+    void request.ended.promise.then(() => clearTimeout(late));
+    return request;
+  };
+  return {
+    async ask({ signal, lost, ...what }) {
+      const standing = current;
+      const request = standing ?? send({ ...what, lost });
+      // The server ends what was sent now.
+      await waitFor(request, { ms: standing && what.forMs, endings: signal ? [signal, lost] : [lost] });
+      if (lost.aborted) end(request);
+    },
+    takeFailure() {
+      const was = failure;
+      failure = undefined;
+      return was;
+    },
+    async close() {
+      if (current) end(current);
+      const late = Promise.withResolvers<undefined>();
+      const timer = setTimeout(() => late.resolve(undefined), DRAIN_MS);
+      // A connection that is lost meanwhile has nothing more for us.
+      await Promise.race([subscription.drain().catch(() => undefined), late.promise]).finally(() => clearTimeout(timer));
+    },
+  };
+}
+
+async function waitFor({ ended }: Request, { ms, endings }: { readonly ms: number | undefined; readonly endings: readonly AbortSignal[] }): Promise<void> {
+  const over = Promise.withResolvers<undefined>();
+  const give = (): void => over.resolve(undefined);
+  const timer = ms === undefined ? undefined : setTimeout(give, ms);
+  for (const ending of endings) {
+    if (ending.aborted) give();
+    ending.addEventListener('abort', give, { once: true });
+  }
+  await Promise.race([ended.promise, over.promise]);
+  clearTimeout(timer);
+  for (const ending of endings) ending.removeEventListener('abort', give);
 }
 
 function toFailure(code: number, description: string): Error {

@@ -1,6 +1,24 @@
-import { describeBusContract, describeManagedBusContract } from '@millrace/bus/testing';
-import { describeWith, testServer } from '@millrace/testing';
+import { expect, it } from '@jest/globals';
+import { createTestTopic, describeBusContract, describeManagedBusContract, numbered, numbersOf, upTo } from '@millrace/bus/testing';
+import { jetstreamManager } from '@nats-io/jetstream';
+import { connect, createInbox, nanos } from '@nats-io/transport-node';
+import { describeWith, eventually, testServer } from '@millrace/testing';
 import { createNatsBus } from '../src/index.ts';
+import { streamOf } from '../src/names.ts';
+
+const BURSTS = process.env['TEST_SCALE'] === 'full' ? 1_000 : 200;
+
+/** Takes one message of the consumer that reads the topic, and says nothing of it. */
+async function askForOne(topic: string): Promise<{ readonly taken: readonly string[]; close(): Promise<void> }> {
+  const nc = await connect({ servers: testServer('nats').replace('nats://', '') });
+  const [consumer] = await (await jetstreamManager(nc)).consumers.list(streamOf(topic)).next();
+  const taken: string[] = [];
+  const inbox = createInbox();
+  nc.subscribe(inbox, { callback: (_, { reply }) => void (reply !== undefined && taken.push(reply)) });
+  nc.publish(`$JS.API.CONSUMER.MSG.NEXT.${streamOf(topic)}.${consumer?.name}`, JSON.stringify({ batch: 1, expires: nanos(60_000) }), { reply: inbox });
+  await nc.flush();
+  return { taken, close: () => nc.close() };
+}
 
 describeWith('nats', 'one server', () => {
   describeBusContract('nats-jetstream', { durable: true, scale: process.env['TEST_SCALE'] === 'full' ? 'full' : 'small' }, async (options) => {
@@ -11,5 +29,40 @@ describeWith('nats', 'one server', () => {
       deadLetters: async (topic, group) => (await bus.admin([topic]).listDeadLetters({ topic: topic.name, group }, { limit: 2_000 })).items.map(({ reason }) => reason),
     };
   });
+  it('gives each event of many short bursts to a reader, never to a request that has ended', async () => {
+    // What went to nobody would come after claimIdleMs only.
+    const bus = createNatsBus({ url: testServer('nats'), claimIdleMs: 600_000 });
+    const topics = Array.from({ length: 10 }, createTestTopic);
+    const seen = topics.map((): number[] => []);
+    await Promise.all(topics.map((topic, index) => bus.subscribe(topic, { group: 'g' }, async (events) => void seen[index]?.push(...numbersOf(events)))));
+    await Promise.all(topics.map(async (topic) => {
+      for (let n = 0; n < BURSTS * 3; n += 3) await Promise.all([0, 1, 2].map((more) => bus.publish(topic, numbered(1, n + more))));
+    }));
+    await eventually(() => seen.every((numbers) => numbers.length === BURSTS * 3), { timeoutMs: 30_000 });
+    for (const numbers of seen) expect(numbers).toEqual(upTo(BURSTS * 3));
+    await bus.close();
+  });
+
+  it('reads again what was lost on the way to the only consumer of a group with an order, before what came behind it', async () => {
+    const bus = createNatsBus({ url: testServer('nats'), leaseMs: 1_000 });
+    const topic = createTestTopic();
+    const seen: number[] = [];
+    await bus.subscribe(topic, { group: 'g', ordering: 'partition' }, async (events) => void seen.push(...numbersOf(events)));
+    await bus.publish(topic, numbered(1));
+    await eventually(() => seen.length === 1);
+    const thief = await askForOne(topic.name);
+    let published = 1;
+    await eventually(async () => {
+      await bus.publish(topic, numbered(1, published));
+      published += 1;
+      return thief.taken.length > 0;
+    });
+    await bus.publish(topic, numbered(3, published));
+    await eventually(() => seen.length === published + 3);
+    expect(seen).toEqual(upTo(published + 3));
+    await thief.close();
+    await bus.close();
+  });
+
   describeManagedBusContract('nats-jetstream', async () => createNatsBus({ url: testServer('nats'), claimIdleMs: 2_000, leaseMs: 300, retryBaseMs: 5 }));
 });
