@@ -71,13 +71,7 @@ export function createNatsGroupLog(deps: NatsLogDeps, of: LogOf): GroupLog {
     if (fencingToken !== undefined) holding.consumer = undefined;
   });
   let waking = new AbortController();
-  let seenAt = 0;
-  const seen = (): void => {
-    if (Date.now() - seenAt < SEEN_EVERY_MS) return;
-    seenAt = Date.now();
-    // Only listings show it.
-    state.set(stateSubject('seen', topic.name, group, consumer), { consumer }).catch(() => undefined);
-  };
+  const seen = createSightings(state, of);
   const consumerName = (): Promise<string> => findConsumer(deps, of, holding);
   return {
     ...entryMethods(deps, of, holding),
@@ -120,6 +114,16 @@ export function createNatsGroupLog(deps: NatsLogDeps, of: LogOf): GroupLog {
       stopFollowing();
       await leave(deps, of, holding);
     },
+  };
+}
+
+/** Notes at most every 10 s that this consumer is there. Only listings show it. */
+function createSightings(state: State, { topic, group, consumer }: LogOf): () => void {
+  let seenAt = 0;
+  return () => {
+    if (Date.now() - seenAt < SEEN_EVERY_MS) return;
+    seenAt = Date.now();
+    state.set(stateSubject('seen', topic.name, group, consumer), { consumer }).catch(() => undefined);
   };
 }
 
