@@ -58,6 +58,11 @@ async function configSchemaOf(app: string): Promise<z.ZodType | undefined> {
 const portsOf = ({ expose, environment }: Service): string[] => [...expose, ...['PORT', 'INTERNAL_PORT'].flatMap((name) => environment[name] ?? [])];
 
 describe('docker-compose.yml', () => {
+  it('has a NATS that syncs before it acknowledges', () => {
+    expect(compose.services['nats']?.volumes).toContain('./infra/nats.conf:/etc/nats/millrace.conf:ro');
+    expect(readFileSync(join(root, 'infra/nats.conf'), 'utf8')).toMatch(/^\s*sync_interval: always$/m);
+  });
+
   it.each(apps)('builds $name from files that exist', ({ one, app }) => {
     expect(existsSync(join(root, one.build?.context ?? '', one.build?.dockerfile ?? ''))).toBe(true);
     expect(existsSync(join(root, 'apps', app, 'package.json'))).toBe(true);

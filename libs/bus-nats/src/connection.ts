@@ -140,10 +140,11 @@ export const isWrongSequence = (error: unknown): boolean => error instanceof Jet
 
 const STREAM_EXISTS = 10_058;
 
-/** Makes it where it is not there; one that somebody has set differently stays as it is. */
+/** Makes it where it is not there; one that somebody has set differently stays as it is, but for a window of repeated ids that is too short: the producers count on it. */
 export async function ensureStream(jsm: JetStreamManager, config: Partial<StreamConfig> & { readonly name: string }): Promise<void> {
   try {
-    await jsm.streams.info(config.name);
+    const found = await jsm.streams.info(config.name);
+    if (config.duplicate_window !== undefined && found.config.duplicate_window < config.duplicate_window) await jsm.streams.update(config.name, { duplicate_window: config.duplicate_window });
   } catch (error) {
     if (!isNotFound(error)) throw error;
     await jsm.streams.add({ storage: StorageType.File, retention: RetentionPolicy.Limits, discard: DiscardPolicy.Old, allow_direct: true, ...config }).catch((refused: unknown) => {

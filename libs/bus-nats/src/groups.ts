@@ -110,7 +110,7 @@ export function createGroups(connection: Connection, state: State): Groups {
     async drop(topic, group) {
       const doc = await find(topic, group);
       if (doc) await removeConsumer(topic, doc.value.consumer);
-      for (const kind of ['group', 'mark', 'lease', 'lock', 'progress'] as const) await state.remove(stateSubject(kind, topic, group));
+      for (const kind of ['group', 'mark', 'lease', 'lock', 'progress', 'now'] as const) await state.remove(stateSubject(kind, topic, group));
       for (const kind of ['attempts', 'seen'] as const) await state.remove(stateSubject(kind, topic, group, '*'));
     },
   };

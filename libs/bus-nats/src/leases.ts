@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { stateSubject } from './names.ts';
 import type { State } from './state.ts';
 
-const leaseSchema = z.object({ holder: z.string(), token: z.number(), isFree: z.boolean() });
+export const leaseSchema = z.object({ holder: z.string(), token: z.number(), isFree: z.boolean() });
 
 export interface StateLease {
   /** The fencing token, higher than any before; undefined while another holds it. */

@@ -10,7 +10,7 @@ export const subjectOf = (topic: string): string => `${PREFIX}.events.${token(to
 /** The state of groups: a stream that keeps the last message of each subject. */
 export const STATE = `${PREFIX}-state`;
 export const STATE_SUBJECTS = `${PREFIX}.state.>`;
-export type StateKind = 'group' | 'mark' | 'lease' | 'lock' | 'attempts' | 'seen' | 'progress';
+export type StateKind = 'group' | 'mark' | 'lease' | 'lock' | 'attempts' | 'seen' | 'progress' | 'now';
 export const stateSubject = (kind: StateKind, ...names: readonly string[]): string => [`${PREFIX}.state.${kind}`, ...names.map((name) => (name === '*' || name === '>' ? name : token(name)))].join('.');
 
 export const LETTERS = `${PREFIX}-dead-letters`;

@@ -63,7 +63,7 @@ const createHolding = (connection: Connection, { topic, fencingToken }: LogOf): 
 /** One consumer's view of a group: a durable pull consumer, and what this process was given of it. */
 export function createNatsGroupLog(deps: NatsLogDeps, of: LogOf): GroupLog {
   const { connection, state, groups } = deps;
-  const { topic, group, consumer, canBootstrap, claimIdleMs, fencingToken } = of;
+  const { topic, group, canBootstrap, claimIdleMs, fencingToken } = of;
   const holding = createHolding(connection, of);
   const stopFollowing = connection.onReconnect(() => {
     holding.hasReconnected = true;

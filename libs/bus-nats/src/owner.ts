@@ -1,4 +1,5 @@
 import type { ErasedEntries, GroupLag, Topic } from '@millrace/bus';
+import { BOOTSTRAP_LOCK_MS } from '@millrace/bus/engine';
 import type { Engine, GroupState, TracedEntry, TracedState } from '@millrace/bus/engine';
 import { DeliverPolicy } from '@nats-io/jetstream';
 import type { ConsumerInfo, StreamInfo } from '@nats-io/jetstream';
@@ -8,7 +9,7 @@ import type { Connection } from './connection.ts';
 import { decodeFields, idOf, numberOf, toMap, toRawEntry } from './entries.ts';
 import { markSchema } from './groups.ts';
 import type { Groups } from './groups.ts';
-import { readHolder } from './leases.ts';
+import { leaseSchema, readHolder } from './leases.ts';
 import type { Letters } from './letters.ts';
 import { stateSubject, streamOf } from './names.ts';
 import { readAll } from './read-all.ts';
@@ -96,7 +97,7 @@ async function trimTopic(deps: OwnerDeps, topic: string, { keep, stalledMs }: Pa
     const mark = await state.get(stateSubject('mark', topic, group), markSchema);
     const isStalled = await standsStill(state, stateSubject('progress', topic, group), { floor: at, isBehind, stalledMs });
     if (mark?.value.state === 'done' && isBehind && isStalled && (await state.put(stateSubject('mark', topic, group), { state: 'needed' }, mark.revision)) !== undefined) passedOver.push(group);
-    const isPassedOver = passedOver.includes(group) || (mark?.value.state === 'needed' && isStalled);
+    const isPassedOver = passedOver.includes(group) || (mark?.value.state === 'needed' && isStalled && !(await isBootstrapping(state, topic, group)));
     if (!isPassedOver && isBehind) floor = Math.min(floor, at);
   }
   const upTo = Math.min(floor, stream.state.last_seq - keep);
@@ -130,6 +131,16 @@ async function standsStill(state: State, subject: string, { floor, isBehind, sta
     // A server without room takes no notes, and is trimmed all the same.
     await state.set(subject, { floor, sinceMs: Date.now() }).catch(() => undefined);
   return false;
+}
+
+/** Its export may be older than what comes now: that is kept until it is done, or the lock has died with its holder. By the server's clock alone. */
+async function isBootstrapping(state: State, topic: string, group: string): Promise<boolean> {
+  const [lock, now] = [stateSubject('lock', topic, group), stateSubject('now', topic, group)];
+  const held = await state.get(lock, leaseSchema);
+  if (!held || held.value.isFree) return false;
+  // A server without room takes nothing: trimming goes on by our clock.
+  const noted = await state.set(now, {}).then(() => state.get(now, z.unknown()), () => undefined);
+  return (noted?.atUs ?? Date.now() * 1_000) - held.atUs < BOOTSTRAP_LOCK_MS * 1_000;
 }
 
 async function eraseEntries({ connection: { use }, groups }: OwnerDeps, { topic: { name }, isTheirs, isForced }: Parameters<Engine['erase']>[0]): Promise<ErasedEntries> {

@@ -2,7 +2,9 @@ import { expect, it } from '@jest/globals';
 import { createTestTopic, describeBusContract, describeManagedBusContract, numbered, numbersOf, upTo } from '@millrace/bus/testing';
 import { jetstreamManager } from '@nats-io/jetstream';
 import { connect, createInbox, nanos } from '@nats-io/transport-node';
-import { describeWith, eventually, testServer } from '@millrace/testing';
+import { defineTopic } from '@millrace/bus';
+import { describeWith, eventually, testServer, uniqueName } from '@millrace/testing';
+import { z } from 'zod';
 import { createNatsBus } from '../src/index.ts';
 import { streamOf } from '../src/names.ts';
 
@@ -61,6 +63,51 @@ describeWith('nats', 'one server', () => {
     await eventually(() => seen.length === published + 3);
     expect(seen).toEqual(upTo(published + 3));
     await thief.close();
+    await bus.close();
+  });
+
+  it('lengthens the window of repeated ids of a stream that is there', async () => {
+    const first = createNatsBus({ url: testServer('nats') });
+    const name = uniqueName('window');
+    const topicOf = (options: { dedupMs?: number }) => defineTopic(name, { tick: z.object({ n: z.int() }) }, { schemaVersion: 1, keyOf: ({ n }) => String(n), ...options });
+    await first.publish(topicOf({}), [{ type: 'tick', n: 1 }]);
+    await first.close();
+    const bus = createNatsBus({ url: testServer('nats') });
+    await bus.publish(topicOf({ dedupMs: 3_600_000 }), [{ type: 'tick', n: 2 }]);
+    const nc = await connect({ servers: testServer('nats').replace('nats://', '') });
+    expect((await (await jetstreamManager(nc)).streams.info(streamOf(name))).config.duplicate_window).toBe(nanos(3_600_000));
+    await nc.close();
+    await bus.close();
+  });
+
+  it('keeps what a group that was passed over will read while it bootstraps', async () => {
+    const bus = createNatsBus({ url: testServer('nats'), retryBaseMs: 5 });
+    const topic = createTestTopic();
+    const seen: number[] = [];
+    const exported = Promise.withResolvers<undefined>();
+    let exports = 0;
+    const options = { group: 'g', onGroupCreated: async () => {
+      exports += 1;
+      if (exports === 2) await exported.promise;
+    } };
+    const first = await bus.subscribe(topic, options, async () => undefined);
+    await bus.publish(topic, numbered(1));
+    await eventually(async () => (await bus.lag(topic, 'g')).messages === 0);
+    await first.close();
+    await bus.publish(topic, numbered(5, 1));
+    await eventually(async () => (await bus.trimAcknowledged(topic, { keep: 0, stalledMs: 50 })) >= 5, { everyMs: 30 });
+    const subscribing = bus.subscribe(topic, options, async (events) => void seen.push(...numbersOf(events)));
+    await eventually(() => exports === 2);
+    await bus.publish(topic, numbered(3, 6));
+    const trims = Date.now() + 200;
+    await eventually(async () => {
+      expect(await bus.trimAcknowledged(topic, { keep: 0, stalledMs: 50 })).toBe(0);
+      return Date.now() > trims;
+    }, { everyMs: 30 });
+    exported.resolve(undefined);
+    await subscribing;
+    await eventually(() => seen.length === 3);
+    expect(seen).toEqual([6, 7, 8]);
     await bus.close();
   });
 
