@@ -1,6 +1,6 @@
 import { silentLogger } from '@millrace/bus';
 import { createEngineBus } from '@millrace/bus/engine';
-import type { Engine, EngineBus, EngineBusOptions } from '@millrace/bus/engine';
+import type { Engine, EngineBus, BusOptions } from '@millrace/bus/engine';
 import { createAppender } from './appender.ts';
 import { createConnection } from './connection.ts';
 import { encodeFields } from './entries.ts';
@@ -13,7 +13,7 @@ import { createOwnerMethods } from './owner.ts';
 import { createState } from './state.ts';
 import { openNatsTail } from './tail.ts';
 
-export interface NatsBusOptions extends EngineBusOptions {
+export interface NatsBusOptions extends BusOptions {
   /** `nats://user:password@host:4222?replicas=3&tls=true`, or `?token=`. */
   readonly url: string;
 }

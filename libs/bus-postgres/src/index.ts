@@ -1,5 +1,5 @@
 import { createEngineBus } from '@millrace/bus/engine';
-import type { Engine, EngineBus, EngineBusOptions } from '@millrace/bus/engine';
+import type { Engine, EngineBus, BusOptions } from '@millrace/bus/engine';
 import { silentLogger } from '@millrace/bus';
 import { createAppender } from './appender.ts';
 import { createClient } from './client.ts';
@@ -10,7 +10,7 @@ import { numberOf, plain, toText } from './rows.ts';
 import { openPostgresTail } from './tail.ts';
 import { createTopicWatcher } from './watcher.ts';
 
-export interface PostgresBusOptions extends EngineBusOptions {
+export interface PostgresBusOptions extends BusOptions {
   /** `postgres://role:password@host/database?schema=millrace_bus`. */
   readonly url: string;
   /** Connections besides the one that listens. Default 4. */

@@ -1,6 +1,6 @@
 import { closeOnAbort } from './bus.ts';
 import type { Subscription } from './bus.ts';
-import type { Started } from './redis/follow-layout.ts';
+import type { Started } from './start-reading.ts';
 
 /** The subscriptions of one bus, whatever engine it runs on. */
 export interface Subscriptions {

@@ -1,10 +1,10 @@
 import { createRedisStreamsBus } from '@millrace/bus';
 import type { ManagedBus } from '@millrace/bus';
 import { BusSetupError } from '@millrace/bus/engine';
-import type { EngineBusOptions } from '@millrace/bus/engine';
+import type { BusOptions } from '@millrace/bus/engine';
 import { connectRedis, keysFor } from '@millrace/redis-kit';
 
-export interface OpenBusOptions extends EngineBusOptions {
+export interface OpenBusOptions extends BusOptions {
   /** Of the configuration: BUS_URL, default REDIS_URL. */
   readonly config: { readonly BUS_URL?: string | undefined; readonly REDIS_URL: string };
   /** Of the service, for the names of its connections. */

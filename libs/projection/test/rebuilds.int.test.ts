@@ -175,9 +175,11 @@ describe('jobs', () => {
     fillCatalogue(60);
     const { target } = await rebuilt();
     const runner = start();
-    world.beforeRow.run = () => void journal.findRunning().then((job) => job && journal.requestCancel(job.id));
+    const asked: Promise<unknown>[] = [];
+    world.beforeRow.run = () => void asked.push(journal.findRunning().then((job) => job && journal.requestCancel(job.id)));
     const { id } = await runner.request();
     expect([(await ended(id)).phase, world.state.live, [...world.targets.keys()]]).toEqual(['cancelled', target, [target]]);
+    await Promise.all(asked);
     await expect(runner.cancel(id)).rejects.toMatchObject({ code: 'conflict', message: `search-${id} is cancelled already` });
     await expect(runner.cancel(999_999)).rejects.toMatchObject({ code: 'not_found' });
   });

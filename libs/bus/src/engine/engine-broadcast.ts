@@ -4,7 +4,8 @@ import { decodeEntry } from '../codec.ts';
 import type { AnyEvent } from '../codec.ts';
 import { describeError } from '../errors.ts';
 import type { BusLogger, BusMetrics } from '../metrics.ts';
-import type { Started } from '../redis/follow-layout.ts';
+import type { Started } from '../start-reading.ts';
+import { startReading } from '../start-reading.ts';
 import type { Topic } from '../topic.ts';
 import type { NumberedEntry, TailLog } from './engine.ts';
 
@@ -25,22 +26,7 @@ const CHECK_EVERY_MS = 1_000;
  * Reads a topic from its tail with a cursor of its own. A gap is told of at the first connection, when numbers are missing (trimmed or erased unread), when
  * the broker is behind the cursor (it lost data, or is another one), and when the handler rejects.
  */
-export function startEngineBroadcast(options: EngineBroadcastOptions): Started {
-  const stopping = new AbortController();
-  const firstTry = Promise.withResolvers<undefined>();
-  const running = run(options, stopping.signal, () => firstTry.resolve(undefined));
-  return {
-    registered: firstTry.promise,
-    async close() {
-      stopping.abort();
-      options.log.interrupt();
-      // Once is not enough: it may fall between the look at the flag and the start of the wait.
-      const nudge = setInterval(() => options.log.interrupt(), 25);
-      await running.finally(() => clearInterval(nudge));
-      await options.log.close();
-    },
-  };
-}
+export const startEngineBroadcast = (options: EngineBroadcastOptions): Started => startReading(options.log, (stop, onFirstTry) => run(options, stop, onFirstTry));
 
 async function run(options: EngineBroadcastOptions, stop: AbortSignal, onFirstTry: () => void): Promise<void> {
   const { log, topic, logger } = options;

@@ -1,14 +1,12 @@
-import { hostname } from 'node:os';
-import type { Registry } from 'prom-client';
 import { createSubscriptions } from '../subscriptions.ts';
 import type { BatchHandler, BroadcastOptions, GroupOptions } from '../bus.ts';
+import { withBusDefaults } from '../bus-options.ts';
+import type { BusOptions, FilledBusOptions } from '../bus-options.ts';
 import { encodeWireEvent, eraseHandler } from '../codec.ts';
 import type { AnyEvent } from '../codec.ts';
 import { takeConsumerName } from '../consumer-name.ts';
 import type { ManagedBus } from '../managed-bus.ts';
-import { createBusMetrics, silentLogger } from '../metrics.ts';
-import type { BusLogger, BusMetrics } from '../metrics.ts';
-import type { Started } from '../redis/follow-layout.ts';
+import type { Started } from '../start-reading.ts';
 import { PartitionMismatchError } from '../redis/layout.ts';
 import { reportRegularly } from '../report-regularly.ts';
 import { createRoom } from '../room.ts';
@@ -19,27 +17,7 @@ import { startEngineGroup } from './engine-group.ts';
 import { createEngineOwner } from './engine-owner.ts';
 import type { Engine } from './engine.ts';
 
-/** The options that every engine has, as createRedisStreamsBus explains them. */
-export interface EngineBusOptions {
-  readonly batchSize?: number;
-  readonly blockMs?: number;
-  readonly claimIdleMs?: number;
-  readonly maxDeliveries?: number;
-  readonly consumer?: string;
-  readonly retryBaseMs?: number;
-  readonly forgetConsumersMs?: number;
-  readonly leaseMs?: number;
-  /** Other engines than Redis have one partition a topic: a larger number is refused. */
-  readonly partitions?: Readonly<Record<string, number>>;
-  readonly maxInFlight?: number;
-  readonly maxWaiting?: number;
-  readonly logger?: BusLogger;
-  readonly metrics?: Registry;
-}
-
 export type EngineBus = ManagedBus;
-
-type Options = Required<Omit<EngineBusOptions, 'metrics'>> & { readonly metrics: BusMetrics };
 
 /** Of the 100,000 that a group may have. */
 const DEAD_LETTER_ALARM = 80_000;
@@ -48,11 +26,8 @@ const DEAD_LETTER_ALARM = 80_000;
  * A bus over a broker: the policy of every bus, on what the engine knows.
  * @throws PartitionMismatchError where a topic is configured for several partitions
  */
-export function createEngineBus(engine: Engine, given: EngineBusOptions): EngineBus {
-  const options: Options = {
-    batchSize: 64, blockMs: 2_000, claimIdleMs: 30_000, maxDeliveries: 5, retryBaseMs: 100, forgetConsumersMs: 3_600_000, leaseMs: 10_000,
-    partitions: {}, maxInFlight: 16_777_216, maxWaiting: 67_108_864, consumer: hostname(), logger: silentLogger, ...given, metrics: createBusMetrics(given.metrics),
-  };
+export function createEngineBus(engine: Engine, given: BusOptions): EngineBus {
+  const options = withBusDefaults(given);
   for (const [topic, count] of Object.entries(options.partitions))
     if (count > 1) throw new PartitionMismatchError(`BUS_PARTITIONS gives ${topic} ${count} partitions, and a topic on ${engine.broker} has one: leave it out, or use the Redis bus`);
   const subscriptions = createSubscriptions();
@@ -102,7 +77,7 @@ interface Wanted<O> {
   readonly handle: BatchHandler<AnyEvent>;
 }
 
-function consume(engine: Engine, options: Options, { topic, subscribeOptions, handle }: Wanted<GroupOptions>): Started {
+function consume(engine: Engine, options: FilledBusOptions, { topic, subscribeOptions, handle }: Wanted<GroupOptions>): Started {
   const { group } = subscribeOptions;
   const { metrics, logger, claimIdleMs, maxDeliveries, retryBaseMs, forgetConsumersMs, leaseMs } = options;
   const consumer = takeConsumerName(topic.name, group, subscribeOptions.consumer ?? options.consumer);
@@ -132,7 +107,7 @@ function consume(engine: Engine, options: Options, { topic, subscribeOptions, ha
   };
 }
 
-const broadcast = (engine: Engine, options: Options, { topic, subscribeOptions, handle }: Wanted<BroadcastOptions>): Started =>
+const broadcast = (engine: Engine, options: FilledBusOptions, { topic, subscribeOptions, handle }: Wanted<BroadcastOptions>): Started =>
   startEngineBroadcast({
     topic, handle, log: engine.openTail(topic),
     onGap: async () => subscribeOptions.onGap?.(),

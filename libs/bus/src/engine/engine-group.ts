@@ -6,7 +6,7 @@ import { startConsumer } from '../consumer.ts';
 import type { Consumer, ConsumerOptions } from '../consumer.ts';
 import { describeError } from '../errors.ts';
 import type { BusLogger, BusMetrics } from '../metrics.ts';
-import type { Started } from '../redis/follow-layout.ts';
+import type { Started } from '../start-reading.ts';
 import { shareBootstrap } from '../share-bootstrap.ts';
 import type { Topic } from '../topic.ts';
 import { BusSetupError } from './engine.ts';

@@ -5,7 +5,8 @@ import type { BlockingReader } from './blocking-reader.ts';
 import { startBroadcast } from './broadcast.ts';
 import type { BroadcastDeps } from './broadcast.ts';
 import { followLayout, untilTrue } from './follow-layout.ts';
-import type { FollowDeps, Running, Started } from './follow-layout.ts';
+import type { FollowDeps, Running } from './follow-layout.ts';
+import type { Started } from '../start-reading.ts';
 import { isSetCurrent, keysOf } from './layout.ts';
 import type { Layout } from './layout.ts';
 

@@ -6,8 +6,10 @@ import { decodeEntry } from '../codec.ts';
 import type { AnyEvent, RawEntry } from '../codec.ts';
 import { describeError } from '../errors.ts';
 import type { BusLogger, BusMetrics } from '../metrics.ts';
+import { startReading } from '../start-reading.ts';
 import type { Topic } from '../topic.ts';
 import type { BlockingReader } from './blocking-reader.ts';
+import type { Started } from '../start-reading.ts';
 
 export interface BroadcastDeps {
   readonly topic: Topic;
@@ -35,21 +37,7 @@ const CHECK_EVERY_MS = 1_000;
  * Reads a topic from its tail with a cursor of its own. A gap is told of at the first connection, when entries went that were not read
  * (trimmed), when Redis lost data (its last id is behind the cursor, or its count of entries does not fit), and when the handler rejects.
  */
-export function startBroadcast(deps: BroadcastDeps): { readonly registered: Promise<void>; close(): Promise<void> } {
-  const stopping = new AbortController();
-  const firstTry = Promise.withResolvers<undefined>();
-  const running = run(deps, stopping.signal, () => firstTry.resolve(undefined));
-  return {
-    registered: firstTry.promise,
-    async close() {
-      stopping.abort();
-      deps.reader.interrupt();
-      const nudge = setInterval(() => deps.reader.interrupt(), 25);
-      await running.finally(() => clearInterval(nudge));
-      await deps.reader.close();
-    },
-  };
-}
+export const startBroadcast = (deps: BroadcastDeps): Started => startReading(deps.reader, (stop, onFirstTry) => run(deps, stop, onFirstTry));
 
 async function run(deps: BroadcastDeps, stop: AbortSignal, onFirstTry: () => void): Promise<void> {
   let cursor: Cursor | undefined;

@@ -2,6 +2,7 @@ import type { Keys, Redis } from '@millrace/redis-kit';
 import { backoffMs, pause } from '../backoff.ts';
 import { describeError } from '../errors.ts';
 import type { BusLogger } from '../metrics.ts';
+import type { Started } from '../start-reading.ts';
 import { UnsupportedServerError } from './features.ts';
 import type { ServerFeatures } from './features.ts';
 import { PartitionMismatchError, readLayout } from './layout.ts';
@@ -16,12 +17,6 @@ export interface FollowDeps {
   /** Rejects with UnsupportedServerError where the server is too old. */
   readonly probe: () => Promise<ServerFeatures>;
   readonly logger: BusLogger;
-}
-
-export interface Started {
-  /** Resolves once the group or the cursor exists, or the first try to make it has failed; rejects where the configuration is wrong. */
-  readonly registered: Promise<void>;
-  close(): Promise<void>;
 }
 
 /** Whatever reads one set of partitions until nothing can come any more. */

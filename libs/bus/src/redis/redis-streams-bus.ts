@@ -1,17 +1,15 @@
-import { hostname } from 'node:os';
 import { closeRedis, createKeys, whenReady } from '@millrace/redis-kit';
 import type { Keys, RedisRole } from '@millrace/redis-kit';
 import type { Redis } from '@millrace/redis-kit';
-import type { Registry } from 'prom-client';
 import { createRedisBusAdmin } from '../admin/redis-bus-admin.ts';
 import { createSubscriptions } from '../subscriptions.ts';
 import type { BatchHandler, BroadcastOptions, GroupOptions } from '../bus.ts';
+import { withBusDefaults } from '../bus-options.ts';
+import type { BusOptions, FilledBusOptions } from '../bus-options.ts';
 import { eraseHandler } from '../codec.ts';
 import type { AnyEvent } from '../codec.ts';
 import { SinkUnavailableError } from '../errors.ts';
 import type { EngineFeatures, ManagedBus } from '../managed-bus.ts';
-import { createBusMetrics, silentLogger } from '../metrics.ts';
-import type { BusLogger, BusMetrics } from '../metrics.ts';
 import type { Topic } from '../topic.ts';
 import { createBlockingReader } from './blocking-reader.ts';
 import { startBroadcastSubscription } from './broadcast-subscription.ts';
@@ -19,7 +17,7 @@ import { takeConsumerName } from '../consumer-name.ts';
 import { createRedisPositions } from './ends.ts';
 import { eraseDeadLetters, eraseEntries } from './erase-entries.ts';
 import { startGroupSubscription } from './group-subscription.ts';
-import type { Started } from './follow-layout.ts';
+import type { Started } from '../start-reading.ts';
 import { probeOnce } from './features.ts';
 import type { ServerFeatures } from './features.ts';
 import { readGroupLag } from './lag.ts';
@@ -28,36 +26,15 @@ import { reportRegularly } from '../report-regularly.ts';
 import { createPublisher } from './publisher.ts';
 import { trimTopic } from './trim.ts';
 
-export interface RedisStreamsBusOptions {
+export interface RedisStreamsBusOptions extends BusOptions {
   /** A new connection of redis-kit: 'blocking' for each subscription's reader, 'background' for everything else. */
   readonly connect: (role: RedisRole) => Redis;
-  readonly batchSize?: number;
-  readonly blockMs?: number;
-  /** Entries that a consumer has not touched for so long are another's. Handlers may take longer: their entries are touched meanwhile. */
-  readonly claimIdleMs?: number;
-  /** Handlings after which an entry is parked. */
-  readonly maxDeliveries?: number;
-  /** Must be unique among running processes and stable over restarts. Default: the host's name. */
-  readonly consumer?: string;
-  /** First wait before a retry; doubles up to 5 s. */
-  readonly retryBaseMs?: number;
-  /** Consumers that hold nothing and were not seen for so long are removed from their group. Default an hour. */
-  readonly forgetConsumersMs?: number;
-  /** A consumer that does not answer for so long loses its partitions (only where they are leased). Default 10 s. */
-  readonly leaseMs?: number;
-  /** Partitions by topic, as this service is configured: another number in Redis refuses its subscriptions. Default: whatever a topic has; one for a new one. */
-  readonly partitions?: Readonly<Record<string, number>>;
-  /** Characters of events that may be on their way to Redis at once, default 16 Mi, and that may wait besides, default 64 Mi; beyond, `publish` rejects. */
-  readonly maxInFlight?: number;
-  readonly maxWaiting?: number;
   readonly keys?: Keys;
-  readonly logger?: BusLogger;
-  readonly metrics?: Registry;
 }
 
 export type RedisStreamsBus = ManagedBus;
 
-type Options = Required<Omit<RedisStreamsBusOptions, 'metrics'>> & { readonly metrics: BusMetrics; readonly probe: () => Promise<ServerFeatures> };
+type Options = FilledBusOptions & Pick<RedisStreamsBusOptions, 'connect'> & { readonly keys: Keys; readonly probe: () => Promise<ServerFeatures> };
 
 const REDIS_FEATURES: EngineFeatures = { engine: 'redis', partitions: true, ownAtRestart: true, atomicPark: true, atomicContext: true, memoryPressure: true };
 
@@ -72,13 +49,9 @@ async function answersWithin(ms: number, answer: Promise<unknown>): Promise<void
 /** The bus over Redis Streams, 7.0 or later. Its connections are its own and end with `close`. */
 export function createRedisStreamsBus(given: RedisStreamsBusOptions): RedisStreamsBus {
   const control = given.connect('background');
-  const logger = given.logger ?? silentLogger;
-  const options: Options = {
-    batchSize: 64, blockMs: 2_000, claimIdleMs: 30_000, maxDeliveries: 5, retryBaseMs: 100, forgetConsumersMs: 3_600_000, leaseMs: 10_000,
-    partitions: {}, maxInFlight: 16_777_216, maxWaiting: 67_108_864,
-    consumer: hostname(), keys: createKeys(), ...given, logger, metrics: createBusMetrics(given.metrics), probe: probeOnce(control, logger),
-  };
-  const { keys, metrics } = options;
+  const filled = withBusDefaults(given);
+  const options: Options = { keys: createKeys(), ...filled, probe: probeOnce(control, filled.logger) };
+  const { keys, metrics, logger } = options;
   const subscriptions = createSubscriptions();
   const publisher = createPublisher({ control, keys, metrics, maxInFlight: options.maxInFlight, maxWaiting: options.maxWaiting, partitionsOf: (topic) => options.partitions[topic] });
 
