@@ -127,7 +127,9 @@ export function createSwitchingVectorReader({ current, previous, onTrouble, ever
       return await call(reader);
     } catch (error) {
       if (reader === current || !(error instanceof VectorsUnavailableError)) throw error;
-      await (checking ??= look());
+      // An answer that was asked for before may be older than the swap.
+      await checking;
+      if (!isSwitched) await (checking ??= look());
       if (!isSwitched) throw error;
       return call(current);
     }

@@ -74,6 +74,32 @@ describe('a store that takes the place of another', () => {
     await expect(switching.liveCollection()).rejects.toThrow(/\(qdrant\) did not answer.*remove VECTOR_STORE_PREVIOUS/);
   });
 
+  it('answers from the new store once it is live, where the one before has nothing, also while an older look at it is under way', async () => {
+    const current = await stores.current.openReader();
+    const looked = Promise.withResolvers<undefined>();
+    let looks = 0;
+    const slow: VectorReader = {
+      ...current,
+      model: async () => {
+        const answer = await current.model();
+        looks += 1;
+        if (looks === 1) await looked.promise;
+        return answer;
+      },
+    };
+    const nothing: VectorReader = { ...current, model: async () => undefined, get: async () => Promise.reject(new VectorsUnavailableError('nothing is live')), close: async () => undefined };
+    const reader = createSwitchingVectorReader({ current: slow, previous: nothing });
+    const first = reader.model();
+    await eventually(() => looks === 1);
+    const next = await admin.createCollection(model('second'));
+    await (await admin.openWriter(next)).upsert([record('c', 3, [1])]);
+    await admin.swapTo(next);
+    const got = reader.get('c');
+    looked.resolve(undefined);
+    expect(await first).toBeUndefined();
+    expect(await got).toMatchObject({ sku: 'c' });
+  });
+
   it('answers from the store before while the new one cannot be asked or hangs, and tells of it', async () => {
     const troubles: unknown[] = [];
     const dead: VectorReader = { exact: true, model: async () => Promise.reject(new VectorsUnavailableError('away')), get: async () => undefined, nearest: async () => [], close: async () => undefined };
