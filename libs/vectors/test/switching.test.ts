@@ -77,7 +77,7 @@ describe('a store that takes the place of another', () => {
   it('answers from the new store once it is live, where the one before has nothing, also while an older look at it is under way', async () => {
     const current = await stores.current.openReader();
     const looked = Promise.withResolvers<undefined>();
-    let looks = 0;
+    let [looks, isAsked] = [0, false];
     const slow: VectorReader = {
       ...current,
       model: async () => {
@@ -87,7 +87,10 @@ describe('a store that takes the place of another', () => {
         return answer;
       },
     };
-    const nothing: VectorReader = { ...current, model: async () => undefined, get: async () => Promise.reject(new VectorsUnavailableError('nothing is live')), close: async () => undefined };
+    const nothing: VectorReader = { ...current, model: async () => undefined, close: async () => undefined, get: async () => {
+      isAsked = true;
+      throw new VectorsUnavailableError('nothing is live');
+    } };
     const reader = createSwitchingVectorReader({ current: slow, previous: nothing });
     const first = reader.model();
     await eventually(() => looks === 1);
@@ -95,6 +98,7 @@ describe('a store that takes the place of another', () => {
     await (await admin.openWriter(next)).upsert([record('c', 3, [1])]);
     await admin.swapTo(next);
     const got = reader.get('c');
+    await eventually(() => isAsked);
     looked.resolve(undefined);
     expect(await first).toBeUndefined();
     expect(await got).toMatchObject({ sku: 'c' });
