@@ -31,17 +31,76 @@ describe('a Postgres that is not ready for the bus', () => {
   });
 
   it('says which right is missing, and refuses to subscribe', async () => {
-    const owner = new Client({ connectionString: testServer('postgres') });
-    await owner.connect();
-    const role = uniqueName('poor').replaceAll(/[^a-z0-9]/g, '_');
-    await owner.query(`create role ${role} login password 'pw'`);
-    const url = new URL(testServer('postgres'));
-    Object.assign(url, { username: role, password: 'pw' });
+    const { url, drop } = await createPoorRole();
     const bus = open(url.href);
     await expect(bus.subscribe(createTestTopic(), { group: 'g' }, async () => undefined)).rejects.toThrow(/denies the role of BUS_URL what the bus needs: grant it CREATE on the database/);
     await bus.close();
-    await owner.query(`drop role ${role}`);
-    await owner.end();
+    await drop();
+  });
+
+  it('is ready with an empty schema that the role owns, without CREATE on the database', async () => {
+    const { owner, role, url, drop } = await createPoorRole();
+    await owner.query(`create schema ${role} authorization ${role}`);
+    url.searchParams.set('schema', role);
+    const bus = open(url.href);
+    const topic = createTestTopic();
+    await publishAll(bus, topic, 3);
+    expect(await bus.lag(topic, 'g')).toMatchObject({ messages: 3 });
+    await bus.close();
+    await drop();
+  });
+});
+
+/** A role that may log in, and no more. */
+async function createPoorRole(): Promise<{ readonly owner: Client; readonly role: string; readonly url: URL; readonly drop: () => Promise<void> }> {
+  const owner = new Client({ connectionString: testServer('postgres') });
+  await owner.connect();
+  const role = uniqueName('poor').replaceAll(/[^a-z0-9]/g, '_');
+  await owner.query(`create role ${role} login password 'pw'`);
+  const url = new URL(testServer('postgres'));
+  Object.assign(url, { username: role, password: 'pw' });
+  return {
+    owner, role, url,
+    async drop() {
+      await owner.query(`drop owned by ${role} cascade; drop role ${role}`);
+      await owner.end();
+    },
+  };
+}
+
+describe('a schema of an older version', () => {
+  const { open: openHere, schema } = testTopics();
+
+  it('is brought to this one by the next program, with what is in it', async () => {
+    const topic = createTestTopic();
+    const before = openHere();
+    await publishAll(before, topic, 3);
+    await before.close();
+    const client = new Client({ connectionString: testServer('postgres') });
+    await client.connect();
+    await client.query(`update ${schema}.meta set version = 1; drop function ${schema}.trim_events`);
+    const logged: object[] = [];
+    const after = openHere({ logger: { info: (fields: object) => void logged.push(fields), warn: () => undefined, error: () => undefined } });
+    const seen: number[] = [];
+    await after.subscribe(topic, { group: 'g' }, async (events) => void seen.push(...numbersOf(events)));
+    await eventually(async () => seen.length === 3 && (await after.lag(topic, 'g')).messages === 0);
+    expect(await after.trimAcknowledged(topic, { keep: 0 })).toBe(3);
+    expect(logged).toContainEqual(expect.objectContaining({ schema, from: 1 }));
+    await after.close();
+    await client.end();
+  });
+
+  it('refuses a program that is older than itself', async () => {
+    const client = new Client({ connectionString: testServer('postgres') });
+    await client.connect();
+    const bus = openHere();
+    await bus.ping();
+    await bus.close();
+    await client.query(`update ${schema}.meta set version = 1000`);
+    const older = openHere();
+    await expect(older.publish(createTestTopic(), numbered(1))).rejects.toThrow(/has version 1000 and this program knows \d+: run the newest release/);
+    await older.close();
+    await client.end();
   });
 });
 
