@@ -11,5 +11,5 @@ describeWith('nats', 'one server', () => {
       deadLetters: async (topic, group) => (await bus.admin([topic]).listDeadLetters({ topic: topic.name, group }, { limit: 2_000 })).items.map(({ reason }) => reason),
     };
   });
-  describeManagedBusContract('nats-jetstream', async () => createNatsBus({ url: testServer('nats'), claimIdleMs: 2_000, leaseMs: 300, retryBaseMs: 5 }));
+  describeManagedBusContract('nats-jetstream', async (url = testServer('nats')) => createNatsBus({ url, claimIdleMs: 2_000, leaseMs: 300, retryBaseMs: 5 }), { server: testServer('nats'), sparesBootstraps: false });
 });

@@ -255,7 +255,7 @@ declare v_floor bigint; v_removed int;
 begin
   -- What no group needs any more. A topic without groups is left alone: nobody has said what may go.
   select min(least(g.delivered, coalesce((select min(d.number) - 1 from deliveries d where d.topic = g.topic and d."group" = g.name), g.delivered))) into v_floor
-    from groups g where g.topic = p_topic and (g.bootstrap is distinct from 'needed' or g.bootstrap_holder is not null);
+    from groups g where g.topic = p_topic and (g.bootstrap is distinct from 'needed' or g.bootstrap_until > clock_timestamp());
   if v_floor is null then
     if not exists (select from groups where topic = p_topic) then return 0; end if;
     select last_number into v_floor from topics where name = p_topic;

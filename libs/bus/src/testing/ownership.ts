@@ -4,10 +4,13 @@ import { z } from 'zod';
 import type { BusAdmin } from '../admin/bus-admin.ts';
 import type { ManagedBus } from '../managed-bus.ts';
 import { defineTopic } from '../topic.ts';
+import type { ManagedFeatures } from './bus-under-test.ts';
 import { createTestTopic, numbersOf, publishAll, upTo } from './test-topic.ts';
 import type { TestTopic } from './test-topic.ts';
+import { describeTrimming } from './trimming.ts';
 
-export type OpenManaged = () => Promise<ManagedBus>;
+/** At another address of its broker, if given. */
+export type OpenManaged = (url?: string) => Promise<ManagedBus>;
 
 const isOf = (key: string) => (fields: ReadonlyMap<string, string>): boolean => fields.get('key') === key;
 const lengthOf = async (admin: BusAdmin): Promise<number> => (await admin.topics())[0]?.streams[0]?.length ?? -1;
@@ -23,8 +26,8 @@ async function parkOne(bus: ManagedBus, topic: TestTopic): Promise<{ close(): Pr
 }
 
 /** What a topic's owner and an operator do. */
-export function describeOwnership(open: OpenManaged): void {
-  describeTrimming(open);
+export function describeOwnership(open: OpenManaged, features: ManagedFeatures): void {
+  describeTrimming(open, features);
   describeLetters(open);
   describeErasing(open);
 
@@ -75,43 +78,6 @@ export function describeOwnership(open: OpenManaged): void {
 
   it('answers a ping', async () => {
     await expect((await open()).ping()).resolves.toBeUndefined();
-  });
-}
-
-function describeTrimming(open: OpenManaged): void {
-  it('trims what every group has acknowledged and nothing else, and leaves a topic without groups alone', async () => {
-    const bus = await open();
-    const topic = createTestTopic();
-    await publishAll(bus, topic, 30);
-    expect(await bus.trimAcknowledged(topic, { keep: 0 })).toBe(0);
-    const subscription = await bus.subscribe(topic, { group: 'fast' }, async () => undefined);
-    await eventually(async () => (await bus.lag(topic, 'fast')).messages === 0);
-    const slow = await bus.subscribe(topic, { group: 'slow', batchSize: 10 }, async (events) => {
-      if (events.some(({ n }) => n >= 20)) throw Object.assign(new Error('away'), { code: 'unavailable' });
-    });
-    await eventually(async () => (await bus.lag(topic, 'slow')).messages === 10);
-    expect(await bus.trimAcknowledged(topic, { keep: 15 })).toBe(15);
-    expect(await bus.trimAcknowledged(topic, { keep: 0 })).toBe(5);
-    expect((await bus.lag(topic, 'slow')).messages).toBe(10);
-    await Promise.all([subscription.close(), slow.close()]);
-  });
-
-  it('passes over a group that can bootstrap and stands still, which bootstraps before its next event', async () => {
-    const bus = await open();
-    const topic = createTestTopic();
-    const log: string[] = [];
-    const options = { group: 'g', onGroupCreated: async () => void log.push('export') };
-    const first = await bus.subscribe(topic, options, async (events) => void log.push(...events.map(({ n }) => `event ${n}`)));
-    await publishAll(bus, topic, 1);
-    await eventually(() => log.includes('event 0'));
-    await eventually(async () => (await bus.lag(topic, 'g')).messages === 0);
-    await first.close();
-    await publishAll(bus, topic, 5, 1);
-    await eventually(async () => (await bus.trimAcknowledged(topic, { keep: 0, stalledMs: 50 })) >= 5, { everyMs: 30 });
-    await publishAll(bus, topic, 1, 6);
-    await bus.subscribe(topic, options, async (events) => void log.push(...events.map(({ n }) => `event ${n}`)));
-    await eventually(() => log.includes('event 6'));
-    expect(log).toEqual(['export', 'event 0', 'export', 'event 6']);
   });
 }
 
