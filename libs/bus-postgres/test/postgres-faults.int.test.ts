@@ -3,11 +3,13 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { defineTopic } from '@millrace/bus';
 import { createTestTopic, describeSurvival, numbered, numbersOf, publishAll, upTo } from '@millrace/bus/testing';
 import { describeWith, eventually, startPostgresServer, testServer, uniqueName } from '@millrace/testing';
 import { freePorts } from '@millrace/testing/free-ports';
 import { Client, Pool } from 'pg';
 import { Registry } from 'prom-client';
+import { z } from 'zod';
 import { createPostgresBus } from '../src/index.ts';
 import { testTopics } from './postgres-kit.ts';
 
@@ -101,6 +103,33 @@ describe('a schema of an older version', () => {
     await expect(older.publish(createTestTopic(), numbered(1))).rejects.toThrow(/has version 1000 and this program knows \d+: run the newest release/);
     await older.close();
     await client.end();
+  });
+});
+
+describe('a topic that cannot be cut to its length', () => {
+  const { open: openHere, schema } = testTopics();
+
+  it('takes events all the same, says so in log and metric, and is cut behind its next append', async () => {
+    const warnings: object[] = [];
+    const metrics = new Registry();
+    const bus = openHere({ metrics, logger: { info: () => undefined, warn: (fields: object) => void warnings.push(fields), error: () => undefined } });
+    const topic = defineTopic(uniqueName('capped'), { tick: z.object({ n: z.int() }) }, { schemaVersion: 1, maxLength: 50, keyOf: () => 'k' });
+    const ticks = (count: number) => Array.from({ length: count }, (_, n) => ({ type: 'tick' as const, n }));
+    await bus.publish(topic, ticks(1));
+    const client = new Client({ connectionString: testServer('postgres') });
+    await client.connect();
+    await client.query(`create function ${schema}.refuse() returns trigger language plpgsql as $$ begin raise exception 'no deletes today'; end $$;
+      create trigger refuse before delete on ${schema}.events for each row execute function ${schema}.refuse()`);
+    await bus.publish(topic, ticks(150));
+    const length = async (): Promise<number | undefined> => (await bus.admin([topic]).topics())[0]?.streams[0]?.length;
+    expect(await length()).toBe(151);
+    expect(warnings).toEqual([expect.objectContaining({ topic: topic.name, error: expect.stringContaining('no deletes today') })]);
+    expect(await metrics.getSingleMetricAsString('bus_postgres_cap_failures_total')).toContain(`{topic="${topic.name}"} 1`);
+    await client.query(`drop trigger refuse on ${schema}.events`);
+    await bus.publish(topic, ticks(1));
+    expect(await length()).toBe(50);
+    await client.end();
+    await bus.close();
   });
 });
 

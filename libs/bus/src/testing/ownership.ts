@@ -3,6 +3,7 @@ import { eventually, uniqueName } from '@millrace/testing';
 import { z } from 'zod';
 import type { BusAdmin } from '../admin/bus-admin.ts';
 import type { ManagedBus } from '../managed-bus.ts';
+import { encodeWireEvent } from '../codec.ts';
 import { defineTopic } from '../topic.ts';
 import type { ManagedFeatures } from './bus-under-test.ts';
 import { createTestTopic, numbersOf, publishAll, upTo } from './test-topic.ts';
@@ -65,6 +66,26 @@ export function describeOwnership(open: OpenManaged, features: ManagedFeatures):
     await bus.subscribe(topic, { group: 'g' }, async (events) => void seen.push(...events.map(({ n }) => n)));
     await eventually(() => seen.length >= 3);
     expect(seen).toEqual([1, 2, 3]);
+  });
+
+  it('sends nothing more of an append that its relay has given up, and the next one comes behind what was sent', async () => {
+    const bus = await open();
+    const { durable } = bus;
+    // The streams of Redis have the relay's fences for this.
+    if (!durable) return expect(bus.features.engine).toBe('redis');
+    const topic = createTestTopic();
+    const wire = upTo(5_000).map((n) => encodeWireEvent(topic, { type: 'created', key: 'k', n }));
+    const relay = new AbortController();
+    const appending = durable.append(topic, wire, { signal: relay.signal });
+    relay.abort(new Error('the time is up'));
+    await expect(appending).rejects.toThrow('the time is up');
+    const [sent, next] = [await durable.lastNumber(topic), await durable.append(topic, wire.slice(0, 10))];
+    expect(sent).toBeLessThanOrEqual(1_000);
+    expect(next).toBe(sent + 10);
+    const seen: number[] = [];
+    await bus.subscribe(topic, { group: 'g' }, async (events) => void seen.push(...numbersOf(events)));
+    await eventually(() => seen.length === next);
+    expect(seen).toEqual([...upTo(sent), ...upTo(10)]);
   });
 
   it('keeps a capped topic at about its length', async () => {
