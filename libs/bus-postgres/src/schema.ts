@@ -46,7 +46,7 @@ begin
     delete from recent_ids where (topic, event_id) in (select topic, event_id from recent_ids where expires_at < clock_timestamp() order by expires_at limit 2000 for update skip locked);
     with fresh as (
       insert into recent_ids (topic, event_id, expires_at) select distinct on (id) p_topic, id, clock_timestamp() + p_dedup_ms * interval '1 millisecond' from unnest(p_ids) as id order by id
-      on conflict do nothing returning event_id)
+      on conflict (topic, event_id) do update set expires_at = excluded.expires_at where recent_ids.expires_at < clock_timestamp() returning event_id)
     select coalesce(array_agg(event_id), '{}') into v_fresh from fresh;
     select array_agg(key order by place), array_agg(field order by place), count(*) into p_keys, p_fields, v_count
       from (select distinct on (id) key, field, place, id from unnest(p_keys, p_fields, p_ids) with ordinality as given(key, field, id, place) where id = any(v_fresh) order by id, place) as kept;

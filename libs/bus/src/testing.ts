@@ -4,6 +4,7 @@ import { describeDelivery } from './testing/delivery.ts';
 import { describeFailures } from './testing/failures.ts';
 import { describeLifecycle } from './testing/lifecycle.ts';
 import { describeOrdering } from './testing/ordering.ts';
+import { describeRepeating } from './testing/repeating.ts';
 import { describeOwnership } from './testing/ownership.ts';
 import type { ManagedBus } from './managed-bus.ts';
 
@@ -29,6 +30,7 @@ export function describeBusContract(name: string, features: BusFeatures, createB
     describeDelivery(open, scaled);
     describeFailures(open);
     describeOrdering(open);
+    describeRepeating(open, features.durable);
     describeLifecycle(open, scaled, features.durable);
   });
 }
