@@ -23,6 +23,8 @@ export interface AppenderDeps {
 
 /** Events of one statement: longer ones would keep the topic's lock too long. */
 const MAX_EVENTS = 1_000;
+/** JSON text has no raw control characters. As an array each of its many quotes would be escaped and read one by one, which is half of what an append costs. */
+const SEPARATOR = '\u001E';
 /** Looks for what a capped topic has too much of so often. */
 const CAP_EVERY = 100;
 
@@ -36,8 +38,8 @@ function createSend(deps: AppenderDeps): Send {
   const cap = createCap(deps);
   return async (topic, events) => {
     const { dedupMs = 0, maxLength } = topic.options;
-    const [row] = await run(`select ${schema}.append($1, $2, $3, $4, $5) as id`, [
-      topic.name, events.map(({ key }) => plain(key)), events.map((event) => JSON.stringify(wireFields(topic, event))), events.map(({ id }) => plain(id)), dedupMs,
+    const [row] = await run(`select ${schema}.append($1, $2, string_to_array($3, '${SEPARATOR}'), $4, $5) as id`, [
+      topic.name, events.map(({ key }) => plain(key)), events.map((event) => JSON.stringify(wireFields(topic, event))).join(SEPARATOR), dedupMs > 0 ? events.map(({ id }) => plain(id)) : [], dedupMs,
     ]);
     const number = numberOf(toText(row?.['id']));
     watcher.published(topic.name, number);
