@@ -1,4 +1,4 @@
-// npm run bench -- bus, or: node scripts/bench/bus.ts with TEST_REDIS_URL. Every loop of the bus against the same loop by hand, and beside BullMQ; then every engine beside each other.
+// npm run bench -- bus, or: node scripts/bench/bus.ts with TEST_REDIS_URL. Every loop of the bus against the same loop by hand, and beside BullMQ; then every adapter beside each other, in one table.
 import { benchEngines } from './bus/engines.ts';
 import { benchJobs } from './bus/jobs.ts';
 import { openLane } from './bus/lane.ts';
@@ -11,7 +11,7 @@ import type { BenchRow } from './support/measure.ts';
 const EVENTS = 10_000;
 const PAIRS = 15;
 
-/** `npm run bench -- bus engines`: only the engines beside each other. */
+/** `npm run bench -- bus engines`: only the adapters beside each other, about a minute. */
 export async function run(args: readonly string[] = []): Promise<BenchRow[]> {
   if (args[0] === 'engines') return benchEngines();
   const changes = await openLane(changeSample(EVENTS));

@@ -1,5 +1,5 @@
 import { wireFields } from '@millrace/bus';
-import type { Topic, WireEvent } from '@millrace/bus';
+import type { AppendOptions, Topic, WireEvent } from '@millrace/bus';
 import type { Connection } from './connection.ts';
 import { encodeFields } from './entries.ts';
 import type { Groups } from './groups.ts';
@@ -9,14 +9,14 @@ import { subjectOf } from './names.ts';
 const IN_FLIGHT = 500;
 
 export interface Appender {
-  (topic: Topic, events: readonly WireEvent[]): Promise<number>;
+  (topic: Topic, events: readonly WireEvent[], options?: AppendOptions): Promise<number>;
 }
 
 const isStreamMissing = (error: unknown): boolean => error instanceof Error && /NoResponders|no responders|StreamNotFound|stream not found|503/i.test(`${error.name} ${error.message}`);
 
 /**
  * Publishes in order over one connection and waits for the server's acknowledgement of each (PubAck): resolved means that the stream has all of them. A chunk whose
- * first messages fail while later ones land comes behind them when the producer repeats.
+ * first messages fail while later ones land comes behind them when the producer repeats. Of a call that was given up nothing more is sent.
  */
 export function createAppender({ use }: Connection, groups: Groups): Appender {
   const known = new Set<string>();
@@ -31,9 +31,10 @@ export function createAppender({ use }: Connection, groups: Groups): Appender {
       }
       return last;
     });
-  return async (topic, events) => {
+  return async (topic, events, { signal } = {}) => {
     let last = 0;
     for (let start = 0; start < events.length; start += IN_FLIGHT) {
+      signal?.throwIfAborted();
       const chunk = events.slice(start, start + IN_FLIGHT);
       if (!known.has(topic.name)) await groups.ensureTopic(topic);
       known.add(topic.name);

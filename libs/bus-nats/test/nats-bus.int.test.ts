@@ -80,36 +80,5 @@ describeWith('nats', 'one server', () => {
     await bus.close();
   });
 
-  it('keeps what a group that was passed over will read while it bootstraps', async () => {
-    const bus = createNatsBus({ url: testServer('nats'), retryBaseMs: 5 });
-    const topic = createTestTopic();
-    const seen: number[] = [];
-    const exported = Promise.withResolvers<undefined>();
-    let exports = 0;
-    const options = { group: 'g', onGroupCreated: async () => {
-      exports += 1;
-      if (exports === 2) await exported.promise;
-    } };
-    const first = await bus.subscribe(topic, options, async () => undefined);
-    await bus.publish(topic, numbered(1));
-    await eventually(async () => (await bus.lag(topic, 'g')).messages === 0);
-    await first.close();
-    await bus.publish(topic, numbered(5, 1));
-    await eventually(async () => (await bus.trimAcknowledged(topic, { keep: 0, stalledMs: 50 })) >= 5, { everyMs: 30 });
-    const subscribing = bus.subscribe(topic, options, async (events) => void seen.push(...numbersOf(events)));
-    await eventually(() => exports === 2);
-    await bus.publish(topic, numbered(3, 6));
-    const trims = Date.now() + 200;
-    await eventually(async () => {
-      expect(await bus.trimAcknowledged(topic, { keep: 0, stalledMs: 50 })).toBe(0);
-      return Date.now() > trims;
-    }, { everyMs: 30 });
-    exported.resolve(undefined);
-    await subscribing;
-    await eventually(() => seen.length === 3);
-    expect(seen).toEqual([6, 7, 8]);
-    await bus.close();
-  });
-
-  describeManagedBusContract('nats-jetstream', async () => createNatsBus({ url: testServer('nats'), claimIdleMs: 2_000, leaseMs: 300, retryBaseMs: 5 }));
+  describeManagedBusContract('nats-jetstream', async (url = testServer('nats')) => createNatsBus({ url, claimIdleMs: 2_000, leaseMs: 300, retryBaseMs: 5 }), { server: testServer('nats') });
 });

@@ -2,7 +2,7 @@ import { SinkUnavailableError } from '@millrace/bus';
 import type { BusLogger } from '@millrace/bus';
 import { BusSetupError, GroupMissingError, LeaseLostError } from '@millrace/bus/engine';
 import { DatabaseError, Pool } from 'pg';
-import { createSchema, GROUP_MISSING, LEASE_LOST, SCHEMA_VERSION } from './schema.ts';
+import { createSchema, GROUP_MISSING, LEASE_LOST, SCHEMA_VERSION, upgradeSchema } from './schema.ts';
 
 export type Value = string | number | boolean | null | readonly (string | number)[];
 
@@ -72,17 +72,20 @@ const toParameter = (value: Value): unknown => (Array.isArray(value) ? [...value
 
 async function install(pool: Pool, { schema, shown }: PostgresAddress, logger: BusLogger): Promise<void> {
   const client = await pool.connect();
+  const quoted = `"${schema}"`;
+  const isThere = async (sql: string): Promise<boolean> => (await client.query<{ there: boolean }>(`select ${sql} is not null as there`, [quoted])).rows[0]?.there === true;
+  const version = async (): Promise<number | undefined> => ((await isThere("to_regclass($1 || '.meta')")) ? (await client.query<{ version: number }>(`select version from ${quoted}.meta`)).rows[0]?.version : undefined);
   try {
-    const version = async (): Promise<number | undefined> => {
-      const there = await client.query<{ there: boolean }>('select to_regclass($1) is not null as there', [`"${schema}".meta`]);
-      return there.rows[0]?.there === true ? (await client.query<{ version: number }>(`select version from "${schema}".meta`)).rows[0]?.version : undefined;
-    };
-    if ((await version()) === undefined) {
+    if (((await version()) ?? 0) < SCHEMA_VERSION) {
       await client.query('begin');
       await client.query('select pg_advisory_xact_lock($1)', [INSTALL_LOCK]);
-      if ((await version()) === undefined) {
-        await client.query(createSchema(`"${schema}"`));
+      const found = await version();
+      if (found === undefined) {
+        await client.query(createSchema(quoted, await isThere('to_regnamespace($1)')));
         logger.info({ schema, server: shown }, 'the tables of the bus were made');
+      } else if (found < SCHEMA_VERSION) {
+        await client.query(upgradeSchema(quoted));
+        logger.info({ schema, server: shown, from: found, to: SCHEMA_VERSION }, 'the tables of the bus were brought to a newer version');
       }
       await client.query('commit');
     }
@@ -101,7 +104,7 @@ const SETUP: Readonly<Record<string, string>> = {
   '28P01': 'refuses the password of BUS_URL',
   '28000': 'refuses the role of BUS_URL (pg_hba.conf, or the role may not log in)',
   '3D000': 'has no database of the name in BUS_URL: create it',
-  '42501': 'denies the role of BUS_URL what the bus needs: grant it CREATE on the database, or make the schema as its owner and give it all rights on it',
+  '42501': 'denies the role of BUS_URL what the bus needs: grant it CREATE on the database, or make the schema for it (create schema … authorization …)',
   '42P01': 'lacks a table of the bus: its schema was changed by hand. Restore it, or name another schema in BUS_URL (?schema=)',
   '42883': 'lacks a function of the bus: its schema was changed by hand. Restore it, or name another schema in BUS_URL (?schema=)',
 };

@@ -37,7 +37,7 @@ export function createPostgresBus({ url, poolSize = 4, pollMs = 100, ...options 
   const engine: Engine = {
     features: { engine: 'postgres', partitions: false, ownAtRestart: true, atomicPark: true, atomicContext: false, memoryPressure: false },
     broker: 'Postgres',
-    append: createAppender(client, watcher),
+    append: createAppender({ client, watcher, logger, metrics: options.metrics }),
     async register(topic, group, canBootstrap) {
       const [row] = await run(`select ${schema}.register_group($1, $2, $3) as is_new`, [topic.name, group, canBootstrap]);
       return row?.['is_new'] === true;

@@ -1,5 +1,8 @@
-/** The version of these tables and functions; a newer one in the database refuses this program. */
-export const SCHEMA_VERSION = 1;
+/**
+ * The version of these tables and functions; a newer one in the database refuses this program, an older one is brought to this. Between 1 and 2 only functions changed:
+ * their names and arguments stay, so that programs of both versions work beside each other.
+ */
+export const SCHEMA_VERSION = 2;
 
 const TABLES = `
 create table topics (name text primary key, last_number bigint not null, last_ms bigint not null) with (fillfactor = 50);
@@ -35,7 +38,7 @@ export const LEASE_LOST = 'MB002';
  * one cursor a group safe (a sequence would lose the rows of a slow transaction).
  */
 const FUNCTIONS = `
-create function append(p_topic text, p_keys text[], p_fields text[], p_ids text[], p_dedup_ms bigint) returns text language plpgsql as $$
+create or replace function append(p_topic text, p_keys text[], p_fields text[], p_ids text[], p_dedup_ms bigint) returns text language plpgsql as $$
 declare
   v_last bigint; v_ms bigint; v_count int := cardinality(p_fields); v_fresh text[];
 begin
@@ -43,7 +46,7 @@ begin
     delete from recent_ids where (topic, event_id) in (select topic, event_id from recent_ids where expires_at < clock_timestamp() order by expires_at limit 2000 for update skip locked);
     with fresh as (
       insert into recent_ids (topic, event_id, expires_at) select distinct on (id) p_topic, id, clock_timestamp() + p_dedup_ms * interval '1 millisecond' from unnest(p_ids) as id order by id
-      on conflict do nothing returning event_id)
+      on conflict (topic, event_id) do update set expires_at = excluded.expires_at where recent_ids.expires_at < clock_timestamp() returning event_id)
     select coalesce(array_agg(event_id), '{}') into v_fresh from fresh;
     select array_agg(key order by place), array_agg(field order by place), count(*) into p_keys, p_fields, v_count
       from (select distinct on (id) key, field, place, id from unnest(p_keys, p_fields, p_ids) with ordinality as given(key, field, id, place) where id = any(v_fresh) order by id, place) as kept;
@@ -60,7 +63,7 @@ begin
   return v_ms || '-' || v_last;
 end $$;
 
-create function own_group(p_topic text, p_group text, p_token bigint) returns groups language plpgsql as $$
+create or replace function own_group(p_topic text, p_group text, p_token bigint) returns groups language plpgsql as $$
 declare v_group groups;
 begin
   select * into v_group from groups where topic = p_topic and name = p_group for update;
@@ -69,7 +72,7 @@ begin
   return v_group;
 end $$;
 
-create function register_group(p_topic text, p_group text, p_can_bootstrap boolean) returns boolean language plpgsql as $$
+create or replace function register_group(p_topic text, p_group text, p_can_bootstrap boolean) returns boolean language plpgsql as $$
 declare v_new boolean;
 begin
   insert into topics (name, last_number, last_ms) values (p_topic, 0, 0) on conflict do nothing;
@@ -81,12 +84,12 @@ begin
   return v_new;
 end $$;
 
-create function see_consumer(p_topic text, p_group text, p_consumer text) returns void language sql as $$
+create or replace function see_consumer(p_topic text, p_group text, p_consumer text) returns void language sql as $$
   insert into consumers (topic, "group", name, seen_at) values (p_topic, p_group, p_consumer, clock_timestamp())
     on conflict (topic, "group", name) do update set seen_at = excluded.seen_at where consumers.seen_at < clock_timestamp() - interval '10 seconds';
 $$;
 
-create function take(p_topic text, p_group text, p_token bigint, p_consumer text, p_count int) returns table (number bigint, ms bigint, fields text) language plpgsql as $$
+create or replace function take(p_topic text, p_group text, p_token bigint, p_consumer text, p_count int) returns table (number bigint, ms bigint, fields text) language plpgsql as $$
 #variable_conflict use_column
 declare v_group groups; v_last bigint;
 begin
@@ -108,13 +111,13 @@ begin
     select b.number, b.ms, b.fields from batch b order by b.number;
 end $$;
 
-create function ack(p_topic text, p_group text, p_token bigint, p_numbers bigint[]) returns void language plpgsql as $$
+create or replace function ack(p_topic text, p_group text, p_token bigint, p_numbers bigint[]) returns void language plpgsql as $$
 begin
   if p_token is not null then perform own_group(p_topic, p_group, p_token); end if;
   delete from deliveries where topic = p_topic and "group" = p_group and number = any(p_numbers);
 end $$;
 
-create function claim(p_topic text, p_group text, p_token bigint, p_consumer text, p_number bigint, p_max int) returns table (kind text, attempts int, ms bigint, fields text) language plpgsql as $$
+create or replace function claim(p_topic text, p_group text, p_token bigint, p_consumer text, p_number bigint, p_max int) returns table (kind text, attempts int, ms bigint, fields text) language plpgsql as $$
 #variable_conflict use_column
 declare v_delivery deliveries; v_ms bigint; v_fields text;
 begin
@@ -132,13 +135,13 @@ begin
   return query select 'claimed'::text, v_delivery.attempts + 1, v_ms, v_fields;
 end $$;
 
-create function release(p_topic text, p_group text, p_token bigint, p_consumer text, p_number bigint, p_attempts int) returns void language plpgsql as $$
+create or replace function release(p_topic text, p_group text, p_token bigint, p_consumer text, p_number bigint, p_attempts int) returns void language plpgsql as $$
 begin
   perform own_group(p_topic, p_group, p_token);
   update deliveries set attempts = p_attempts where topic = p_topic and "group" = p_group and number = p_number and consumer = p_consumer;
 end $$;
 
-create function park(p_topic text, p_group text, p_token bigint, p_consumer text, p_number bigint, p_reason text, p_attempts int, p_max int) returns int language plpgsql as $$
+create or replace function park(p_topic text, p_group text, p_token bigint, p_consumer text, p_number bigint, p_reason text, p_attempts int, p_max int) returns int language plpgsql as $$
 declare v_delivery deliveries; v_event events; v_cut int := 0; v_letter bigint; v_now bigint := (extract(epoch from clock_timestamp()) * 1000)::bigint;
 begin
   perform own_group(p_topic, p_group, p_token);
@@ -160,13 +163,13 @@ begin
   return v_cut;
 end $$;
 
-create function put_off(p_topic text, p_group text, p_token bigint, p_consumer text, p_number bigint, p_delay_ms bigint) returns void language plpgsql as $$
+create or replace function put_off(p_topic text, p_group text, p_token bigint, p_consumer text, p_number bigint, p_delay_ms bigint) returns void language plpgsql as $$
 begin
   perform own_group(p_topic, p_group, p_token);
   update deliveries set due_at = clock_timestamp() + p_delay_ms * interval '1 millisecond' where topic = p_topic and "group" = p_group and number = p_number and consumer = p_consumer;
 end $$;
 
-create function take_due(p_topic text, p_group text, p_token bigint, p_consumer text, p_count int) returns table (numbers bigint[], next_ms bigint, waiting int) language plpgsql as $$
+create or replace function take_due(p_topic text, p_group text, p_token bigint, p_consumer text, p_count int) returns table (numbers bigint[], next_ms bigint, waiting int) language plpgsql as $$
 declare v_numbers bigint[];
 begin
   if p_token is not null then perform own_group(p_topic, p_group, p_token); end if;
@@ -179,14 +182,14 @@ begin
     from deliveries where topic = p_topic and "group" = p_group and due_at is not null;
 end $$;
 
-create function reclaim(p_topic text, p_group text, p_consumer text, p_idle_ms bigint, p_count int) returns setof bigint language sql as $$
+create or replace function reclaim(p_topic text, p_group text, p_consumer text, p_idle_ms bigint, p_count int) returns setof bigint language sql as $$
   with idle as (
     select number from deliveries where topic = p_topic and "group" = p_group and due_at is null and touched_at <= clock_timestamp() - p_idle_ms * interval '1 millisecond'
     order by number limit p_count for update skip locked)
   update deliveries d set consumer = p_consumer, touched_at = clock_timestamp() from idle where d.topic = p_topic and d."group" = p_group and d.number = idle.number returning d.number;
 $$;
 
-create function adopt(p_topic text, p_group text, p_token bigint, p_consumer text, p_from bigint, p_count int, p_put_off boolean)
+create or replace function adopt(p_topic text, p_group text, p_token bigint, p_consumer text, p_from bigint, p_count int, p_put_off boolean)
 returns table (number bigint, ms bigint, fields text, is_put_off boolean) language plpgsql as $$
 #variable_conflict use_column
 declare v_last bigint;
@@ -203,7 +206,7 @@ begin
     and not exists (select from events e where e.topic = p_topic and e.number = d.number);
 end $$;
 
-create function take_bootstrap(p_topic text, p_group text, p_holder text, p_lock_ms bigint) returns table (state text, since_us bigint, now_us bigint) language plpgsql as $$
+create or replace function take_bootstrap(p_topic text, p_group text, p_holder text, p_lock_ms bigint) returns table (state text, since_us bigint, now_us bigint) language plpgsql as $$
 declare v_group groups; v_now timestamptz := clock_timestamp();
 begin
   v_group := own_group(p_topic, p_group, null);
@@ -213,14 +216,14 @@ begin
   return query select 'mine'::text, (extract(epoch from coalesce(v_group.bootstrap_since, v_now)) * 1000000)::bigint, (extract(epoch from v_now) * 1000000)::bigint;
 end $$;
 
-create function end_bootstrap(p_topic text, p_group text, p_holder text, p_completed boolean) returns boolean language sql as $$
+create or replace function end_bootstrap(p_topic text, p_group text, p_holder text, p_completed boolean) returns boolean language sql as $$
   with ended as (
     update groups set bootstrap_holder = null, bootstrap_until = null, bootstrap = case when p_completed then 'done' else bootstrap end
     where topic = p_topic and name = p_group and bootstrap_holder = p_holder returning 1)
   select exists (select from ended);
 $$;
 
-create function acquire_lease(p_topic text, p_group text, p_member text, p_lease_ms bigint) returns bigint language plpgsql as $$
+create or replace function acquire_lease(p_topic text, p_group text, p_member text, p_lease_ms bigint) returns bigint language plpgsql as $$
 declare v_group groups;
 begin
   v_group := own_group(p_topic, p_group, null);
@@ -229,14 +232,14 @@ begin
   return v_group.fence + 1;
 end $$;
 
-create function renew_lease(p_topic text, p_group text, p_token bigint, p_lease_ms bigint) returns boolean language plpgsql as $$
+create or replace function renew_lease(p_topic text, p_group text, p_token bigint, p_lease_ms bigint) returns boolean language plpgsql as $$
 begin
   update groups set holder = case when p_lease_ms > 0 then holder end, holder_until = clock_timestamp() + p_lease_ms * interval '1 millisecond'
     where topic = p_topic and name = p_group and fence = p_token and holder is not null and holder_until > clock_timestamp();
   return found;
 end $$;
 
-create function pass_over(p_topic text, p_stalled_ms bigint) returns setof text language plpgsql as $$
+create or replace function pass_over(p_topic text, p_stalled_ms bigint) returns setof text language plpgsql as $$
 begin
   update groups g set progress = at.done, progress_at = case when g.progress is distinct from at.done or not at.is_behind then clock_timestamp() else g.progress_at end
   from (
@@ -247,12 +250,12 @@ begin
     where g.topic = p_topic and g.bootstrap = 'done' and g.progress_at <= clock_timestamp() - p_stalled_ms * interval '1 millisecond' returning g.name;
 end $$;
 
-create function trim_events(p_topic text, p_keep bigint, p_count int) returns int language plpgsql as $$
+create or replace function trim_events(p_topic text, p_keep bigint, p_count int) returns int language plpgsql as $$
 declare v_floor bigint; v_removed int;
 begin
   -- What no group needs any more. A topic without groups is left alone: nobody has said what may go.
   select min(least(g.delivered, coalesce((select min(d.number) - 1 from deliveries d where d.topic = g.topic and d."group" = g.name), g.delivered))) into v_floor
-    from groups g where g.topic = p_topic and (g.bootstrap is distinct from 'needed' or g.bootstrap_holder is not null);
+    from groups g where g.topic = p_topic and (g.bootstrap is distinct from 'needed' or g.bootstrap_until > clock_timestamp());
   if v_floor is null then
     if not exists (select from groups where topic = p_topic) then return 0; end if;
     select last_number into v_floor from topics where name = p_topic;
@@ -265,9 +268,17 @@ begin
   return v_removed;
 end $$;`;
 
-/** Everything of the bus, in a schema of its own. */
-export const createSchema = (schema: string): string => `
-create schema if not exists ${schema};
+const functionsOf = (schema: string): string => FUNCTIONS.replaceAll(/language (plpgsql|sql) as/g, `language $1 set search_path to ${schema} as`);
+
+/** Everything of the bus, in a schema of its own: one that is there, or a new one. */
+export const createSchema = (schema: string, isThere: boolean): string => `
+${isThere ? '' : `create schema ${schema};`}
 set local search_path to ${schema};
 ${TABLES}
-${FUNCTIONS.replaceAll(/language (plpgsql|sql) as/g, `language $1 set search_path to ${schema} as`)}`;
+${functionsOf(schema)}`;
+
+/** From an older version to this one. */
+export const upgradeSchema = (schema: string): string => `
+set local search_path to ${schema};
+${functionsOf(schema)}
+update meta set version = ${SCHEMA_VERSION};`;

@@ -2,7 +2,7 @@ import { describe } from '@jest/globals';
 import { describeBusContract, describeManagedBusContract } from '@millrace/bus/testing';
 import { testTopics } from './postgres-kit.ts';
 
-const { open } = testTopics();
+const { open, url: server } = testTopics();
 
 describe('one server', () => {
   describeBusContract('postgres', { durable: true, scale: process.env['TEST_SCALE'] === 'full' ? 'full' : 'small' }, async (options) => {
@@ -13,5 +13,5 @@ describe('one server', () => {
       deadLetters: async (topic, group) => (await bus.admin([topic]).listDeadLetters({ topic: topic.name, group }, { limit: 2_000 })).items.map(({ reason }) => reason),
     };
   });
-  describeManagedBusContract('postgres', async () => open());
+  describeManagedBusContract('postgres', async (url = server) => open({ url }), { server });
 });

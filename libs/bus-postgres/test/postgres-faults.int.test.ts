@@ -3,11 +3,13 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { defineTopic } from '@millrace/bus';
 import { createTestTopic, describeSurvival, numbered, numbersOf, publishAll, upTo } from '@millrace/bus/testing';
 import { describeWith, eventually, startPostgresServer, testServer, uniqueName } from '@millrace/testing';
 import { freePorts } from '@millrace/testing/free-ports';
 import { Client, Pool } from 'pg';
 import { Registry } from 'prom-client';
+import { z } from 'zod';
 import { createPostgresBus } from '../src/index.ts';
 import { testTopics } from './postgres-kit.ts';
 
@@ -31,17 +33,103 @@ describe('a Postgres that is not ready for the bus', () => {
   });
 
   it('says which right is missing, and refuses to subscribe', async () => {
-    const owner = new Client({ connectionString: testServer('postgres') });
-    await owner.connect();
-    const role = uniqueName('poor').replaceAll(/[^a-z0-9]/g, '_');
-    await owner.query(`create role ${role} login password 'pw'`);
-    const url = new URL(testServer('postgres'));
-    Object.assign(url, { username: role, password: 'pw' });
+    const { url, drop } = await createPoorRole();
     const bus = open(url.href);
     await expect(bus.subscribe(createTestTopic(), { group: 'g' }, async () => undefined)).rejects.toThrow(/denies the role of BUS_URL what the bus needs: grant it CREATE on the database/);
     await bus.close();
-    await owner.query(`drop role ${role}`);
-    await owner.end();
+    await drop();
+  });
+
+  it('is ready with an empty schema that the role owns, without CREATE on the database', async () => {
+    const { owner, role, url, drop } = await createPoorRole();
+    await owner.query(`create schema ${role} authorization ${role}`);
+    url.searchParams.set('schema', role);
+    const bus = open(url.href);
+    const topic = createTestTopic();
+    await publishAll(bus, topic, 3);
+    expect(await bus.lag(topic, 'g')).toMatchObject({ messages: 3 });
+    await bus.close();
+    await drop();
+  });
+});
+
+/** A role that may log in, and no more. */
+async function createPoorRole(): Promise<{ readonly owner: Client; readonly role: string; readonly url: URL; readonly drop: () => Promise<void> }> {
+  const owner = new Client({ connectionString: testServer('postgres') });
+  await owner.connect();
+  const role = uniqueName('poor').replaceAll(/[^a-z0-9]/g, '_');
+  await owner.query(`create role ${role} login password 'pw'`);
+  const url = new URL(testServer('postgres'));
+  Object.assign(url, { username: role, password: 'pw' });
+  return {
+    owner, role, url,
+    async drop() {
+      await owner.query(`drop owned by ${role} cascade; drop role ${role}`);
+      await owner.end();
+    },
+  };
+}
+
+describe('a schema of an older version', () => {
+  const { open: openHere, schema } = testTopics();
+
+  it('is brought to this one by the next program, with what is in it', async () => {
+    const topic = createTestTopic();
+    const before = openHere();
+    await publishAll(before, topic, 3);
+    await before.close();
+    const client = new Client({ connectionString: testServer('postgres') });
+    await client.connect();
+    await client.query(`update ${schema}.meta set version = 1; drop function ${schema}.trim_events`);
+    const logged: object[] = [];
+    const after = openHere({ logger: { info: (fields: object) => void logged.push(fields), warn: () => undefined, error: () => undefined } });
+    const seen: number[] = [];
+    await after.subscribe(topic, { group: 'g' }, async (events) => void seen.push(...numbersOf(events)));
+    await eventually(async () => seen.length === 3 && (await after.lag(topic, 'g')).messages === 0);
+    expect(await after.trimAcknowledged(topic, { keep: 0 })).toBe(3);
+    expect(logged).toContainEqual(expect.objectContaining({ schema, from: 1 }));
+    await after.close();
+    await client.end();
+  });
+
+  it('refuses a program that is older than itself', async () => {
+    const client = new Client({ connectionString: testServer('postgres') });
+    await client.connect();
+    const bus = openHere();
+    await bus.ping();
+    await bus.close();
+    await client.query(`update ${schema}.meta set version = 1000`);
+    const older = openHere();
+    await expect(older.publish(createTestTopic(), numbered(1))).rejects.toThrow(/has version 1000 and this program knows \d+: run the newest release/);
+    await older.close();
+    await client.end();
+  });
+});
+
+describe('a topic that cannot be cut to its length', () => {
+  const { open: openHere, schema } = testTopics();
+
+  it('takes events all the same, says so in log and metric, and is cut behind its next append', async () => {
+    const warnings: object[] = [];
+    const metrics = new Registry();
+    const bus = openHere({ metrics, logger: { info: () => undefined, warn: (fields: object) => void warnings.push(fields), error: () => undefined } });
+    const topic = defineTopic(uniqueName('capped'), { tick: z.object({ n: z.int() }) }, { schemaVersion: 1, maxLength: 50, keyOf: () => 'k' });
+    const ticks = (count: number) => Array.from({ length: count }, (_, n) => ({ type: 'tick' as const, n }));
+    await bus.publish(topic, ticks(1));
+    const client = new Client({ connectionString: testServer('postgres') });
+    await client.connect();
+    await client.query(`create function ${schema}.refuse() returns trigger language plpgsql as $$ begin raise exception 'no deletes today'; end $$;
+      create trigger refuse before delete on ${schema}.events for each row execute function ${schema}.refuse()`);
+    await bus.publish(topic, ticks(150));
+    const length = async (): Promise<number | undefined> => (await bus.admin([topic]).topics())[0]?.streams[0]?.length;
+    expect(await length()).toBe(151);
+    expect(warnings).toEqual([expect.objectContaining({ topic: topic.name, error: expect.stringContaining('no deletes today') })]);
+    expect(await metrics.getSingleMetricAsString('bus_postgres_cap_failures_total')).toContain(`{topic="${topic.name}"} 1`);
+    await client.query(`drop trigger refuse on ${schema}.events`);
+    await bus.publish(topic, ticks(1));
+    expect(await length()).toBe(50);
+    await client.end();
+    await bus.close();
   });
 });
 

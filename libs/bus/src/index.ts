@@ -30,4 +30,4 @@ export type { DeadLetter, MemoryBus, MemoryBusOptions } from './memory/memory-bu
 export * from './admin/bus-admin.ts';
 export { createRedisBusAdmin } from './admin/redis-bus-admin.ts';
 export type { RedisBusAdminOptions } from './admin/redis-bus-admin.ts';
-export type { BusPositions, DurablePublisher, EngineFeatures, ManagedBus } from './managed-bus.ts';
+export type { AppendOptions, BusPositions, DurablePublisher, EngineFeatures, ManagedBus } from './managed-bus.ts';

@@ -56,10 +56,15 @@ export interface ManagedBus extends EventBus, BusPositions {
   ping(): Promise<void>;
 }
 
+export interface AppendOptions {
+  /** Nothing more is sent once it has aborted; what is on its way by then may still be appended. */
+  readonly signal?: AbortSignal | undefined;
+}
+
 /** A broker that keeps what it has acknowledged: the outbox relay appends to it without fences. Not Redis, whose streams the relay guards itself. */
 export interface DurablePublisher {
   /** Appends all events in order and resolves with the number of the last one once the broker has acknowledged all of them; rejects where it may have fewer. */
-  append(topic: Topic, events: readonly WireEvent[]): Promise<number>;
+  append(topic: Topic, events: readonly WireEvent[], options?: AppendOptions): Promise<number>;
   /** Number of the last entry that the topic was ever given, rising by one with each; 0 for none. */
   lastNumber(topic: Topic): Promise<number>;
 }

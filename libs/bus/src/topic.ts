@@ -41,7 +41,7 @@ export interface TopicOptions<P extends Payloads> {
    * or not. Without it nothing is ever cut off by publishing; see trimAcknowledged.
    */
   readonly maxLength?: number;
-  /** An event whose id was published in the last so many milliseconds is not appended again: for producers that repeat after an unclear answer. Costs a sorted-set entry each. Off by default. */
+  /** An event whose id was published in the last so many milliseconds is not appended again: for producers that repeat after an unclear answer. Costs the broker a note of each id (a member of a sorted set on Redis, a row on Postgres). Off by default. */
   readonly dedupMs?: number;
   /**
    * Bring the wire data of an older schema version to the next one, by the version that they read: `{ 1: toVersion2, 2: toVersion3 }`.

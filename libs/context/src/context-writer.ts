@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { encodeCheckedEvent, keysOf, partitionOf, readLayout, SinkUnavailableError, wireNames, wireValues } from '@millrace/bus';
 import type { Layout, WireEvent } from '@millrace/bus';
-import { interactions } from '@millrace/contracts';
+import { INTERACTION_DEDUP_MS, interactions } from '@millrace/contracts';
 import type { NewInteraction } from '@millrace/contracts';
 import { asList, asText, isCluster } from '@millrace/redis-kit';
 import type { Keys, Redis, TopicKeys } from '@millrace/redis-kit';
@@ -31,7 +31,7 @@ export interface ContextWriterOptions {
   readonly keys: Keys;
   /** A context ends so long after its newest event, seconds. */
   readonly ttlSeconds: number;
-  /** An event id that came in this time is not appended again, milliseconds. Default an hour. Costs about 150 bytes an id. */
+  /** An event id that came in this time is not appended again, milliseconds. Default: that of the topic. Costs about 150 bytes an id. */
   readonly dedupMs?: number;
   /** As configured; undefined: whatever the topic has. */
   readonly partitions?: number | undefined;
@@ -53,7 +53,6 @@ export interface ContextWriter {
 }
 
 export const NOBODY: ErasedUsers = { has: () => false, refresh: async () => undefined };
-export const HOUR_MS = 3_600_000;
 export const MAX_MOVES = 5;
 /** Events of one call: at some 20 microseconds each, other clients of Redis wait 1 ms. */
 const CHUNK = 50;
@@ -114,7 +113,7 @@ export function createContextWriter(options: ContextWriterOptions): ContextWrite
     },
     async forgetOldIds() {
       const { current } = await openLayout();
-      for (const { recentIds } of keysOf(keys, interactions.name, current)) while (Number(await forgetIds(redis, [recentIds], [Date.now() - (options.dedupMs ?? HOUR_MS)])) === 500);
+      for (const { recentIds } of keysOf(keys, interactions.name, current)) while (Number(await forgetIds(redis, [recentIds], [Date.now() - (options.dedupMs ?? INTERACTION_DEDUP_MS)])) === 500);
     },
   };
 }
@@ -145,7 +144,7 @@ export interface Clock {
 }
 
 /** One chunk of one partition; nothing is done where that is not open for the layout any more, or users were erased that this process did not know of. */
-function createCall({ redis, keys, ttlSeconds, dedupMs = HOUR_MS, erased = NOBODY }: ContextWriterOptions, sawEpoch: (stream: string, epoch: string) => void): Call {
+function createCall({ redis, keys, ttlSeconds, dedupMs = INTERACTION_DEDUP_MS, erased = NOBODY }: ContextWriterOptions, sawEpoch: (stream: string, epoch: string) => void): Call {
   const isTwoCalls = isCluster(redis);
   const ttlMs = ttlSeconds * 1_000;
   let erasures = 0;

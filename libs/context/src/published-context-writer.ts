@@ -1,8 +1,8 @@
 import { SinkUnavailableError } from '@millrace/bus';
 import type { EventPublisher } from '@millrace/bus';
-import { interactions } from '@millrace/contracts';
+import { INTERACTION_DEDUP_MS, interactions } from '@millrace/contracts';
 import type { NewInteraction } from '@millrace/contracts';
-import { entryOf, HOUR_MS, MAX_MOVES, NOBODY, rememberOf } from './context-writer.ts';
+import { entryOf, MAX_MOVES, NOBODY, rememberOf } from './context-writer.ts';
 import type { Clock, ContextWriter, ContextWriterOptions, Written } from './context-writer.ts';
 import { forgetIds } from './scripts.ts';
 
@@ -25,11 +25,11 @@ interface Checked {
 
 /**
  * The way in where the bus is not on Redis: ids, merges and erasures are looked at, the event is published and acknowledged by the broker, then the context is written.
- * Resolved means that the bus has every event that is no duplicate. An id is noted behind the publication, so an answer that was lost may publish the event twice, under
- * the same id: handlers are idempotent. Where Redis goes away in between, the event is published, its context is not (`broken`).
+ * Resolved means that the bus has every event that is no duplicate. An id is noted behind the publication, so an event whose answer was lost is published again: the
+ * broker drops its id, as the topic's dedupMs says. Where Redis goes away in between, the event is published, its context is not (`broken`).
  */
 export function createPublishedContextWriter(options: PublishedContextWriterOptions): PublishedContextWriter {
-  const { redis, keys, ttlSeconds, dedupMs = HOUR_MS, erased = NOBODY, bus } = options;
+  const { redis, keys, ttlSeconds, dedupMs = INTERACTION_DEDUP_MS, erased = NOBODY, bus } = options;
   const of = keys.topic(interactions.name);
   let erasures = 0;
 

@@ -1,11 +1,12 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { decodeEntry, encodeEvent, repartition } from '@millrace/bus';
+import { createMemoryBus, decodeEntry, encodeEvent, repartition } from '@millrace/bus';
+import type { EventPublisher } from '@millrace/bus';
 import { interactions } from '@millrace/contracts';
 import type { NewInteraction } from '@millrace/contracts';
 import { asEntries, asList, closeRedis, connectRedis, createKeys, isCluster, keysFor, whenReady } from '@millrace/redis-kit';
 import type { Keys, Redis } from '@millrace/redis-kit';
 import { eventually, startRedisCluster, startRedisServer, uniqueName } from '@millrace/testing';
-import { announceErasures, createContextWriter, eraseContext, mergeContext, readContext, setMergedInto } from '../src/index.ts';
+import { announceErasures, createContextWriter, createPublishedContextWriter, eraseContext, mergeContext, readContext, setMergedInto } from '../src/index.ts';
 import type { ContextWriterOptions } from '../src/index.ts';
 
 interface Given {
@@ -118,6 +119,24 @@ describe.each([
     expect(outcomes.flat().filter(({ outcome }) => outcome === 'live')).toHaveLength(1);
     expect(outcomes.flat().filter(({ outcome }) => outcome === 'duplicate')).toHaveLength(4);
     expect(await entries()).toHaveLength(1);
+    expect([...(await readContext(redis, keys, '7')).recentCategories]).toEqual([['Audio', 1]]);
+  });
+
+  it('leaves one event on a bus of its own whose answer was lost, when its producer sends it again', async () => {
+    const bus = createMemoryBus();
+    let isLost = true;
+    const unclear: EventPublisher = {
+      async publish(topic, events) {
+        await bus.publish(topic, events);
+        if (isLost) throw new Error('the answer was lost');
+      },
+    };
+    const writer = createPublishedContextWriter({ redis, keys, ttlSeconds: 900, bus: unclear });
+    const event = eventOf('7');
+    await expect(writer.write([event])).rejects.toThrow('the answer was lost');
+    isLost = false;
+    expect(await writer.write([event])).toEqual([{ outcome: 'live', userId: '7' }]);
+    expect(bus.lag(interactions, 'g')).toEqual({ messages: 1 });
     expect([...(await readContext(redis, keys, '7')).recentCategories]).toEqual([['Audio', 1]]);
   });
 

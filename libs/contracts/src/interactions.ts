@@ -22,9 +22,12 @@ export const interactionSchema = interactionDataSchema.extend({
   month: z.string().regex(/^\d{4}-\d{2}$/).meta({ description: 'UTC month of the timestamp, taken once at the door: the partition of the row' }),
 });
 
+/** An event id that comes again in this time is dropped at the door and, where the door did not see it, by the bus. */
+export const INTERACTION_DEDUP_MS = 3_600_000;
+
 /**
  * What shoppers do. Producer: event-ingest, whose door drops an event id that came within the last hour; after that the writer's primary key
- * (month, event id) does. Wire (flat stream fields): event_type view|click|add_to_cart|purchase|rate, user_id, timestamp (when it happened), data
+ * (month, event id) does. On Redis its script appends, dropping the ids that the door noted: dedupMs costs nothing there. Wire (flat stream fields): event_type view|click|add_to_cart|purchase|rate, user_id, timestamp (when it happened), data
  * (JSON: interactionDataSchema), id (event id), traceparent, schema, asin, month.
  */
 export const interactions = defineTopic(
@@ -33,6 +36,7 @@ export const interactions = defineTopic(
   {
     schemaVersion: 1,
     isPersonal: true,
+    dedupMs: INTERACTION_DEDUP_MS,
     keyField: 'user_id',
     keyOf: (event) => event.user_id,
     extraFields: { asin: (event) => event.asin, month: (event) => event.month },

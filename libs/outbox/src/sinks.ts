@@ -7,14 +7,17 @@ import type { Appended, Entries, Fence, StreamState } from './append.ts';
 import type { PublishDeps } from './publish.ts';
 import type { EventRow } from './statements.ts';
 
+/** What a sink needs of the relay. */
+export type SinkDeps = Pick<PublishDeps, 'redis' | 'appendTimeoutMs'>;
+
 /** Where a partition's batches go. */
 export interface RelaySink {
   /** Appends all rows or none, in order, if the fence holds; without rows only looks. Rejects where no answer comes in time: the rows may have been appended then. */
-  append(deps: PublishDeps, fence: Fence, rows: readonly EventRow[]): Promise<Appended>;
+  append(deps: SinkDeps, fence: Fence, rows: readonly EventRow[]): Promise<Appended>;
   /** The same look without a fence. */
-  read(deps: PublishDeps): Promise<StreamState>;
+  read(deps: SinkDeps): Promise<StreamState>;
   /** From now on an older relay is refused, as far as the broker can do that. */
-  setEpoch(deps: PublishDeps, epoch: string): Promise<void>;
+  setEpoch(deps: SinkDeps, epoch: string): Promise<void>;
 }
 
 const rowToValues = (topic: Topic, [, , id, type, key, version, data, traceparent, timestamp]: EventRow): readonly string[] =>
@@ -30,7 +33,7 @@ function toEntries(topic: Topic, rows: readonly EventRow[]): Entries {
   return { names: used.map((column) => names[column] ?? ''), values };
 }
 
-const redisOf = ({ redis }: PublishDeps): Redis => {
+const redisOf = ({ redis }: SinkDeps): Redis => {
   if (!redis) throw new TypeError('a relay to Redis has no Redis');
   return redis;
 };
@@ -52,7 +55,10 @@ export function createDurableSink(topic: Topic, durable: DurablePublisher): Rela
     async append(deps, fence, rows) {
       const [, known] = splitStreamId(fence.lastId);
       const events = rows.map(([, , id, type, key, version, data, traceparent, timestamp]) => ({ id, type, key, version, data, traceparent, timestamp }));
-      const number = await within(deps.appendTimeoutMs, events.length === 0 ? durable.lastNumber(topic) : durable.append(topic, events));
+      const over = new AbortController();
+      const append = events.length === 0 ? durable.lastNumber(topic) : durable.append(topic, events, { signal: over.signal });
+      // What is not sent when the time is up never is: the next attempt would overlap with it.
+      const number = await within(deps.appendTimeoutMs, append).finally(() => over.abort(new Error('the append was given up')));
       return number < known + rows.length ? { kind: 'lost', state: state(number) } : { kind: 'ok', lastId: `0-${number}` };
     },
     read: async (deps) => state(await within(deps.appendTimeoutMs, durable.lastNumber(topic))),

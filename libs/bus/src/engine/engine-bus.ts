@@ -50,8 +50,8 @@ export function createEngineBus(engine: Engine, given: BusOptions): EngineBus {
     },
     durable: {
       engine: engine.features.engine,
-      async append(topic, events) {
-        const number = await engine.append(topic, events);
+      async append(topic, events, appendOptions) {
+        const number = await engine.append(topic, events, appendOptions);
         options.metrics.published(topic.name, events.length);
         return number;
       },

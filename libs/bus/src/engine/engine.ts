@@ -3,7 +3,7 @@ import type { GroupState, KeyTrace } from '../admin/bus-admin.ts';
 import type { LetterStore } from '../admin/dead-letters.ts';
 import type { RawEntry, WireEvent } from '../codec.ts';
 import type { GroupLog } from '../group-log.ts';
-import type { EngineFeatures } from '../managed-bus.ts';
+import type { AppendOptions, EngineFeatures } from '../managed-bus.ts';
 import type { EraseEntriesOptions, ErasedEntries } from '../redis/erase-entries.ts';
 import type { GroupLag } from '../redis/lag.ts';
 import type { Topic } from '../topic.ts';
@@ -77,7 +77,7 @@ export interface Engine {
   /** What the broker is called in messages: "NATS". */
   readonly broker: string;
   /** Appends in order. Resolves with the last number once the broker has all of them; rejects where it may have fewer. */
-  append(topic: Topic, events: readonly WireEvent[]): Promise<number>;
+  append(topic: Topic, events: readonly WireEvent[], options?: AppendOptions): Promise<number>;
   /** `<ms>-<number>` of the last entry that the topic was ever given; "0-0" for none. */
   lastId(topic: Topic): Promise<string>;
   /** Makes the group, at the start of the topic, where it is not there. */

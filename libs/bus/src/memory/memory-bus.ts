@@ -1,7 +1,7 @@
 import { backoffMs, pause } from '../backoff.ts';
 import { closeOnAbort } from '../bus.ts';
 import type { BatchHandler, BroadcastOptions, EventBus, Subscription } from '../bus.ts';
-import { decodeEntry, encodeEvent, eraseHandler } from '../codec.ts';
+import { decodeEntry, encodeWireEvent, eraseHandler, wireFields } from '../codec.ts';
 import type { AnyEvent } from '../codec.ts';
 import { startAssignment } from '../assignment.ts';
 import type { Lease } from '../assignment.ts';
@@ -50,8 +50,10 @@ export function createMemoryBus({ batchSize = 64, claimIdleMs = 30_000, maxDeliv
 
   return {
     async publish(topic, events) {
-      const encoded = events.map((event) => encodeEvent(topic, event));
-      for (const fields of encoded) topicOf(topic).append(fields);
+      const { dedupMs } = topic.options;
+      const log = topicOf(topic);
+      const encoded = events.map((event) => encodeWireEvent(topic, event));
+      for (const event of encoded) if (dedupMs === undefined || log.isFresh(event.id, dedupMs)) log.append(wireFields(topic, event));
     },
     async subscribe(topic, options, handle) {
       const erased = eraseHandler(topic, handle);

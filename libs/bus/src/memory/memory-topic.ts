@@ -25,6 +25,8 @@ export interface MemoryTopic {
   readonly entries: RawEntry[];
   readonly groups: Map<string, MemoryGroup>;
   append(fields: readonly string[]): void;
+  /** Was the id not seen in the last so many milliseconds? Sees it. */
+  isFresh(id: string, dedupMs: number): boolean;
   find(id: string): RawEntry | undefined;
   /** Resolves at the next append, after `ms`, or when the signal aborts. */
   waitForMore(ms: number, signal: AbortSignal): Promise<void>;
@@ -34,6 +36,7 @@ export function createMemoryTopic(): MemoryTopic {
   const entries: RawEntry[] = [];
   const byId = new Map<string, RawEntry>();
   const waiting = new Set<() => void>();
+  const seenAt = new Map<string, number>();
   return {
     entries,
     groups: new Map(),
@@ -42,6 +45,11 @@ export function createMemoryTopic(): MemoryTopic {
       entries.push(entry);
       byId.set(entry.id, entry);
       for (const wake of waiting) wake();
+    },
+    isFresh(id, dedupMs) {
+      const isAgain = Date.now() - (seenAt.get(id) ?? -Infinity) < dedupMs;
+      if (!isAgain) seenAt.set(id, Date.now());
+      return !isAgain;
     },
     find: (id) => byId.get(id),
     waitForMore: (ms, signal) =>

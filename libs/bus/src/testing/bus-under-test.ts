@@ -8,6 +8,12 @@ export interface BusFeatures {
   readonly scale: 'small' | 'full';
 }
 
+/** What an engine declares to the contract of owners and operators. */
+export interface ManagedFeatures {
+  /** The broker's address, where it can be reached through a tunnel: for consumers that are cut off. */
+  readonly server?: string;
+}
+
 /** A bus and what a test has to see of it. Short waits, please: claimIdleMs and leaseMs about 300, retryBaseMs about 5 unless the test says otherwise, 5 deliveries. */
 export interface BusUnderTest {
   readonly bus: EventBus;

@@ -7,16 +7,17 @@ import type { TestEvent } from './test-topic.ts';
 
 /** Who gets what, and in which order. */
 export function describeDelivery(open: Open, scaled: Scaled): void {
-  it('delivers equal payload and metadata', async () => {
+  it('delivers equal payload and metadata, whatever characters they have', async () => {
     const { bus } = await open();
     const topic = createTestTopic();
     const seen: TestEvent[] = [];
     const meta = { id: 'event-1', timestamp: '2026-11-21T10:00:00.123456Z', traceparent: '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01' };
-    await bus.publish(topic, [{ type: 'removed', key: 'đường', n: 7, why: null, meta }, { type: 'created', key: 'x', n: 8 }]);
+    await bus.publish(topic, [{ type: 'removed', key: 'đường\u001E', n: 7, why: null, meta }, { type: 'removed', key: '{"a",\\}', n: 9, why: 'a\u0000b\u001Ec\n"\\' }, { type: 'created', key: 'x', n: 8 }]);
     await bus.subscribe(topic, { group: 'g' }, async (events) => void seen.push(...events));
-    await eventually(() => seen.length === 2);
-    expect(seen[0]).toEqual({ type: 'removed', key: 'đường', n: 7, why: null, meta: { ...meta, schema: 1, streamId: expect.any(String) } });
-    expect(seen[1]?.meta).toEqual({ id: expect.any(String), timestamp: expect.any(String), schema: 1, streamId: expect.any(String) });
+    await eventually(() => seen.length === 3);
+    expect(seen[0]).toEqual({ type: 'removed', key: 'đường\u001E', n: 7, why: null, meta: { ...meta, schema: 1, streamId: expect.any(String) } });
+    expect(seen[1]).toMatchObject({ key: '{"a",\\}', why: 'a\u0000b\u001Ec\n"\\' });
+    expect(seen[2]?.meta).toEqual({ id: expect.any(String), timestamp: expect.any(String), schema: 1, streamId: expect.any(String) });
   });
 
   it('delivers each event to one of many concurrent subscribers of a group', async () => {
