@@ -20,6 +20,8 @@ export interface Connection {
   readonly onReconnect: (told: () => void) => () => void;
   /** Aborts when the connection is lost; another one then. */
   lost(): AbortSignal;
+  /** Work that `close` waits for: soon over, and never longer than the connection lives. */
+  readonly linger: (work: Promise<unknown>) => void;
   readonly replicas: number;
   close(): Promise<void>;
 }
@@ -59,6 +61,7 @@ export function createConnection(url: string, logger: BusLogger): Connection {
   let opened: Promise<Nats> | undefined;
   let lost = new AbortController();
   let isClosed = false;
+  const lingering = createLingering();
 
   const follow = async (nc: NatsConnection): Promise<void> => {
     for await (const { type } of nc.status()) {
@@ -103,11 +106,25 @@ export function createConnection(url: string, logger: BusLogger): Connection {
       return () => listeners.delete(told);
     },
     lost: () => lost.signal,
+    linger: (work) => lingering.add(work),
     async close() {
       isClosed = true;
+      await lingering.over();
       const nats = await opened?.catch(() => undefined);
       await nats?.nc.close();
     },
+  };
+}
+
+function createLingering() {
+  const all = new Set<Promise<unknown>>();
+  return {
+    add(work: Promise<unknown>): void {
+      // What the connection's end breaks off is nobody's to mend: the server gives it to others after ack_wait.
+      const over = work.catch(() => undefined).finally(() => all.delete(over));
+      all.add(over);
+    },
+    over: (): Promise<unknown> => Promise.all(all),
   };
 }
 

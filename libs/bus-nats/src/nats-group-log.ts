@@ -132,8 +132,14 @@ async function leave({ connection, state }: NatsLogDeps, { topic, group, consume
   // Where the server is away there is nothing to tidy up.
   if (connection.lost().aborted) return;
   await connection.use(async ({ nc }) => {
-    const unread = await holding.reading.close();
-    if (fencingToken === undefined) for (const { reply } of [...given(holding), ...unread]) nc.publish(reply, '-NAK');
+    const giveBack = (all: readonly { readonly reply: string }[]): void => {
+      if (fencingToken === undefined) for (const { reply } of all) nc.publish(reply, '-NAK');
+    };
+    giveBack(given(holding));
+    connection.linger(holding.reading.finish().then((unread) => {
+      giveBack(unread);
+      return nc.flush();
+    }));
     await nc.flush();
   }).catch(() => undefined);
   await state.remove(stateSubject('seen', topic.name, group, consumer)).catch(() => undefined);

@@ -29,15 +29,18 @@ export interface PullOptions {
 export interface Puller {
   /** Up to `count` messages, waiting for the first. */
   read(options: PullOptions): Promise<readonly Delivered[]>;
-  /** Withdraws what is asked for; what came and was not read. */
-  close(): Promise<readonly Delivered[]>;
+  /** Asks for nothing more. What came and was not read, once nothing can come any more: within a second, at once where the connection is lost. */
+  finish(lost: AbortSignal): Promise<readonly Delivered[]>;
+  /** Withdraws what is asked for: what the server sends meanwhile goes to nobody. */
+  drop(): void;
 }
 
 /** A request that waits is not worth it. */
 const NO_WAIT_MS = 5;
 /** Behind its time a request that was not answered is forgotten. */
 const LATE_MS = 1_000;
-const DRAIN_MS = 2_000;
+/** A request waits no longer, so that `finish` need not. */
+const WAIT_MS = 1_000;
 
 /** `$JS.ACK.<stream>.<consumer>.<deliveries>.<stream sequence>.<consumer sequence>.<time>.<pending>`; with domain and account hash before, and a random token behind, on newer servers (ADR-15 of NATS). */
 function parseReply(reply: string): Pick<Delivered, 'deliveries' | 'number' | 'delivery' | 'ms'> {
@@ -48,7 +51,7 @@ function parseReply(reply: string): Pick<Delivered, 'deliveries' | 'number' | 'd
 
 /**
  * Reads a pull consumer. The server loses a message that it sends while its request is being withdrawn, until the consumer's ack_wait is over (seen with nats-server 2.9.10):
- * so no request is withdrawn before the end. What is there is asked for by requests that do not wait, and only a single message by one that waits; one that nobody waits for
+ * so no request is withdrawn, not even at the end. What is there is asked for by requests that do not wait, and only a single message by one that waits; one that nobody waits for
  * any more stands, and what it brings is read next.
  */
 export function openPuller(nc: NatsConnection, { stream, consumer }: { readonly stream: string; readonly consumer: string }): Puller {
@@ -64,7 +67,7 @@ export function openPuller(nc: NatsConnection, { stream, consumer }: { readonly 
       if (lost.aborted) throw new SinkUnavailableError('the connection to NATS is lost');
       if (arrived.length === 0) await fetch(count, lost);
       if (arrived.length === 0 && blockMs > NO_WAIT_MS && !lost.aborted) {
-        await next.ask({ batch: 1, forMs: blockMs, signal, lost });
+        await next.ask({ batch: 1, forMs: Math.min(blockMs, WAIT_MS), signal, lost });
         if (arrived.length > 0 && arrived.length < count && !lost.aborted) await fetch(count - arrived.length, lost);
       }
       const failure = present.takeFailure() ?? next.takeFailure();
@@ -73,9 +76,13 @@ export function openPuller(nc: NatsConnection, { stream, consumer }: { readonly 
       if (lost.aborted) throw new SinkUnavailableError('the connection to NATS was lost');
       return [];
     },
-    async close() {
-      await Promise.all([present.close(), next.close()]);
+    async finish(lost) {
+      await Promise.all([present.finish(lost), next.finish(lost)]);
       return arrived.splice(0);
+    },
+    drop() {
+      present.drop();
+      next.drop();
     },
   };
 }
@@ -92,7 +99,9 @@ interface Requests {
   /** Resolves when all has come, or no more comes, or the connection is lost, or at the signal: the request then stands, and whoever asks next waits for it. */
   ask(what: Ask): Promise<void>;
   takeFailure(): Error | undefined;
-  close(): Promise<void>;
+  /** Resolves when what was asked for has ended. */
+  finish(lost: AbortSignal): Promise<void>;
+  drop(): void;
 }
 
 interface Request {
@@ -132,6 +141,10 @@ function openRequests(nc: NatsConnection, subject: string, take: (message: Msg) 
     void request.ended.promise.then(() => clearTimeout(late));
     return request;
   };
+  const drop = (): void => {
+    if (current) end(current);
+    subscription.unsubscribe();
+  };
   return {
     async ask({ signal, lost, ...what }) {
       const standing = current;
@@ -145,13 +158,11 @@ function openRequests(nc: NatsConnection, subject: string, take: (message: Msg) 
       failure = undefined;
       return was;
     },
-    async close() {
-      if (current) end(current);
-      const late = Promise.withResolvers<undefined>();
-      const timer = setTimeout(() => late.resolve(undefined), DRAIN_MS);
-      // A connection that is lost meanwhile has nothing more for us.
-      await Promise.race([subscription.drain().catch(() => undefined), late.promise]).finally(() => clearTimeout(timer));
+    async finish(lost) {
+      if (current) await waitFor(current, { ms: undefined, endings: [lost] });
+      drop();
     },
+    drop,
   };
 }
 

@@ -7,8 +7,8 @@ import type { Delivered, Puller, PullOptions } from './pull.ts';
 export interface Reading {
   /** @throws DeliveryMissedError where a delivery of a consumer that is ours alone was lost on the way, before what came behind it is given out */
   read(consumer: string, options: Omit<PullOptions, 'lost'>): Promise<readonly Delivered[]>;
-  /** What came and was not read. */
-  close(): Promise<readonly Delivered[]>;
+  /** Asks for nothing more. What came and was not read, once nothing can come any more. */
+  finish(): Promise<readonly Delivered[]>;
 }
 
 /** Another consumer in the place of this one gives it again, in order. */
@@ -27,16 +27,16 @@ interface Current {
 /** `isOnly`: nobody else reads the same consumer, so that all of its deliveries come here. */
 export function createReading(connection: Connection, stream: string, { isOnly }: { readonly isOnly: boolean }): Reading {
   let current: Current | undefined;
-  const currentFor = async (nc: NatsConnection, consumer: string): Promise<Current> => {
+  const currentFor = (nc: NatsConnection, consumer: string): Current => {
     if (current?.nc === nc && current.consumer === consumer) return current;
     // What came for it and was not read comes again: from the consumer in its place, or after ack_wait.
-    await current?.puller.close();
+    current?.puller.drop();
     return (current = { nc, consumer, puller: openPuller(nc, { stream, consumer }), last: 0 });
   };
   return {
     read: (consumer, options) =>
       connection.use(async ({ nc }) => {
-        const one = await currentFor(nc, consumer);
+        const one = currentFor(nc, consumer);
         const messages = await one.puller.read({ ...options, lost: connection.lost() });
         for (const { delivery } of isOnly ? messages : []) {
           if (delivery !== one.last + 1) throw new DeliveryMissedError(`NATS gave delivery ${delivery} after ${one.last}: what is missing is read again`);
@@ -44,6 +44,6 @@ export function createReading(connection: Connection, stream: string, { isOnly }
         }
         return messages;
       }),
-    close: async () => (await current?.puller.close()) ?? [],
+    finish: async () => (await current?.puller.finish(connection.lost())) ?? [],
   };
 }

@@ -1,5 +1,6 @@
 import { expect, it } from '@jest/globals';
-import { createTestTopic, describeBusContract, describeManagedBusContract, numbered, numbersOf, upTo } from '@millrace/bus/testing';
+import { createTestTopic, describeBusContract, describeManagedBusContract, numbered, numbersOf, sorted, upTo } from '@millrace/bus/testing';
+import type { TestEvent } from '@millrace/bus/testing';
 import { jetstreamManager } from '@nats-io/jetstream';
 import { connect, createInbox, nanos } from '@nats-io/transport-node';
 import { defineTopic } from '@millrace/bus';
@@ -24,7 +25,7 @@ async function askForOne(topic: string): Promise<{ readonly taken: readonly stri
 
 describeWith('nats', 'one server', () => {
   describeBusContract('nats-jetstream', { durable: true, scale: process.env['TEST_SCALE'] === 'full' ? 'full' : 'small' }, async (options) => {
-    const bus = createNatsBus({ url: testServer('nats'), claimIdleMs: 2_000, leaseMs: 300, retryBaseMs: 5, ...options });
+    const bus = createNatsBus({ url: testServer('nats'), blockMs: 100, claimIdleMs: 2_000, leaseMs: 300, retryBaseMs: 5, ...options });
     return {
       bus,
       unacknowledged: async (topic, group) => (await bus.lag(topic, group)).messages,
@@ -33,7 +34,7 @@ describeWith('nats', 'one server', () => {
   });
   it('gives each event of many short bursts to a reader, never to a request that has ended', async () => {
     // What went to nobody would come after claimIdleMs only.
-    const bus = createNatsBus({ url: testServer('nats'), claimIdleMs: 600_000 });
+    const bus = createNatsBus({ url: testServer('nats'), blockMs: 100, claimIdleMs: 600_000 });
     const topics = Array.from({ length: 10 }, createTestTopic);
     const seen = topics.map((): number[] => []);
     await Promise.all(topics.map((topic, index) => bus.subscribe(topic, { group: 'g' }, async (events) => void seen[index]?.push(...numbersOf(events)))));
@@ -45,8 +46,27 @@ describeWith('nats', 'one server', () => {
     await bus.close();
   });
 
+  it('gives what comes while a reader ends to the others, at once', async () => {
+    const openBus = () => createNatsBus({ url: testServer('nats'), blockMs: 100, claimIdleMs: 600_000 });
+    const [staying, leaving] = [openBus(), openBus()];
+    const topic = createTestTopic();
+    const seen: number[] = [];
+    const handle = async (events: readonly TestEvent[]): Promise<void> => void seen.push(...numbersOf(events));
+    await staying.subscribe(topic, { group: 'g' }, handle);
+    for (let round = 0; round < BURSTS / 5; round += 1) {
+      const subscriptions = await Promise.all([0, 1, 2].map((n) => leaving.subscribe(topic, { group: 'g', consumer: `leaving-${n}` }, handle)));
+      const publishing = Promise.all(upTo(20).map((n) => staying.publish(topic, numbered(1, round * 20 + n))));
+      await Promise.all(subscriptions.map((one) => one.close()));
+      await publishing;
+    }
+    const all = (BURSTS / 5) * 20;
+    await eventually(() => seen.length >= all);
+    expect(sorted(seen)).toEqual(upTo(all));
+    await Promise.all([staying.close(), leaving.close()]);
+  });
+
   it('reads again what was lost on the way to the only consumer of a group with an order, before what came behind it', async () => {
-    const bus = createNatsBus({ url: testServer('nats'), leaseMs: 1_000 });
+    const bus = createNatsBus({ url: testServer('nats'), blockMs: 100, leaseMs: 1_000 });
     const topic = createTestTopic();
     const seen: number[] = [];
     await bus.subscribe(topic, { group: 'g', ordering: 'partition' }, async (events) => void seen.push(...numbersOf(events)));
@@ -80,5 +100,5 @@ describeWith('nats', 'one server', () => {
     await bus.close();
   });
 
-  describeManagedBusContract('nats-jetstream', async (url = testServer('nats')) => createNatsBus({ url, claimIdleMs: 2_000, leaseMs: 300, retryBaseMs: 5 }), { server: testServer('nats') });
+  describeManagedBusContract('nats-jetstream', async (url = testServer('nats')) => createNatsBus({ url, blockMs: 100, claimIdleMs: 2_000, leaseMs: 300, retryBaseMs: 5 }), { server: testServer('nats') });
 });
