@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { testServer } from '@millrace/testing';
+import { closeRedis, connectRedis } from '@millrace/redis-kit';
+import { eventually, testServer } from '@millrace/testing';
 import { UnsupportedVectorServerError, VectorsUnavailableError } from '@millrace/vectors';
 import type { VectorAdmin } from '@millrace/vectors';
 import { model, record, unit } from '@millrace/vectors/testing';
@@ -41,6 +42,31 @@ describe('Pinecone behind the port', () => {
     const writer = await admin.openWriter(collection);
     stub.behindBy = 1_000_000;
     await expect(writer.upsert([record('a', 1, [1])])).rejects.toThrow(/did not show the batch within 1000 ms/);
+  });
+
+  it('stops a batch and cancels the request that waits once its lease is another writer\'s, and takes the batch when it is sent again', async () => {
+    const collection = await admin.createCollection(model('first'));
+    const writer = await admin.openWriter(collection);
+    const redis = connectRedis(testServer('redis'), { role: 'background', name: 'test' });
+    const leaseKey = `vectors:pinecone:{${collection}}:writer`;
+    const batch = Array.from({ length: 250 }, (_record, at) => record(`sku-${at}`, 1, [1, at]));
+    const upserts = (routes: readonly string[]): number => routes.filter((route) => route === 'POST /vectors/upsert').length;
+    const before = upserts(stub.seen);
+    stub.silentOn = 'POST /vectors/upsert';
+    try {
+      const writing = writer.upsert(batch);
+      await eventually(() => upserts(stub.seen) === before + 1);
+      await redis.set(leaseKey, 'of another process', 'PX', 60_000);
+      await expect(writing).rejects.toThrow(/lease of .*'s writer was lost/);
+      await eventually(() => upserts(stub.cancelled) === 1);
+      expect(upserts(stub.seen)).toBe(before + 1);
+      stub.silentOn = undefined;
+      await redis.del(leaseKey);
+      await writer.upsert(batch);
+      expect(await admin.count(collection)).toBe(250);
+    } finally {
+      await closeRedis(redis);
+    }
   });
 
   it('refuses vectors of another dimension than the index has, and says what to do', async () => {
