@@ -7,8 +7,8 @@ import { model, record, unit } from '@millrace/vectors/testing';
 import { inspect } from 'node:util';
 import { openPineconeVectorAdmin, openPineconeVectorReader } from '../src/index.ts';
 import type { PineconeOptions } from '../src/index.ts';
-import { startPineconeStub } from './support/pinecone-stub.ts';
-import type { PineconeStub } from './support/pinecone-stub.ts';
+import { startPineconeStub } from '../src/testing.ts';
+import type { PineconeStub } from '../src/testing.ts';
 
 const apiKey = 'pc-secret-77';
 
