@@ -92,9 +92,9 @@ const pinecone = (lockUrl: string): Kind => ({
 });
 
 /** The embedded store and the stub, and those whose server is given; `absent`: why the others are not measured. */
-export function storeKinds(): { readonly kinds: readonly Kind[]; readonly absent: Readonly<Record<string, string>> } {
-  const [redisUrl, qdrantUrl, milvusAddress] = [process.env['TEST_REDIS_STACK_URL'], process.env['TEST_QDRANT_URL'], process.env['TEST_MILVUS_ADDRESS']];
-  const lockUrl = process.env['TEST_REDIS_URL'] ?? redisUrl;
+export function storeKinds(env: Readonly<Record<string, string | undefined>> = process.env): { readonly kinds: readonly Kind[]; readonly absent: Readonly<Record<string, string>> } {
+  const [redisUrl, qdrantUrl, milvusAddress] = [env['TEST_REDIS_STACK_URL'], env['TEST_QDRANT_URL'], env['TEST_MILVUS_ADDRESS']];
+  const lockUrl = env['TEST_REDIS_URL'] ?? redisUrl;
   const noLock = 'no Redis for its lease (TEST_REDIS_URL)';
   return {
     kinds: [embedded, ...(redisUrl ? [redis(redisUrl)] : []), ...(qdrantUrl ? [qdrant(qdrantUrl)] : []), ...(milvusAddress && lockUrl ? [milvus(milvusAddress, lockUrl)] : []), ...(lockUrl ? [pinecone(lockUrl)] : [])],
