@@ -1,15 +1,30 @@
 import { CollectionDroppedError, createGuardedWriter } from '@millrace/vectors';
 import type { RowStore, StoredRow, VectorWriter, WriterLock } from '@millrace/vectors';
-import type { Index } from '@pinecone-database/pinecone';
+import type { Index, PineconeRecord } from '@pinecone-database/pinecone';
 import { asking } from './client.ts';
 import { fetchAll, type Control } from './control.ts';
 import { isFound, keyOf, spacesOf, toRecord, toStoredRow } from './records.ts';
 import { untilSeen } from './until-seen.ts';
 
-/** One request is 2 MB at most; a number of a vector is some 13 characters. */
-const requestBytes = 1_500_000;
+/** One request is 2 MB at most, with what is around the records. */
+const requestBytes = 1_900_000;
 const mostRecords = 100;
-const recordsPerRequest = (dimensions: number): number => Math.max(1, Math.min(mostRecords, Math.floor(requestBytes / (dimensions * 13 + 4_000))));
+
+/** As many records in each as a request may have: a number of a vector is anything up to 22 characters. */
+function* requestsOf(records: readonly PineconeRecord[]): Iterable<PineconeRecord[]> {
+  let request: PineconeRecord[] = [];
+  let bytes = 0;
+  for (const record of records) {
+    const own = Buffer.byteLength(JSON.stringify(record)) + 1;
+    if (request.length === mostRecords || (request.length > 0 && bytes + own > requestBytes)) {
+      yield request;
+      [request, bytes] = [[], 0];
+    }
+    request.push(record);
+    bytes += own;
+  }
+  if (request.length > 0) yield request;
+}
 
 export interface WriterDeps {
   /** For what is read without a lease. */
@@ -47,10 +62,7 @@ export function createPineconeWriter({ index, during, control, lock, collection,
   /** The new place first: a crash in between leaves a product twice, never nowhere. */
   const move = async (leased: Index, rows: readonly StoredRow[], { into, outOf }: { readonly into: string; readonly outOf: string }): Promise<void> => {
     if (rows.length === 0) return;
-    const size = recordsPerRequest(dimensions);
-    for (let start = 0; start < rows.length; start += size) {
-      await asking(() => leased.upsert({ namespace: into, records: rows.slice(start, start + size).map((row) => toRecord(row, dimensions)) }));
-    }
+    for (const records of requestsOf(rows.map((row) => toRecord(row, dimensions)))) await asking(() => leased.upsert({ namespace: into, records }));
     const ids = rows.map(({ sku }) => keyOf(sku));
     const stale = [...(await fetchAll(leased, outOf, ids)).keys()];
     if (stale.length > 0) await asking(() => leased.deleteMany({ namespace: outOf, ids: stale }));

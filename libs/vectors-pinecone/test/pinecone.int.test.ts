@@ -74,6 +74,26 @@ describe('Pinecone behind the port', () => {
     await expect(admin.createCollection({ id: 'm', dimensions: 1_536, document: '{}' })).rejects.toThrow(/has 24 dimensions, the vectors 1536.*PINECONE_INDEX/);
   });
 
+  it('cuts a batch into requests of less than 2 MB, whatever the dimension', async () => {
+    const dimension = 1_536;
+    const wide = await startPineconeStub({ dimension, apiKey });
+    const its = await openPineconeVectorAdmin({ ...options(), host: wide.host });
+    try {
+      const collection = await its.createCollection({ id: 'wide', dimensions: dimension, document: '{}' });
+      // Numbers that take as many characters as they can.
+      const vectorOf = (at: number): Float32Array => {
+        const values = Array.from({ length: dimension }, (_value, place) => Math.sin(at * dimension + place + 1) - 0.001);
+        return Float32Array.from(values, (value) => value / Math.hypot(...values));
+      };
+      const batch = Array.from({ length: 100 }, (_record, at) => ({ ...record(`sku-${at}`, 1), vector: vectorOf(at) }));
+      await (await its.openWriter(collection)).upsert(batch);
+      expect(await its.count(collection)).toBe(100);
+    } finally {
+      await its.close();
+      await wide.stop();
+    }
+  });
+
   it('keeps a model that is larger than the metadata of a record can be', async () => {
     const document = JSON.stringify({ idf: 'ắ😀"'.repeat(10_000) });
     const collection = await admin.createCollection(model('large', document));
