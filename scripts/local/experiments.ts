@@ -32,13 +32,16 @@ const shown = (value: number | string | boolean | null | undefined): string => {
 };
 const metOf = ({ met }: ResultRow): string => (met === null || met === undefined ? '' : met ? 'yes' : 'NO');
 
-/** operation | value | unit | baseline | ratio | goal | met, in columns. */
-export function toTable(rows: readonly ResultRow[]): string {
-  const lines = [['operation', 'value', 'unit', 'baseline', 'ratio', 'goal', 'met'], ...rows.map((row) => [row.operation, shown(row.value), row.unit, shown(row.baseline), shown(row.ratio), shown(row.goal), metOf(row)])];
+/** Lines of cells, the first one the titles. */
+export function inColumns(lines: readonly (readonly string[])[]): string {
   const widths = lines[0]?.map((_title, at) => Math.max(...lines.map((line) => line[at]?.length ?? 0))) ?? [];
   const text = lines.map((line) => line.map((cell, at) => cell.padEnd(widths[at] ?? 0)).join('  ').trimEnd());
   return [text[0] ?? '', widths.map((width) => '-'.repeat(width)).join('  '), ...text.slice(1)].join('\n');
 }
+
+/** operation | value | unit | baseline | ratio | goal | met, in columns. */
+export const toTable = (rows: readonly ResultRow[]): string =>
+  inColumns([['operation', 'value', 'unit', 'baseline', 'ratio', 'goal', 'met'], ...rows.map((row) => [row.operation, shown(row.value), row.unit, shown(row.baseline), shown(row.ratio), shown(row.goal), metOf(row)])]);
 
 interface Request {
   readonly name: string | undefined;

@@ -80,6 +80,11 @@ describe('the catalogue plane with vectors of a service', () => {
     await eventually(async () => (await plane.embedded()).get(`${prefix}-2`) === version);
     expect(await plane.import(ndjson(items(2, 'golden')))).toMatchObject({ updated: 2 });
     await eventually(() => readFileSync(plane.stack.app('embedding-worker').logFile, 'utf8').includes('sink is unavailable: waiting'));
+    // Behind changed texts that wait, in batches after theirs.
+    await plane.import(ndjson([{ ...items(4)[3], price: 77 }]));
+    const behind = (await plane.truth()).get(`${prefix}-3`);
+    await eventually(async () => (await plane.embedded()).get(`${prefix}-3`) === behind);
+    expect((await plane.embedded()).get(`${prefix}-0`)).not.toBe((await plane.truth()).get(`${prefix}-0`));
     stub.otherwise = answer;
     await plane.agrees(60_000);
   });

@@ -1,4 +1,4 @@
-import { productText, textHash } from '@millrace/embedding';
+import { EmbeddingUnavailableError, productText, textHash } from '@millrace/embedding';
 import type { EmbedTexts } from '@millrace/embedding';
 import type { Product } from '@millrace/contracts';
 import type { ProjectedChange } from '@millrace/projection';
@@ -15,6 +15,14 @@ export interface Target {
 /** One sku that changed for readers, and the categories it was and is in. `again`: it was stored at this very version before, by a call that may have been cut short. */
 export interface ChangedItem { readonly sku: string; readonly version: number; readonly categories: readonly string[]; readonly again: boolean }
 
+/** What came of a batch. */
+export interface EmbedOutcome {
+  /** What readers can see now. */
+  readonly changed: readonly ChangedItem[];
+  /** Products whose text only the model can bring on, and why it did not: they are stored as they were before. */
+  readonly waiting?: { readonly skus: ReadonlySet<string>; readonly error: EmbeddingUnavailableError };
+}
+
 export const toPayload = (product: Product): VectorPayload => ({
   name: product.name, category: product.category, brand: product.brand, merchant_id: product.merchant_id, price_minor: product.price_minor, currency: product.currency,
   in_stock: product.stock !== 0, image_url: product.image_url,
@@ -27,10 +35,10 @@ interface Options { readonly now?: () => Date; /** Vectors that need not be made
 
 /**
  * Brings one collection to the given states, one per sku. Safe to call twice with the same changes, in any order: every write is guarded by
- * version. Text that is stored already (by its hash) is not embedded again. What needs no model is written first, so that deletes and prices
- * do not wait for one that is away. Resolves when readers can see it.
+ * version. Text that is stored already (by its hash) is not embedded again. Where the model is away everything that needs none lands all the
+ * same, and the rest is named. Resolves when readers can see it.
  */
-export async function embedProducts({ writer, embed }: Target, changes: readonly ProjectedChange[], { now = () => new Date(), known: knownVector }: Options = {}): Promise<readonly ChangedItem[]> {
+export async function embedProducts({ writer, embed }: Target, changes: readonly ProjectedChange[], { now = () => new Date(), known: knownVector }: Options = {}): Promise<EmbedOutcome> {
   const stored = await writer.describe(changes.map((change) => change.sku));
   const texts: Embeddable[] = [];
   const payloads: { sku: string; version: number; payload: VectorPayload }[] = [];
@@ -50,23 +58,30 @@ export async function embedProducts({ writer, embed }: Target, changes: readonly
   const tombstones = changes.filter((change) => !change.product && (stored.get(change.sku)?.version ?? 0) < change.version);
   if (tombstones.length > 0) await writer.remove(tombstones.map(({ sku, version }) => ({ sku, version })));
   if (payloads.length > 0) await writer.updatePayload(payloads);
-  if (texts.length > 0) {
-    const vectors = await vectorsOf(texts, embed, knownVector);
-    const embeddedAt = now().toISOString();
-    await writer.upsert(texts.map(({ text: _text, ...rest }, at): VectorRecord => {
-      const vector = vectors[at];
+  const { vectors, waiting } = await vectorsOf(texts, embed, knownVector);
+  const made = texts.filter(({ sku }) => vectors.has(sku));
+  const embeddedAt = now().toISOString();
+  if (made.length > 0) {
+    await writer.upsert(made.map(({ text: _text, ...rest }): VectorRecord => {
+      const vector = vectors.get(rest.sku);
       return { ...rest, ...(vector && { vector }), embeddedAt };
     }));
   }
-  return changed;
+  return waiting === undefined ? { changed } : { changed: changed.filter(({ sku }) => !waiting.skus.has(sku)), waiting };
 }
 
-/** In their order. */
-async function vectorsOf(texts: readonly Embeddable[], embed: EmbedTexts, known: KnownVector | undefined): Promise<readonly (Float32Array | undefined)[]> {
-  if (known === undefined) return embed(texts.map(({ text }) => text));
-  const held = await Promise.all(texts.map(({ sku, textHash: hash }) => known(sku, hash)));
-  const missing = texts.flatMap(({ text }, at) => (held[at] === undefined ? [{ at, text }] : []));
-  const made = missing.length === 0 ? [] : await embed(missing.map(({ text }) => text));
-  const byPlace = new Map(missing.map(({ at }, index) => [at, made[index]]));
-  return held.map((vector, at) => vector ?? byPlace.get(at));
+/** By sku; undefined: its text has none. What is not there waits for the model. */
+async function vectorsOf(texts: readonly Embeddable[], embed: EmbedTexts, known: KnownVector | undefined): Promise<{ readonly vectors: ReadonlyMap<string, Float32Array | undefined>; readonly waiting?: NonNullable<EmbedOutcome['waiting']> }> {
+  const held = known === undefined ? [] : await Promise.all(texts.map(async ({ sku, textHash: hash }) => [sku, await known(sku, hash)] as const));
+  const vectors = new Map<string, Float32Array | undefined>(held.filter(([, vector]) => vector !== undefined));
+  const missing = texts.filter(({ sku }) => !vectors.has(sku));
+  if (missing.length === 0) return { vectors };
+  try {
+    const made = await embed(missing.map(({ text }) => text));
+    for (const [at, { sku }] of missing.entries()) vectors.set(sku, made[at]);
+    return { vectors };
+  } catch (error) {
+    if (!(error instanceof EmbeddingUnavailableError)) throw error;
+    return { vectors, waiting: { skus: new Set(missing.map(({ sku }) => sku)), error } };
+  }
 }

@@ -1,6 +1,6 @@
 import type { ReadExport } from '@millrace/projection';
 import type { VectorAdmin } from '@millrace/vectors';
-import { announce } from './announce.ts';
+import { announceThenThrow } from './announce.ts';
 import type { EventPublisher } from '@millrace/bus';
 import type { Collections } from './collections.ts';
 import { embedProducts } from './embed-products.ts';
@@ -31,7 +31,7 @@ export async function fillLive({ admin, collections, readExport, bus, rebuild }:
     return (await canOpen()) ? true : undefined;
   }
   await readExport({ batchSize: BATCH, signal }, async (changes) => {
-    await collections.withLive(async (target) => announce(bus, (await embedProducts(target, changes)).filter((item) => !item.again)));
+    await collections.withLive(async (target) => announceThenThrow(bus, await embedProducts(target, changes)));
   });
   return true;
 }

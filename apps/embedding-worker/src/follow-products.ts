@@ -1,5 +1,6 @@
-import { latestProductUpdates } from '@millrace/contracts';
+import { latestProductUpdates, productUpdates } from '@millrace/contracts';
 import type { ProductUpdate } from '@millrace/contracts';
+import { PartialFailureError } from '@millrace/bus';
 import type { BatchHandler, EventPublisher } from '@millrace/bus';
 import { toProjected } from '@millrace/projection';
 import type { Lane, LiveHealth } from '@millrace/projection';
@@ -19,12 +20,14 @@ export interface FollowProductsDeps {
 /**
  * Keeps the live collection (and a collection that is being built) equal to the catalogue and tells the caches what readers can see now. Safe
  * to call twice with the same events, in any order.
+ * @throws PartialFailureError where the model does not answer: names the last change of each product that waits for it, all others are done
  */
 export const followProducts =
   ({ collections, lane, health, bus, onVisible }: FollowProductsDeps): BatchHandler<ProductUpdate> =>
   async (events) => {
-    const changes = latestProductUpdates(events).map((event) => (event.type === 'delete' ? { sku: event.sku, version: event.version } : toProjected(event.product)));
-    const changed = await lane.live(() =>
+    const latest = latestProductUpdates(events);
+    const changes = latest.map((event) => (event.type === 'delete' ? { sku: event.sku, version: event.version } : toProjected(event.product)));
+    const outcome = await lane.live(() =>
       collections.write(async (target) => {
         try {
           return await embedProducts(target, changes);
@@ -34,6 +37,8 @@ export const followProducts =
         }
       }),
     );
-    await announce(bus, changed ?? []);
-    onVisible(events.map(({ meta }) => meta.timestamp));
+    await announce(bus, outcome?.changed ?? []);
+    const waiting = new Set(latest.filter((event) => outcome?.waiting?.skus.has(productUpdates.options.keyOf(event))));
+    onVisible(events.filter((event) => !waiting.has(event)).map(({ meta }) => meta.timestamp));
+    if (waiting.size > 0) throw new PartialFailureError(new Map([...waiting].map(({ meta }) => [meta.streamId ?? '', outcome?.waiting?.error])));
   };

@@ -1,7 +1,7 @@
 import type { EventPublisher } from '@millrace/bus';
 import type { ReconciledTarget } from '@millrace/projection';
 import type { VectorAdmin } from '@millrace/vectors';
-import { announce } from './announce.ts';
+import { announceThenThrow } from './announce.ts';
 import type { Collections } from './collections.ts';
 import { embedProducts } from './embed-products.ts';
 
@@ -20,6 +20,6 @@ export const reconciledCollection =
     return {
       name: collection,
       store: { readVersions: (ranges, signal) => admin.readVersions(collection, ranges, signal), versionsOf: (skus) => collections.withOne(collection, ({ writer }) => writer.describe(skus)) },
-      repair: async (changes) => announce(bus, (await collections.withOne(collection, (target) => embedProducts(target, changes))).filter((item) => !item.again)),
+      repair: async (changes) => announceThenThrow(bus, await collections.withOne(collection, (target) => embedProducts(target, changes))),
     };
   };

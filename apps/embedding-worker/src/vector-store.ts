@@ -50,7 +50,8 @@ export function createVectorStore({ admin, collections, bus, definition, reuse, 
     },
     fill: async (collection, changes) => {
       const known = definition.kind === 'openai' ? await reuse.of(collection) : undefined;
-      await collections.withOne(collection, (target) => embedProducts(target, changes, { known }));
+      const { waiting } = await collections.withOne(collection, (target) => embedProducts(target, changes, { known }));
+      if (waiting !== undefined) throw waiting.error;
       return [];
     },
     versions: (collection) => ({

@@ -4,32 +4,8 @@ import type { Product } from '@millrace/contracts';
 import { EmbeddingUnavailableError } from '@millrace/embedding';
 import type { EmbedTexts } from '@millrace/embedding';
 import type { ProjectedChange } from '@millrace/projection';
-import type { VectorRecord, VectorWriter } from '@millrace/vectors';
 import { embedProducts } from '../src/embed-products.ts';
-
-/** Guarded by version, as the port promises. */
-function memoryWriter(): { writer: VectorWriter; kept: Map<string, { version: number; deleted: boolean; record?: VectorRecord }> } {
-  const kept = new Map<string, { version: number; deleted: boolean; record?: VectorRecord }>();
-  const newer = (sku: string, version: number): boolean => (kept.get(sku)?.version ?? 0) <= version;
-  return {
-    kept,
-    writer: {
-      upsert: async (records) => { for (const record of records) if (newer(record.sku, record.version)) kept.set(record.sku, { version: record.version, deleted: false, record }); },
-      remove: async (tombstones) => { for (const { sku, version } of tombstones) if (newer(sku, version)) kept.set(sku, { version, deleted: true }); },
-      describe: async (skus) => new Map(skus.flatMap((sku) => {
-        const known = kept.get(sku);
-        return known ? [[sku, { version: known.version, deleted: known.deleted, category: known.record?.payload.category ?? null, ...(known.record && { textHash: known.record.textHash }) }] as const] : [];
-      })),
-      updatePayload: async (changes) => {
-        for (const { sku, version, payload } of changes) {
-          const known = kept.get(sku);
-          if (known?.record && newer(sku, version)) kept.set(sku, { version, deleted: false, record: { ...known.record, version, payload } });
-        }
-      },
-      close: async () => undefined,
-    },
-  };
-}
+import { memoryWriter } from './support/memory-writer.ts';
 
 const one: EmbedTexts = async (texts) => texts.map(() => new Float32Array([1]));
 const product = (sku: string, version: number, name: string, over: Partial<Product> = {}): Product => ({ ...productExample, status: 'active', sku, version, name, ...over });
@@ -62,22 +38,24 @@ describe('embedProducts', () => {
     const { writer } = memoryWriter();
     const target = { collection: 'c', writer, embed: one };
     await embedProducts(target, [put('a', 2, 'x')]);
-    expect(await embedProducts(target, [put('a', 2, 'x')])).toMatchObject([{ sku: 'a', again: true }]);
-    expect(await embedProducts(target, [put('a', 1, 'x')])).toEqual([]);
+    expect(await embedProducts(target, [put('a', 2, 'x')])).toMatchObject({ changed: [{ sku: 'a', again: true }] });
+    expect(await embedProducts(target, [put('a', 1, 'x')])).toEqual({ changed: [] });
   });
   it('names the categories that a product was and is in', async () => {
     const { writer } = memoryWriter();
     const target = { collection: 'c', writer, embed: one };
     await embedProducts(target, [put('a', 1, 'x', { category: 'old' })]);
-    expect(await embedProducts(target, [put('a', 2, 'x', { category: 'new' })])).toEqual([{ sku: 'a', version: 2, categories: ['old', 'new'], again: false }]);
+    expect(await embedProducts(target, [put('a', 2, 'x', { category: 'new' })])).toEqual({ changed: [{ sku: 'a', version: 2, categories: ['old', 'new'], again: false }] });
   });
-  it('deletes and changes prices while the model is away, and rejects, so that the batch comes again', async () => {
+  it('deletes, changes prices and stores vectors that are there while the model is away, and names what waits for it', async () => {
     const { writer, kept } = memoryWriter();
     await embedProducts({ collection: 'c', writer, embed: one }, [put('a', 1, 'x'), put('b', 1, 'y'), put('c', 1, 'z')]);
     const away: EmbedTexts = async () => { throw new EmbeddingUnavailableError('away', { trouble: 'away' }); };
-    const batch = [gone('a', 2), put('b', 2, 'y', { stock: 0 }), put('c', 2, 'another text')];
-    await expect(embedProducts({ collection: 'c', writer, embed: away }, batch)).rejects.toThrow('away');
-    expect([...kept].map(([sku, { version, deleted }]) => [sku, version, deleted])).toEqual([['a', 2, true], ['b', 2, false], ['c', 1, false]]);
+    const batch = [gone('a', 2), put('b', 2, 'y', { stock: 0 }), put('c', 2, 'another text'), put('d', 1, 'made elsewhere')];
+    const known = async (sku: string): Promise<Float32Array | undefined> => (sku === 'd' ? Float32Array.of(9) : undefined);
+    const { changed, waiting } = await embedProducts({ collection: 'c', writer, embed: away }, batch, { known });
+    expect([changed.map(({ sku }) => sku), waiting]).toEqual([['a', 'b', 'd'], { skus: new Set(['c']), error: expect.any(EmbeddingUnavailableError) }]);
+    expect([...kept].map(([sku, { version, deleted }]) => [sku, version, deleted])).toEqual([['a', 2, true], ['b', 2, false], ['c', 1, false], ['d', 1, false]]);
     await embedProducts({ collection: 'c', writer, embed: one }, batch);
     expect(kept.get('c')?.version).toBe(2);
   });

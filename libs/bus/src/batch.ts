@@ -84,13 +84,14 @@ async function handleWhole({ options, stop }: ConsumerState, received: readonly 
       await options.handle(events, options.delivery);
       return 'done';
     } catch (error) {
-      const unavailable = isUnavailable(error);
+      const isPartial = error instanceof PartialFailureError && namesSome(error, received);
+      const unavailable = isPartial ? [...error.failures.values()].every(isUnavailable) : isUnavailable(error);
       if (!unavailable) rejections += 1;
       options.metrics.failed(options.labels, unavailable ? 'unavailable' : 'rejected');
       if (attempt === 1 || attempt % 20 === 0) {
         options.logger.warn({ ...options.labels, events: events.length, attempt, error: shownReason(options.topic, describeError(error)) }, unavailable ? 'sink is unavailable: waiting' : 'batch rejected');
       }
-      if (error instanceof PartialFailureError && namesSome(error, received)) return error;
+      if (isPartial) return error;
       if (rejections >= 2 || (rejections === 1 && (events.length === 1 || isFinal(error)))) return 'rejected';
       await pause(backoffMs(attempt, options.retryBaseMs), stop);
       if (stop.aborted) return 'stopped';

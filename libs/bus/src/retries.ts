@@ -38,8 +38,8 @@ export interface Retries {
 
 export type SingleOutcome =
   | { readonly kind: 'settled' }
-  /** Says nothing about the entry, and the others would find the same sink: wait before the next one. */
-  | { readonly kind: 'unavailable' }
+  /** Says nothing about the entry. The others would find the same sink: wait before the next one. `isAlone`: the handler says that they need not. */
+  | { readonly kind: 'unavailable'; readonly isAlone: boolean }
   | { readonly kind: 'failed'; readonly attempts: number; readonly error: unknown };
 
 /** One counted handling of one entry (I6): a crash in it counts against this entry only. Parks what has failed for the last time. */
@@ -70,7 +70,7 @@ export async function handleSingle(state: Omit<ConsumerState, 'retries'>, id: st
       metrics.failed(labels, unavailable ? 'unavailable' : 'rejected');
       if (unavailable) {
         await log.release(id, claim.attempts - 1);
-        return { kind: 'unavailable' };
+        return { kind: 'unavailable', isAlone: thrown instanceof PartialFailureError };
       }
       if (claim.attempts >= maxDeliveries || isFinal(error)) return park(describeError(error));
       logger.warn({ ...labels, streamId: id, attempts: claim.attempts, error: shownReason(options.topic, describeError(error)) }, 'entry rejected');

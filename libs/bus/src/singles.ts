@@ -9,6 +9,9 @@ const LOOK_EVERY_MS = 1_000;
 /** Entries that a group may have put off before its consumers stop reading new ones. */
 const MAX_PUT_OFF = 10_000;
 
+/** An entry that waits alone for its part of the sink comes again after some seconds, and later the more are put off: some 200 of them a second at most. */
+const aloneMs = (putOff: number, retryBaseMs: number): number => Math.min(5_000, retryBaseMs * 50) * (0.5 + Math.random() / 2) + putOff * 5;
+
 /**
  * `ordering: 'none'`: an entry that fails is put off, in the broker, so that the back-off outlives this consumer; whoever is first takes it
  * when it is due. Others overtake it.
@@ -21,8 +24,9 @@ export function createSingles(state: Omit<ConsumerState, 'retries'>): Retries {
   let putOff = 0;
   let outages = 0;
 
-  const putOffBy = async (id: string, attempts: number): Promise<void> => {
-    const delayMs = backoffMs(Math.max(1, attempts), retryBaseMs);
+  /** `attempts`: that failed; undefined: none, its part of the sink is away. */
+  const putOffBy = async (id: string, attempts: number | undefined): Promise<void> => {
+    const delayMs = attempts === undefined ? aloneMs(putOff, retryBaseMs) : backoffMs(Math.max(1, attempts), retryBaseMs);
     await log.delay(id, delayMs);
     dueAt = Math.min(dueAt, Date.now() + delayMs);
   };
@@ -49,8 +53,7 @@ export function createSingles(state: Omit<ConsumerState, 'retries'>): Retries {
     async addFailed(failed, error) {
       for (const { id } of failed) {
         if (isFinal(error)) await state.park(id, describeError(error), 1);
-        else if (isUnavailable(error)) waiting.add(id);
-        else await putOffBy(id, 1);
+        else await putOffBy(id, isUnavailable(error) ? undefined : 1);
       }
     },
     addTaken: (ids) => ids.forEach((id) => inHand.has(id) || waiting.add(id)),
@@ -61,10 +64,10 @@ export function createSingles(state: Omit<ConsumerState, 'retries'>): Retries {
       for (const id of waiting) {
         if (stop.aborted) return;
         const outcome = await handleSingle(state, id);
-        if (outcome.kind === 'unavailable') return pause(backoffMs((outages += 1), retryBaseMs), stop);
+        if (outcome.kind === 'unavailable' && !outcome.isAlone) return pause(backoffMs((outages += 1), retryBaseMs), stop);
         outages = 0;
         waiting.delete(id);
-        if (outcome.kind === 'failed') await putOffBy(id, outcome.attempts - 1);
+        if (outcome.kind !== 'settled') await putOffBy(id, outcome.kind === 'failed' ? outcome.attempts - 1 : undefined);
       }
     },
     ids: () => waiting,

@@ -44,7 +44,7 @@ const probe = 'lamp';
  * While it is known to fail calls reject at once, for five seconds at a time.
  */
 export function createOpenAiEmbedder(options: OpenAiEmbedderOptions): EmbedTexts {
-  const { batchSize = 128, batchTokens = 100_000, maxInputTokens = 8_000, budget = unlimitedBudget, onEvent = () => undefined } = options;
+  const { batchSize = 128, batchTokens = 100_000, maxInputTokens = 8_000, onEvent = () => undefined } = options;
   const send = createSend(options);
   let resting: { readonly untilMs: number; readonly error: EmbeddingUnavailableError } | undefined;
   let failures = 0;
@@ -52,10 +52,9 @@ export function createOpenAiEmbedder(options: OpenAiEmbedderOptions): EmbedTexts
   const ask = async (texts: readonly string[]): Promise<readonly Float32Array[]> => {
     const estimated = texts.reduce((sum, text) => sum + estimateTokens(text), 0);
     const startMs = performance.now();
-    const { vectors, tokens } = await send(texts, estimated);
+    const { vectors, tokens = estimated } = await send(texts, estimated);
     failures = 0;
-    if (tokens !== undefined) await budget.settle(estimated, tokens);
-    onEvent({ type: 'answered', texts: texts.length, tokens: tokens ?? estimated, ms: performance.now() - startMs });
+    onEvent({ type: 'answered', texts: texts.length, tokens, ms: performance.now() - startMs });
     return vectors;
   };
   /** Halves what is refused until the culprit stands alone. */
@@ -109,7 +108,7 @@ function toUnavailable(error: unknown): EmbeddingUnavailableError {
   throw error;
 }
 
-/** One request with its retries; each of them is within the budget. */
+/** One request with its retries; each of them is taken from the budget and settled by itself, whatever comes of it. */
 function createSend({ attempts = 4, maxWaitMs = 20_000, budget = unlimitedBudget, onEvent, ...request }: OpenAiEmbedderOptions): (texts: readonly string[], tokens: number) => ReturnType<typeof requestEmbeddings> {
   const isWorthIt = (error: unknown): boolean => error instanceof TryAgainError && (error.waitMs ?? 0) <= maxWaitMs;
   const backoff = new DelegateBackoff<{ readonly attempt: number; readonly result: object }>(({ attempt, result }) => {
@@ -121,7 +120,7 @@ function createSend({ attempts = 4, maxWaitMs = 20_000, budget = unlimitedBudget
   policy.onRetry((reason) => onEvent?.({ type: 'tried_again', reason: 'error' in reason && reason.error instanceof Error ? reason.error.message : 'no answer' }));
   return (texts, tokens) =>
     policy.execute(async () => {
-      await budget.take(tokens);
-      return requestEmbeddings(request, texts);
+      const reservation = await budget.take(tokens);
+      return requestEmbeddings(request, texts, (spent) => reservation.settle(spent));
     });
 }

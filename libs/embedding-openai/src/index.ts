@@ -1,4 +1,4 @@
 export { createRedisBudget, unlimitedBudget } from './budget.ts';
-export type { Budget, BudgetLimits, RedisBudgetOptions } from './budget.ts';
+export type { Budget, BudgetLimits, RedisBudgetOptions, Reservation, Spent } from './budget.ts';
 export { createOpenAiEmbedder } from './embedder.ts';
 export type { OpenAiEmbedderOptions } from './embedder.ts';

@@ -1,5 +1,6 @@
 import { EmbeddingUnavailableError } from '@millrace/embedding';
 import { z } from 'zod';
+import type { Spent } from './budget.ts';
 
 export interface RequestOptions {
   /** Such as https://api.openai.com/v1: `/embeddings` is added. */
@@ -33,8 +34,9 @@ export class TryAgainError extends Error {
 /** POST /embeddings, https://platform.openai.com/docs/api-reference/embeddings/create */
 const answerSchema = z.object({
   data: z.array(z.object({ index: z.int().nonnegative(), embedding: z.array(z.number()) })),
-  usage: z.object({ total_tokens: z.number().nonnegative() }).optional(),
 });
+/** Read by itself: what is billed is known also where the embeddings are not what was asked for. */
+const usageSchema = z.looseObject({ usage: z.object({ total_tokens: z.number().nonnegative() }) });
 const problemSchema = z.object({ error: z.object({ message: z.string().optional(), type: z.string().nullish(), code: z.union([z.string(), z.number()]).nullish() }) });
 
 const longestReason = 200;
@@ -79,8 +81,15 @@ async function refuse(answer: Response, { apiKey, model, baseUrl }: RequestOptio
   throw refused(`${origin} answers ${answer.status}${said}`);
 }
 
-/** One request. @throws TryAgainError, TextsRefusedError, EmbeddingUnavailableError */
-export async function requestEmbeddings(options: RequestOptions, texts: readonly string[]): Promise<Embedded> {
+/** Failures of a connection that was never made, as Node names them: nothing was sent. */
+const neverSent = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH', 'UND_ERR_CONNECT_TIMEOUT']);
+const wasNeverSent = (error: unknown): boolean => error instanceof Error && error.cause instanceof Error && 'code' in error.cause && neverSent.has(String(error.cause.code));
+
+/**
+ * One request. `onSpent` is told what it cost, at most once and before anything is thrown; where nobody can know (a timeout, a broken connection,
+ * 5xx, an answer without usage) it is not. @throws TryAgainError, TextsRefusedError, EmbeddingUnavailableError
+ */
+export async function requestEmbeddings(options: RequestOptions, texts: readonly string[], onSpent: (spent: Spent) => Promise<void>): Promise<Embedded> {
   const { baseUrl, apiKey, model, dimensions, sendDimensions, timeoutMs } = options;
   const body = JSON.stringify({ model, input: texts, encoding_format: 'float', ...(sendDimensions && { dimensions }) });
   const headers = { 'content-type': 'application/json', ...(apiKey !== undefined && { authorization: `Bearer ${apiKey}` }) };
@@ -89,15 +98,21 @@ export async function requestEmbeddings(options: RequestOptions, texts: readonly
   let text: string;
   try {
     const answer = await fetch(`${baseUrl.replace(/\/+$/, '')}/embeddings`, { method: 'POST', headers, body, signal, redirect: 'error' });
+    // The provider has not begun: a refusal is no token.
+    if (answer.status >= 400 && answer.status < 500) await onSpent({ tokens: 0, requests: 1 });
     if (!answer.ok) return await refuse(answer, options);
     text = await answer.text();
   } catch (error) {
     if (error instanceof EmbeddingUnavailableError || error instanceof TextsRefusedError || error instanceof TryAgainError) throw error;
+    if (wasNeverSent(error)) await onSpent({ tokens: 0, requests: 0 });
     throw new TryAgainError(signal.aborted ? `${host} did not answer within ${timeoutMs} ms` : `${host} cannot be reached`, { cause: error });
   }
-  const parsed = answerSchema.safeParse(tryJson(text));
+  const json = tryJson(text);
+  const tokens = usageSchema.safeParse(json).data?.usage.total_tokens;
+  if (tokens !== undefined) await onSpent({ tokens, requests: 1 });
+  const parsed = answerSchema.safeParse(json);
   if (!parsed.success) throw new TryAgainError(`${host} answered with something that is no list of embeddings`);
-  return { vectors: inOrder(parsed.data.data, texts.length, options), tokens: parsed.data.usage?.total_tokens };
+  return { vectors: inOrder(parsed.data.data, texts.length, options), tokens };
 }
 
 /** By `index`: the order of the list is not promised by all. */

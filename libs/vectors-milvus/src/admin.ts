@@ -2,7 +2,7 @@ import { createRedisWriterLock, VectorsUnavailableError } from '@millrace/vector
 import type { VectorAdmin, VectorModel, WriterLock } from '@millrace/vectors';
 import type { MilvusClient } from '@zilliz/milvus2-sdk-node';
 import { asking, connectMilvus, defaultIndex, isMissing, type MilvusOptions } from './client.ts';
-import { countRows, readModel, readModelHead } from './queries.ts';
+import { countRows, readModel, readModelHead, upsertRows } from './queries.ts';
 import { createMilvusReader } from './reader.ts';
 import { fieldsFor, modelRows } from './rows.ts';
 import { readVersions } from './versions.ts';
@@ -102,7 +102,7 @@ const createNext = ({ client, lock, options }: CreateDeps, model: VectorModel): 
     await asking(() => client.createCollection({ collection_name: name, fields: fieldsFor(model.dimensions), shards_num: index.shards, consistency_level: 'Strong' }));
     await asking(() => client.createIndex({ collection_name: name, field_name: 'vector', index_type: 'HNSW', metric_type: 'COSINE', params: { M: index.m, efConstruction: index.efConstruction } }));
     await asking(() => client.loadCollection({ collection_name: name, replica_number: index.replicas }));
-    for (const row of modelRows(model)) await asking(() => client.upsert({ collection_name: name, data: [row] }));
+    for (const row of modelRows(model)) await upsertRows({ client, name }, [row]);
     return name;
   });
 

@@ -1,6 +1,6 @@
 import { VectorsUnavailableError } from '@millrace/vectors';
 import type { StoredRow, VectorModel } from '@millrace/vectors';
-import type { MilvusClient } from '@zilliz/milvus2-sdk-node';
+import type { MilvusClient, RowData } from '@zilliz/milvus2-sdk-node';
 import { ConsistencyLevelEnum } from '@zilliz/milvus2-sdk-node';
 import { z } from 'zod';
 import { asking } from './client.ts';
@@ -21,6 +21,9 @@ export async function queryRows({ client, name, consistency = ConsistencyLevelEn
   const { data } = await asking(() => client.query({ collection_name: name, filter, output_fields: [...fields], consistency_level: consistency, ...(limit !== undefined && { limit }) }));
   return data;
 }
+
+/** Replaces rows. With a deadline of its own: the SDK's default for this one call is a day. */
+export const upsertRows = ({ client, name }: Asked, rows: readonly RowData[]): Promise<unknown> => asking(() => client.upsert({ collection_name: name, data: [...rows], timeout: client.timeout }));
 
 /** Those that are stored, by sku. */
 export async function readStored(asked: Asked, skus: readonly string[], { withVectors }: { readonly withVectors: boolean }): Promise<Map<string, StoredRow>> {

@@ -1,8 +1,13 @@
 import { expect, it } from '@jest/globals';
-import { describeWith, testServer, uniqueName } from '@millrace/testing';
+import { describeWith, startTunnel, testServer, uniqueName } from '@millrace/testing';
 import { createRedisWriterLock, VectorsUnavailableError } from '@millrace/vectors';
+import type { WriterLock } from '@millrace/vectors';
 import { model, record, unit } from '@millrace/vectors/testing';
+import { connectMilvus } from '../src/client.ts';
 import { openMilvusVectorAdmin, openMilvusVectorReader } from '../src/index.ts';
+import { upsertRows } from '../src/queries.ts';
+import { toRowData } from '../src/rows.ts';
+import { createMilvusWriter } from '../src/writer.ts';
 import { milvusOptions, milvusStore } from './support/milvus-store.ts';
 
 describeWith('milvus', 'Milvus behind the port', () => {
@@ -36,6 +41,33 @@ describeWith('milvus', 'Milvus behind the port', () => {
     }
   });
 
+  it('sends no further request of a batch once its lease is lost, and takes the batch when it is sent again', async () => {
+    const store = await milvusStore();
+    const client = connectMilvus(milvusOptions(), 10_000);
+    try {
+      const admin = await store.openAdmin();
+      const collection = await admin.createCollection(model('first'));
+      const lost = new AbortController();
+      const lock: WriterLock = { hold: (_name, work) => work({ signal: lost.signal, fencingNumber: 1 }), close: async () => undefined };
+      const upsert = client.upsert.bind(client);
+      let sent = 0;
+      client.upsert = async (data) => {
+        sent += 1;
+        const answer = await upsert(data);
+        lost.abort(new Error('another writer has it'));
+        return answer;
+      };
+      const batch = Array.from({ length: 600 }, (_record, at) => record(`sku-${at}`, 1, [1, at]));
+      await expect(createMilvusWriter({ client, lock, collection, dimensions: 24 }).upsert(batch)).rejects.toThrow(/writer was lost/);
+      expect([sent, await admin.count(collection)]).toEqual([1, 256]);
+      await (await admin.openWriter(collection)).upsert(batch);
+      expect(await admin.count(collection)).toBe(600);
+    } finally {
+      await client.closeConnection();
+      await store.destroy();
+    }
+  });
+
   it('waits for the lease of another writer, and says so where it never comes', async () => {
     const url = testServer('redis');
     const prefix = uniqueName('lock');
@@ -60,6 +92,23 @@ describeWith('milvus', 'Milvus behind the port', () => {
 });
 
 describeWith('milvus', 'Milvus that is away', () => {
+  it('gives a write up in time where the server takes it and never answers: the SDK itself would wait a day', async () => {
+    const store = await milvusStore();
+    const tunnel = await startTunnel(`http://${milvusOptions().address}`);
+    const client = connectMilvus({ ...milvusOptions(), address: new URL(tunnel.url).host, timeoutMs: 1_000 }, 1_000);
+    try {
+      const collection = await (await store.openAdmin()).createCollection(model('first'));
+      const write = (version: number): Promise<unknown> => upsertRows({ client, name: collection }, [toRowData({ ...record('a', version, [1]), deleted: false }, 24)]);
+      await write(1);
+      tunnel.swallow(true);
+      await expect(write(2)).rejects.toThrow(/did not answer in time/);
+    } finally {
+      await client.closeConnection();
+      tunnel.close();
+      await store.destroy();
+    }
+  });
+
   it('rejects with a sentence and without ending the process, to readers and administrators', async () => {
     const away = { ...milvusOptions(), address: '127.0.0.1:1', timeoutMs: 1_000 };
     const [admin, reader] = [await openMilvusVectorAdmin(away), await openMilvusVectorReader(away)];

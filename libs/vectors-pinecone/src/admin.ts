@@ -10,15 +10,17 @@ import { createPineconeWriter } from './writer.ts';
 
 const dayMs = 86_400_000;
 const defaultFreshMs = 15_000;
+const requestMs = 30_000;
 
 /** Collections as namespaces of one index, and a namespace that says which is live. `lockUrl` is required. */
 export async function openPineconeVectorAdmin(options: PineconeOptions): Promise<VectorAdmin> {
   const { lockUrl, namespace, freshMs = defaultFreshMs } = options;
   if (lockUrl === undefined) throw new Error('an administrator of Pinecone needs lockUrl: the Redis of its writers lease');
-  const index = connectPinecone(options, 30_000);
+  const index = connectPinecone(options, requestMs);
+  const during = (lease: AbortSignal): Index => connectPinecone(options, requestMs, lease);
   const lock = createRedisWriterLock({ url: lockUrl, prefix: 'vectors:pinecone', ttlMs: 2 * freshMs, waitMs: 4 * freshMs });
   const control = createControl(index, { namespace, freshMs });
-  const deps = { index, control, lock };
+  const deps = { index, during, control, lock };
   const headOf = async (collection: string) => {
     const head = await control.head(collection);
     if (head === undefined) throw new VectorsUnavailableError(`the vector collection ${collection} does not exist`);
@@ -54,7 +56,7 @@ export async function openPineconeVectorAdmin(options: PineconeOptions): Promise
     },
     async purgeTombstones(olderThanDays) {
       let purged = 0;
-      for (const collection of await control.list()) purged += await lock.hold(collection, () => purge(index, collection, Date.now() - olderThanDays * dayMs));
+      for (const collection of await control.list()) purged += await lock.hold(collection, ({ signal }) => purge(during(signal), collection, Date.now() - olderThanDays * dayMs));
       return purged;
     },
     ping: async () => void (await asking(() => index.describeIndexStats())),
@@ -62,7 +64,7 @@ export async function openPineconeVectorAdmin(options: PineconeOptions): Promise
   };
 }
 
-interface Deps { readonly index: Index; readonly control: Control; readonly lock: WriterLock }
+interface Deps { readonly index: Index; readonly during: (lease: AbortSignal) => Index; readonly control: Control; readonly lock: WriterLock }
 
 /** Named by the lease's fencing number: no name is ever taken twice. */
 const createNext = ({ index, control, lock }: Deps, namespace: string, model: VectorModel): Promise<string> =>

@@ -20,10 +20,11 @@ export interface PineconeOptions {
   readonly freshMs?: number;
 }
 
-/** Connects when it is used. */
-export function connectPinecone({ apiKey, index, host, timeoutMs }: PineconeOptions, defaultTimeoutMs: number): Index {
+/** Connects when it is used. `signal` cancels what its requests wait for, and all that come later: the SDK itself takes none. */
+export function connectPinecone({ apiKey, index, host, timeoutMs }: PineconeOptions, defaultTimeoutMs: number, signal?: AbortSignal): Index {
   const limitMs = timeoutMs ?? defaultTimeoutMs;
-  const pinecone = new Pinecone({ apiKey, maxRetries: 2, fetchApi: (input, init) => fetch(input, { ...init, signal: AbortSignal.timeout(limitMs) }) });
+  const endsAt = (): AbortSignal => AbortSignal.any([AbortSignal.timeout(limitMs), ...(signal === undefined ? [] : [signal])]);
+  const pinecone = new Pinecone({ apiKey, maxRetries: 2, fetchApi: (input, init) => fetch(input, { ...init, signal: endsAt() }) });
   return pinecone.index({ ...(index !== undefined && { name: index }), ...(host !== undefined && { host }) });
 }
 

@@ -2,7 +2,7 @@ import { testServer } from '@millrace/testing';
 import type { VectorAdmin } from '@millrace/vectors';
 import { describeVectorContract, type VectorStoreUnderTest } from '@millrace/vectors/testing';
 import { openPineconeVectorAdmin, openPineconeVectorReader, pineconeFeatures } from '../src/index.ts';
-import { startPineconeStub } from './support/pinecone-stub.ts';
+import { startPineconeStub } from '../src/testing.ts';
 
 /** An index of its own on a stub of the service: not the service itself. Looks up which collection is live at each call. */
 async function stubbedStore(): Promise<VectorStoreUnderTest> {

@@ -1,13 +1,14 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { testServer } from '@millrace/testing';
+import { closeRedis, connectRedis } from '@millrace/redis-kit';
+import { eventually, testServer } from '@millrace/testing';
 import { UnsupportedVectorServerError, VectorsUnavailableError } from '@millrace/vectors';
 import type { VectorAdmin } from '@millrace/vectors';
 import { model, record, unit } from '@millrace/vectors/testing';
 import { inspect } from 'node:util';
 import { openPineconeVectorAdmin, openPineconeVectorReader } from '../src/index.ts';
 import type { PineconeOptions } from '../src/index.ts';
-import { startPineconeStub } from './support/pinecone-stub.ts';
-import type { PineconeStub } from './support/pinecone-stub.ts';
+import { startPineconeStub } from '../src/testing.ts';
+import type { PineconeStub } from '../src/testing.ts';
 
 const apiKey = 'pc-secret-77';
 
@@ -43,9 +44,54 @@ describe('Pinecone behind the port', () => {
     await expect(writer.upsert([record('a', 1, [1])])).rejects.toThrow(/did not show the batch within 1000 ms/);
   });
 
+  it('stops a batch and cancels the request that waits once its lease is another writer\'s, and takes the batch when it is sent again', async () => {
+    const collection = await admin.createCollection(model('first'));
+    const writer = await admin.openWriter(collection);
+    const redis = connectRedis(testServer('redis'), { role: 'background', name: 'test' });
+    const leaseKey = `vectors:pinecone:{${collection}}:writer`;
+    const batch = Array.from({ length: 250 }, (_record, at) => record(`sku-${at}`, 1, [1, at]));
+    const upserts = (routes: readonly string[]): number => routes.filter((route) => route === 'POST /vectors/upsert').length;
+    const before = upserts(stub.seen);
+    stub.silentOn = 'POST /vectors/upsert';
+    try {
+      const writing = writer.upsert(batch);
+      await eventually(() => upserts(stub.seen) === before + 1);
+      await redis.set(leaseKey, 'of another process', 'PX', 60_000);
+      await expect(writing).rejects.toThrow(/lease of .*'s writer was lost/);
+      await eventually(() => upserts(stub.cancelled) === 1);
+      expect(upserts(stub.seen)).toBe(before + 1);
+      stub.silentOn = undefined;
+      await redis.del(leaseKey);
+      await writer.upsert(batch);
+      expect(await admin.count(collection)).toBe(250);
+    } finally {
+      await closeRedis(redis);
+    }
+  });
+
   it('refuses vectors of another dimension than the index has, and says what to do', async () => {
     await expect(admin.createCollection({ id: 'm', dimensions: 1_536, document: '{}' })).rejects.toThrow(UnsupportedVectorServerError);
     await expect(admin.createCollection({ id: 'm', dimensions: 1_536, document: '{}' })).rejects.toThrow(/has 24 dimensions, the vectors 1536.*PINECONE_INDEX/);
+  });
+
+  it('cuts a batch into requests of less than 2 MB, whatever the dimension', async () => {
+    const dimension = 1_536;
+    const wide = await startPineconeStub({ dimension, apiKey });
+    const its = await openPineconeVectorAdmin({ ...options(), host: wide.host });
+    try {
+      const collection = await its.createCollection({ id: 'wide', dimensions: dimension, document: '{}' });
+      // Numbers that take as many characters as they can.
+      const vectorOf = (at: number): Float32Array => {
+        const values = Array.from({ length: dimension }, (_value, place) => Math.sin(at * dimension + place + 1) - 0.001);
+        return Float32Array.from(values, (value) => value / Math.hypot(...values));
+      };
+      const batch = Array.from({ length: 100 }, (_record, at) => ({ ...record(`sku-${at}`, 1), vector: vectorOf(at) }));
+      await (await its.openWriter(collection)).upsert(batch);
+      expect(await its.count(collection)).toBe(100);
+    } finally {
+      await its.close();
+      await wide.stop();
+    }
   });
 
   it('keeps a model that is larger than the metadata of a record can be', async () => {

@@ -2,7 +2,7 @@ export * from './ports.ts';
 export * from './errors.ts';
 export { checkLimit, checkRecords, checkVector, maxLimit } from './check-vector.ts';
 export { embeddedFeatures, qdrantFeatures, redisFeatures } from './features.ts';
-export { createGuardedWriter, type GuardedWriterOptions, type RowStore, type StoredRow } from './guarded-writer.ts';
+export { createGuardedWriter, type GuardedWriterOptions, type ReadRowsOptions, type RowStore, type StoredRow } from './guarded-writer.ts';
 export { mergeRanges, skuFilter } from './sku-ranges.ts';
 export { createSwitchingVectorAdmin, createSwitchingVectorReader, isOfPreviousStore, type SwitchingAdminOptions, type SwitchingReaderOptions } from './switching.ts';
 export { byScoreThenSku } from './top.ts';

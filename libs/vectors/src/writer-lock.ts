@@ -7,8 +7,9 @@ import { VectorsUnavailableError } from './errors.ts';
 export interface WriterLock {
   /**
    * Runs `work` while nobody else, in any process, holds the lock of that name; waits for its turn. `signal` aborts when the lock is lost; look
-   * at it before writing. A process that stands still between that look and its write may still be late: no engine that needs this lock can
-   * refuse such a write, so versions are compared with the catalogue's again by the reconciler.
+   * at it before each request that writes. A process that stands still between that look and its request, and a request that is on its way and
+   * cannot be cancelled, may still be late: no engine that needs this lock can refuse such a write, so versions are compared with the
+   * catalogue's again by the reconciler.
    * @throws VectorsUnavailableError where the turn does not come in time, or Redis does not answer
    */
   hold<T>(name: string, work: (lease: Pick<Lease, 'signal' | 'fencingNumber'>) => Promise<T>): Promise<T>;

@@ -1,7 +1,7 @@
 import { expect, it } from '@jest/globals';
 import { eventually } from '@millrace/testing';
 import type { BatchHandler } from '../bus.ts';
-import { FinalError, SinkUnavailableError } from '../errors.ts';
+import { FinalError, PartialFailureError, SinkUnavailableError } from '../errors.ts';
 import type { Open } from './bus-under-test.ts';
 import { isolateFailures } from '../middleware.ts';
 import { duplicate, randomFail, shuffle } from './middleware.ts';
@@ -118,6 +118,25 @@ export function describeFailures(open: Open): void {
     await eventually(async () => (await unacknowledged(topic, 'g')) === 0);
     expect(done.toSorted((a, b) => a - b)).toEqual(upTo(30).filter((n) => n !== 4 && n !== 11));
     expect(await deadLetters(topic, 'g')).toEqual(['Error: not these', 'Error: not these']);
+  });
+
+  it('goes on with all other events while those that the handler names wait for a part of the sink, and parks none of them', async () => {
+    const { bus, unacknowledged, deadLetters } = await open();
+    const topic = createTestTopic();
+    const done: number[] = [];
+    let isAway = true;
+    await publishAll(bus, topic, 100);
+    await bus.subscribe(topic, { group: 'g', batchSize: 10 }, async (events) => {
+      const waiting = events.filter(({ n }) => isAway && n < 60);
+      done.push(...numbersOf(events.filter((event) => !waiting.includes(event))));
+      if (waiting.length > 0) throw new PartialFailureError(new Map(waiting.map(({ meta }) => [meta.streamId ?? '', new SinkUnavailableError('away')])));
+    });
+    await eventually(() => done.length === 40);
+    expect(sorted(done)).toEqual(upTo(100).slice(60));
+    isAway = false;
+    await eventually(async () => (await unacknowledged(topic, 'g')) === 0);
+    expect(sorted(done)).toEqual(upTo(100));
+    expect(await deadLetters(topic, 'g')).toEqual([]);
   });
 
   it('has one effect for each event although handlings fail, repeat and come shuffled', async () => {

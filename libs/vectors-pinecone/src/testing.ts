@@ -25,6 +25,10 @@ export interface PineconeStub {
   behindBy: number;
   /** Answered to every request with this status, where it is set. */
   failWith: number | undefined;
+  /** Such a route is taken in and never answered, nor done. */
+  silentOn: string | undefined;
+  /** Requests that were given up before they were answered. */
+  readonly cancelled: readonly string[];
   stop(): Promise<void>;
 }
 
@@ -40,7 +44,8 @@ export async function startPineconeStub({ dimension, apiKey }: { readonly dimens
   const spaces = new Map<string, Space>();
   const pending: { left: number; readonly apply: () => void }[] = [];
   const seen: string[] = [];
-  const state: Pick<PineconeStub, 'behindBy' | 'failWith'> = { behindBy: 0, failWith: undefined };
+  const cancelled: string[] = [];
+  const state: Pick<PineconeStub, 'behindBy' | 'failWith' | 'silentOn'> = { behindBy: 0, failWith: undefined, silentOn: undefined };
   const spaceOf = (namespace: string): Space => {
     const space = spaces.get(namespace) ?? new Map<string, Stored>();
     spaces.set(namespace, space);
@@ -112,6 +117,14 @@ export async function startPineconeStub({ dimension, apiKey }: { readonly dimens
     const chunks: Buffer[] = [];
     req.on('data', (chunk: Buffer) => chunks.push(chunk));
     req.on('end', () => {
+      const route = `${req.method} ${new URL(req.url ?? '', 'http://stub').pathname}`;
+      res.once('close', () => {
+        if (!res.writableFinished) cancelled.push(route);
+      });
+      if (route === state.silentOn) {
+        seen.push(route);
+        return;
+      }
       const { status, json } = answer(req, Buffer.concat(chunks).toString('utf8'));
       res.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(json));
     });
@@ -119,7 +132,7 @@ export async function startPineconeStub({ dimension, apiKey }: { readonly dimens
   await new Promise<void>((resolve) => { server.listen(0, '127.0.0.1', resolve); });
   const address = server.address();
   return Object.assign(state, {
-    host: `http://127.0.0.1:${typeof address === 'object' ? address?.port : ''}`, seen,
+    host: `http://127.0.0.1:${typeof address === 'object' ? address?.port : ''}`, seen, cancelled,
     stop: async () => {
       server.closeAllConnections();
       await new Promise((resolve) => { server.close(resolve); });
