@@ -42,7 +42,7 @@ export const mcpPolicy = (limits: Pick<Limits, 'takeMcp'> | undefined): Policy =
     const { req, res, owner } = call;
     const message = await readMcpCall(req, res);
     calls.set(req, message);
-    if (!owner.isDevelopment) await limits?.takeMcp({ keyId: owner.id, client: message.client }, res);
+    if (!owner.isDevelopment) await limits?.takeMcp({ owner, client: message.client }, res);
     return await answer(call);
   };
 };
