@@ -112,6 +112,12 @@ describe('a change of stock', () => {
     expect((await call(client, 'update_stock', confirmed)).data).toMatchObject({ state: 'done', stock_before: 11, stock_after: 20 });
     expect((await call(client, 'update_stock', confirmed)).text).toMatch(/^confirmation_used: /);
     expect(await stockOf('MR-1')).toBe(20);
+    const written = async (): Promise<readonly string[]> => {
+      const { body } = await plane.call('GET', '/api/admin/audit?operation=callMcp');
+      return Array.isArray(body['data']) ? body['data'].map((entry) => String(Object(entry).path)).filter((path) => path.includes('/update_stock/')).toSorted() : [];
+    };
+    await eventually(async () => (await written()).length === 5);
+    expect(await written()).toEqual(['confirmation_used', 'done', 'precondition_failed', 'preview', 'preview'].map((state) => `/mcp/tools/call/update_stock/${state}/MR-1`));
   });
 
   it.each(['legacy', 'auto'] as const)('is a question to the user over standard input and output (%s), and happens only with a yes', async (era) => {

@@ -19,15 +19,26 @@ function headersOf(operation: Operation): z.ZodObject | undefined {
   return isKeyed(operation) ? (own ?? z.object({})).extend(keyHeader.shape) : own;
 }
 
+const problemContent = { 'application/problem+json': { schema: problemSchema } } as const;
+
+const statusClasses = [1, 2, 3, 4, 5] as const;
+/** Throws for what is no status of HTTP. */
+function statusClassOf(status: string): (typeof statusClasses)[number] {
+  const found = statusClasses.find((one) => status.startsWith(String(one)));
+  if (found === undefined) throw new Error(`${status} is no status`);
+  return found;
+}
+
 function responsesOf(operation: Operation): ZodOpenApiOperationObject['responses'] {
   const responses: ZodOpenApiOperationObject['responses'] = {
-    default: { description: 'A problem (RFC 9457)', headers: refusalHeaders, content: { 'application/problem+json': { schema: problemSchema } } },
+    default: { description: 'A problem (RFC 9457)', headers: refusalHeaders, content: problemContent },
   };
   for (const [status, { description, schema, example, mediaType = 'application/json', otherMediaTypes = [] }] of Object.entries(operation.responses)) {
-    const key: `${1 | 2 | 3 | 4 | 5}${string}` = `${status.startsWith('3') ? 3 : 2}${status.slice(1)}`;
-    const others = Object.fromEntries(otherMediaTypes.map((type) => [type, { schema: z.string() }]));
-    const headers = isCached(operation) ? limitHeaders.extend(cacheAnswerHeaders.shape) : limitHeaders;
-    responses[key] = { description, headers, ...(schema && { content: { [mediaType]: { schema, ...(example !== undefined && { example }) }, ...others } }) };
+    const isRefusal = Number(status) >= 400;
+    // Whatever a service says in its own words, the gateway before it says as a problem.
+    const others = { ...Object.fromEntries(otherMediaTypes.map((type) => [type, { schema: z.string() }])), ...(isRefusal && problemContent) };
+    const headers = isRefusal ? refusalHeaders : isCached(operation) ? limitHeaders.extend(cacheAnswerHeaders.shape) : limitHeaders;
+    responses[`${statusClassOf(status)}${status.slice(1)}`] = { description, headers, ...(schema && { content: { [mediaType]: { schema, ...(example !== undefined && { example }) }, ...others } }) };
   }
   return responses;
 }

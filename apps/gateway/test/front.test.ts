@@ -1,6 +1,8 @@
-import { createServer } from 'node:http';
+import { IncomingMessage, createServer } from 'node:http';
+import { Socket } from 'node:net';
 import type { Server } from 'node:http';
 import { once } from 'node:events';
+import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { Operation } from '@millrace/contracts';
 import { createHttpApp, startHttpServer } from '@millrace/http';
@@ -19,6 +21,7 @@ const operation = (over: Partial<Operation>): Operation => ({ operationId: 'op',
 const operations = [
   operation({}), operation({ operationId: 'list', path: '/api/things' }), operation({ operationId: 'write', method: 'post', path: '/api/things', scope: 'products:write' }), operation({ operationId: 'down', path: '/api/down', service: 'down' }),
   operation({ operationId: 'audited', path: '/api/audited/{id}', audited: true }), operation({ operationId: 'secret', path: '/api/secret', scope: 'ops' }), operation({ operationId: 'broken', path: '/api/broken' }), operation({ operationId: 'limited', path: '/api/limited' }),
+  operation({ operationId: 'send', method: 'post', path: '/api/sent/{id}', audited: true, scope: 'products:write' }), operation({ operationId: 'upload', method: 'post', path: '/api/upload', scope: 'products:write', streams: ['text/csv'] }),
   operation({ operationId: 'long', path: '/api/long' }), operation({ operationId: 'none', path: '/api/none' }),
 ];
 const key = createApiKey();
@@ -42,7 +45,8 @@ const [frontedMetrics, plainMetrics] = [createMetrics('test'), createMetrics('te
 
 beforeAll(async () => {
   service = createServer((req, res) => {
-    if (req.url === '/api/none') res.writeHead(204).end();
+    if (req.method === 'POST') void text(req).then((sent) => res.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify({ sent, type: req.headers['content-type'] })));
+    else if (req.url === '/api/none') res.writeHead(204).end();
     else if (req.url === '/api/long') res.writeHead(200, { 'content-type': 'text/plain' }).end('đèn'.repeat(500_000));
     else {
       const body = JSON.stringify({ name: 'đèn 😀', id: req.headers['x-request-id'] === 'given', traced: req.headers['traceparent'] !== undefined });
@@ -67,9 +71,9 @@ afterAll(async () => {
   service.close();
 });
 
-interface Sent { readonly path: string; readonly method?: string; readonly headers?: Readonly<Record<string, string>>; readonly withoutKey?: boolean }
-async function send(server: HttpServer | undefined, { path, method = 'GET', headers = {}, withoutKey = false }: Sent) {
-  const answer = await fetch(`http://127.0.0.1:${server?.port ?? 0}${path}`, { method, headers: { ...(!withoutKey && { 'x-api-key': key }), ...headers } });
+interface Sent { readonly path: string; readonly method?: string; readonly headers?: Readonly<Record<string, string>>; readonly withoutKey?: boolean; readonly body?: string }
+async function send(server: HttpServer | undefined, { path, method = 'GET', headers = {}, withoutKey = false, body }: Sent) {
+  const answer = await fetch(`http://127.0.0.1:${server?.port ?? 0}${path}`, { method, headers: { ...(!withoutKey && { 'x-api-key': key }), ...headers }, ...(body !== undefined && { body }) });
   const given = Object.fromEntries([...answer.headers].filter(([name]) => name !== 'date' && name !== 'x-request-id'));
   return { status: answer.status, headers: given, body: (await answer.text()).replace(answer.headers.get('x-request-id') ?? 'none', 'ID'), hasId: answer.headers.has('x-request-id') };
 }
@@ -97,6 +101,14 @@ const requests: readonly (Sent & { readonly name: string })[] = [
   { name: 'an answer without a body', path: '/api/none' },
   { name: 'a long answer of unknown length', path: '/api/long' },
   { name: 'an unknown path', path: '/api/nothing/here' },
+  { name: 'a write', path: '/api/things', method: 'POST', body: '{"name":"đèn"}', headers: { 'content-type': 'application/json' } },
+  { name: 'a write without a body', path: '/api/things', method: 'POST' },
+  { name: 'a write without a key', path: '/api/things', method: 'POST', body: '{}', withoutKey: true },
+  { name: 'a write of a page', path: '/api/things', method: 'POST', body: '{}', headers: { origin: 'https://shop.example' } },
+  { name: 'an audited write with a query', path: '/api/sent/7?a=b', method: 'POST', body: '{}' },
+  { name: 'a write that is too long', path: '/api/sent/8', method: 'POST', body: 'x'.repeat(1_048_577) },
+  { name: 'an upload', path: '/api/upload', method: 'POST', body: 'a,b', headers: { 'content-type': 'text/csv' } },
+  { name: 'a write to a path that takes none', path: '/api/long', method: 'POST', body: '{}' },
   { name: 'another method', path: '/api/things/MR-1', method: 'DELETE' },
 ];
 
@@ -110,7 +122,14 @@ describe('the front of the gateway', () => {
     // An answer is counted when it has left.
     await eventually(async () => (await counted(frontedMetrics)).join('\n') === (await counted(plainMetrics)).join('\n'));
     expect((await counted(plainMetrics)).length).toBeGreaterThan(10);
-    expect(audited.map(({ status, path }) => [status, path])).toEqual([[200, '/api/audited/7'], [200, '/api/audited/7']]);
+    const written = [[200, '/api/audited/7'], [200, '/api/sent/7'], [413, '/api/sent/8']];
+    expect(audited.map(({ status, path }) => [status, path])).toEqual(written.flatMap((one) => [one, one]));
+  });
+  it('answers the plain ones itself: reads and writes of services', () => {
+    const front = createFront(operations.map((one) => ({ operation: one, handle: async () => undefined })), []);
+    const finds = (method: string, url: string, headers: Readonly<Record<string, string>> = {}): boolean => front.find(Object.assign(new IncomingMessage(new Socket()), { method, url, headers })) !== undefined;
+    expect([finds('GET', '/api/things/MR-1'), finds('POST', '/api/things', { 'content-length': '2' }), finds('POST', '/api/sent/7')]).toEqual([true, true, true]);
+    expect([finds('GET', '/api/things', { 'content-length': '2' }), finds('POST', '/api/things', { origin: 'https://shop.example' }), finds('POST', '/api/things', { 'transfer-encoding': 'chunked' }), finds('POST', '/api/upload'), finds('PUT', '/api/things')]).toEqual([false, false, false, false, false]);
   });
   it('does not start where a handler of security headers answers by itself', () => {
     expect(() => createFront([], [(_req, res) => void res.end()])).toThrow(/headers only/);

@@ -12,7 +12,7 @@ import { openLimits } from '../src/limits/open-limits.ts';
 import type { Limits } from '../src/limits/open-limits.ts';
 import { routeTable } from '../src/route-table.ts';
 
-const settings: LimitSettings = { readsPerMinute: 20, writesPerMinute: 20, eventsPerMinute: 20, jobsPerMinute: 10, workspacePerMinute: 21, userPerMinute: 15, chatPerMinute: 2, mcpPerMinute: 1, isStrict: true };
+const settings: LimitSettings = { readsPerMinute: 20, writesPerMinute: 20, eventsPerMinute: 20, jobsPerMinute: 10, workspacePerMinute: 21, userPerMinute: 15, chatPerMinute: 2, mcpPerMinute: 1, mcpConnections: 3, isStrict: true };
 const operation = (over: Partial<Operation>): Operation => ({ operationId: 'read', method: 'get', path: '/api/things', service: 'svc', scope: 'products:read', summary: '', responses: {}, ...over });
 const served = [
   ...operations.map((one) => ({ ...one, service: 'svc' })),
@@ -90,13 +90,24 @@ describe('rate limits at the gateway', () => {
   it('counts MCP calls of a connection: key and client', async () => {
     const res = { setHeader: () => server };
     const res2 = Object.assign(Object.create(null), res);
-    const keyId = uniqueName('key');
-    await limits.takeMcp({ keyId, client: 'one' }, res2);
-    await limits.takeMcp({ keyId, client: 'two' }, res2);
-    await expect(limits.takeMcp({ keyId, client: 'one' }, res2)).rejects.toMatchObject({ code: 'rate_limited' });
+    const owner = { id: uniqueName('user:x'), workspaceId: 'default' };
+    await limits.takeMcp({ owner, client: 'one' }, res2);
+    await limits.takeMcp({ owner, client: 'two' }, res2);
+    await expect(limits.takeMcp({ owner, client: 'one' }, res2)).rejects.toMatchObject({ code: 'rate_limited' });
     // A name that a client chooses never makes it somebody else.
-    await limits.takeMcp({ keyId, client: 'b:c' }, res2);
-    await limits.takeMcp({ keyId: `${keyId}:b`, client: 'c' }, res2);
+    await limits.takeMcp({ owner, client: 'b:c' }, res2);
+    await limits.takeMcp({ owner: { ...owner, id: `${owner.id}:b` }, client: 'c' }, res2);
+    // Another tenant's user of that id is somebody else.
+    await limits.takeMcp({ owner: { ...owner, workspaceId: uniqueName('tenant') }, client: 'one' }, res2);
+  });
+  it('bounds the MCP calls of a key, whatever its clients call themselves', async () => {
+    const key = uniqueName('key');
+    const said = [];
+    // The policy has not read the name: it counts the key.
+    for (let at = 0; at < 4; at += 1) said.push(await call('/mcp', key, { method: 'POST', headers: { 'user-agent': `client-${at}` } }));
+    expect(said.map(({ status }) => status)).toEqual([200, 200, 200, 429]);
+    expect(said.at(-1)?.header('ratelimit')).toMatch(/^"mcp_key";r=0;t=\d+$/);
+    expect((await call('/mcp', uniqueName('key'), { method: 'POST' })).status).toBe(200);
   });
   it('never limits a development key', async () => {
     for (let at = 0; at < 25; at += 1) expect((await call('/api/things', 'development')).status).toBe(200);

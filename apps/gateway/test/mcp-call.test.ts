@@ -38,6 +38,12 @@ describe('what the gateway reads of a message', () => {
   ])('is of $what the method and a name of our own form: $audited', async ({ body, audited }) => expect((await read(body)).audited).toBe(audited));
 
   it.each([
+    { what: 'one that may change a stock', params: { name: 'update_stock', arguments: { sku: 'MR 1', stock: 2 } }, stock: { sku: 'MR 1' } },
+    { what: 'one whose sku no product can have', params: { name: 'update_stock', arguments: { sku: 'a/b' } }, stock: { sku: undefined } },
+    { what: 'any other', params: { name: 'get_product', arguments: { sku: 'MR-1' } }, stock: undefined },
+  ])('is of a call the sku only where it is $what', async ({ params, stock }) => expect((await read(message('tools/call', params))).stock).toEqual(stock));
+
+  it.each([
     { what: 'the handshake', body: message('initialize', { clientInfo: { name: 'desk' } }), client: 'desk' },
     { what: 'a message that says who sends it', body: message('tools/list', { _meta: { 'io.modelcontextprotocol/clientInfo': { name: 'desk' } } }), client: 'desk' },
     { what: 'one that does not', body: message('tools/list', {}), client: 'agent/1' },

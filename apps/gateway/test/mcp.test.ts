@@ -1,6 +1,9 @@
 import { callMcp, listKeys } from '@millrace/contracts';
+import { startHttpServer } from '@millrace/http';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { auditPath } from '../src/mcp/mcp-policy.ts';
+import express from 'express';
+import { auditPath, mcpPolicy } from '../src/mcp/mcp-policy.ts';
+import type { Answerer } from '../src/policy.ts';
 import { startGuardedGateway } from './guarded-gateway.ts';
 import type { GuardedGateway } from './guarded-gateway.ts';
 
@@ -17,6 +20,21 @@ beforeEach(() => {
 });
 
 const post = (body: string, headers: Readonly<Record<string, string>> = {}): Promise<Response> => fetch(`http://127.0.0.1:${gateway.port}/mcp`, { method: 'POST', body, headers: { 'x-api-key': key, 'content-type': 'application/json', ...headers } });
+
+/** The path in the audit log, of a message that was really sent. */
+async function auditedOf(message: unknown, answer: Answerer): Promise<string | undefined> {
+  const handle = mcpPolicy(undefined)(callMcp, answer);
+  let path: string | undefined;
+  const app = express().post('/mcp', async (req, res, next) => {
+    await handle({ req, res, next, requestId: 'r', owner: { id: 'key_1', workspaceId: 'default', kind: 'secret', scopes: [], isDevelopment: true } }).catch(() => undefined);
+    path = auditPath(callMcp, req, 200);
+    res.end();
+  });
+  const server = await startHttpServer(app, { host: '127.0.0.1', port: 0 });
+  await fetch(`http://127.0.0.1:${server.port}/mcp`, { method: 'POST', body: JSON.stringify(message) });
+  await server.close();
+  return path;
+}
 
 describe('POST /mcp at the gateway', () => {
   it('reaches the service with a token for its calls back, which no caller can send', async () => {
@@ -39,6 +57,24 @@ describe('POST /mcp at the gateway', () => {
 });
 
 describe('what the audit log gets of a message', () => {
+  const result = (value: unknown): Buffer => Buffer.from(JSON.stringify({ jsonrpc: '2.0', id: 1, result: value }));
+  const state = (name: string) => result({ content: [], structuredContent: { data: { state: name } } });
+  it.each([
+    { what: 'shown', body: state('preview'), path: 'preview' }, { what: 'done', body: state('done'), path: 'done' }, { what: 'declined', body: state('declined'), path: 'declined' },
+    { what: 'refused', body: result({ isError: true, content: [], _meta: { 'millrace/problem': { code: 'precondition_failed' } } }), path: 'precondition_failed' },
+    { what: 'refused in words that are no code', body: result({ isError: true, content: [], _meta: { 'millrace/problem': { code: 'x/../y' } } }), path: 'unknown' },
+    { what: 'answered as nobody knows', body: Buffer.from('<html>'), path: 'unknown' },
+  ])('is of a change of stock what became of it, and the sku: $what', async ({ body, path }) => {
+    const message = { jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'update_stock', arguments: { sku: 'MR 1', stock: 2 } } };
+    expect(await auditedOf(message, async () => ({ status: 200, headers: {}, body }))).toBe(`/mcp/tools/call/update_stock/${path}/MR%201`);
+  });
+  it('is unknown where the answer of a change of stock was lost, and names no argument of another tool', async () => {
+    const lost = async (): Promise<never> => { throw new Error('gone'); };
+    const message = (name: string) => ({ jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name, arguments: { sku: 'MR-1' } } });
+    expect(await auditedOf(message('update_stock'), lost)).toBe('/mcp/tools/call/update_stock/unknown/MR-1');
+    expect(await auditedOf(message('get_product'), lost)).toBe('/mcp/tools/call/get_product');
+  });
+
   it('is the bare path where nobody has read it, and another operation as ever', () => {
     const req = { path: '/mcp' };
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- two fields of a request are all that is read

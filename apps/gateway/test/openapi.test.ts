@@ -20,6 +20,12 @@ describe('the OpenAPI document', () => {
     expect(answers.parse(product)['200']?.headers).toMatchObject({ 'Cache-Status': { $ref: '#/components/headers/Cache-Status' }, Age: {}, ETag: {} });
     expect(Object.keys(z.record(z.string(), z.unknown()).parse(document.components['headers'])).toSorted()).toEqual(['Age', 'Cache-Status', 'ETag', 'RateLimit', 'RateLimit-Policy', 'Retry-After']);
   });
+  it('has refusals of a service in its own words and those of the gateway, side by side', () => {
+    const answers = z.record(z.string(), z.looseObject({ content: z.record(z.string(), z.unknown()).optional() })).parse(served.find(({ id }) => id === 'callMcp')?.operation['responses']);
+    const refusals = Object.entries(answers).filter(([status]) => Number(status) >= 400);
+    expect(refusals.map(([status]) => status)).toEqual(['400', '403', '404', '406', '413', '415', '500']);
+    for (const [, { content }] of refusals) expect(Object.keys(content ?? {})).toEqual(['application/json', 'application/problem+json']);
+  });
   it.each(served.map((entry) => [entry.id, entry] as const))('has an example of what %s takes and answers', (_id, { operation }) => {
     const text = JSON.stringify(operation);
     const needsBody = text.includes('"requestBody"') && text.includes('application/json');

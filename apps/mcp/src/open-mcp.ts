@@ -1,5 +1,5 @@
 import { apiVersion } from '@millrace/contracts';
-import { createConfirmations } from '@millrace/mcp-tools';
+import { createConfirmations, createMemoryUsage } from '@millrace/mcp-tools';
 import { closeRedis, connectRedis, keysFor } from '@millrace/redis-kit';
 import { openIdentityVerifier } from '@millrace/service';
 import type { ServiceContext } from '@millrace/service';
@@ -15,7 +15,7 @@ import { createMessageServer } from './serve-message.ts';
 
 const WARN_EVERY_MS = 10_000;
 
-/** The route and what it needs. Starts without Redis: then tools that only read go on, uncounted. */
+/** The route and what it needs. Starts without Redis: then this instance counts by itself, for tools that only read, and nothing of persons. */
 export async function openMcp({ config, logger, metrics: registry, onClose }: Pick<ServiceContext<Config>, 'config' | 'logger' | 'metrics' | 'onClose'>): Promise<RequestHandler> {
   const redis = connectRedis(config.REDIS_URL, { role: 'request', name: 'mcp' });
   onClose(() => closeRedis(redis));
@@ -26,7 +26,7 @@ export async function openMcp({ config, logger, metrics: registry, onClose }: Pi
     onError: (error) => logger.debug({ err: error }, 'a message was refused'),
     deps: {
       version: apiVersion, confirmations: createConfirmations({ secret: await readConfirmSecret(config.INTERNAL_KEY_FILE) }), usage: createRedisUsage({ redis, keys: keysFor(config.REDIS_URL) }),
-      limits: toolLimitsOf(config), timeoutMs: config.MCP_TOOL_TIMEOUT_MS,
+      localUsage: createMemoryUsage(), limits: toolLimitsOf(config), timeoutMs: config.MCP_TOOL_TIMEOUT_MS,
       onCalled: (call) => {
         metrics.called(call);
         logger.info({ tool: call.tool, caller: call.caller, outcome: call.outcome, seconds: call.seconds, requestId: call.requestId }, 'tool called');
@@ -36,7 +36,7 @@ export async function openMcp({ config, logger, metrics: registry, onClose }: Pi
         metrics.uncounted(tool);
         if (performance.now() < quietUntil) return;
         quietUntil = performance.now() + WARN_EVERY_MS;
-        logger.warn({ err: error }, 'calls of tools are not counted: Redis does not answer');
+        logger.warn({ err: error }, 'calls of tools are counted by this instance alone, or refused: Redis does not answer');
       },
     },
   });

@@ -96,15 +96,17 @@ describe('three replicas behind round robin', () => {
 });
 
 describe('without Redis', () => {
-  it('tools that read go on, changes are refused, and both come back by themselves', async () => {
+  it('tools that read go on within the caps of their instance, what shows persons or changes is refused, and all come back by themselves', async () => {
     const own = await startKit();
     try {
-      const one = await own.start();
-      const client = await own.connect([one]);
+      const one = await own.start({ MCP_TOOL_LIMITS: 'get_product=100/2' });
+      const client = await own.connect([one], { scopes: ['products:read', 'products:write', 'events:read'] });
       await own.redis.kill();
-      expect((await call(client, 'get_product', { sku: 'MR-0001' })).isError).toBe(false);
+      for (let at = 0; at < 2; at += 1) expect((await call(client, 'get_product', { sku: 'MR-0001' })).isError).toBe(false);
+      expect((await call(client, 'get_product', { sku: 'MR-0001' })).text).toMatch(/^daily_cap: /);
+      expect((await call(client, 'customer_context', { user_id: '7' })).text).toMatch(/^unavailable: calls of customer_context cannot be counted now.*\(try again in 2 s\)$/);
       expect((await call(client, 'update_stock', set)).text).toMatch(/^unavailable: calls of update_stock cannot be counted now/);
-      expect(own.shop.seen.filter(({ call: asked }) => asked.startsWith('PUT'))).toEqual([]);
+      expect(own.shop.seen.map(({ call: asked }) => asked)).toEqual(Array.from({ length: 2 }, () => 'GET /api/products/MR-0001'));
       await own.redis.restart();
       await eventually(async () => (await call(client, 'update_stock', set)).data['state'] === 'preview', { timeoutMs: 20_000 });
     } finally {

@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { callMcp } from '@millrace/contracts';
+import type { Operation } from '@millrace/contracts';
 import { configSchema, toolLimitsOf } from '../src/config.ts';
 import { startKit } from './mcp-kit.ts';
 import type { Instance, Kit } from './mcp-kit.ts';
@@ -19,6 +21,11 @@ async function post(body: string | Buffer, headers: Record<string, string | unde
   const text = await answer.text();
   return { status: answer.status, type: answer.headers.get('content-type'), body: text === '' ? undefined : (JSON.parse(text) as Record<string, unknown>) };
 }
+/** A message of the revision 2026-07-28, which says in itself who sends it. */
+const modern = (method: string) => ({ ...list, method, params: { _meta: { 'io.modelcontextprotocol/protocolVersion': '2026-07-28', 'io.modelcontextprotocol/clientInfo': { name: 'desk', version: '1' }, 'io.modelcontextprotocol/clientCapabilities': {} } } });
+const { responses }: Operation = callMcp;
+/** As the API's document has it. */
+const isDocumented = ({ status, body }: { readonly status: number; readonly body: unknown }): boolean => responses[status]?.schema?.safeParse(body).success === true;
 const nested = (depth: number): string => `${'['.repeat(depth)}1${']'.repeat(depth)}`;
 
 describe('a hostile body', () => {
@@ -41,7 +48,7 @@ describe('a hostile body', () => {
     const answer = await post(body);
     expect({ status: answer.status, ...answer.body }).toMatchObject({ jsonrpc: '2.0', error: { code, message: expect.stringContaining(says) } });
     expect(JSON.stringify(answer.body)).not.toMatch(/node_modules|\.ts:|\.mjs/);
-    expect(answer.status).toBe(status);
+    expect([answer.status, isDocumented(answer)]).toEqual([status, true]);
   });
 
   it.each([
@@ -51,10 +58,12 @@ describe('a hostile body', () => {
     { what: 'another revision of the protocol', headers: { 'mcp-protocol-version': '1999-01-01' }, status: 400, code: -32_000 },
     { what: 'a wish for something else than JSON', headers: { accept: 'text/html' }, status: 406, code: -32_000 },
     { what: 'a page of somewhere else', headers: { origin: 'https://evil.example' }, status: 403, code: -32_000 },
+    { what: 'a method that there is none of, by the newest revision', headers: { 'mcp-protocol-version': '2026-07-28', 'mcp-method': 'tools/destroy' }, body: modern('tools/destroy'), status: 404, code: -32_601 },
     { what: 'a page of nowhere', headers: { origin: 'null' }, status: 403, code: -32_000 },
-  ])('sent as $what gets $status', async ({ headers, status, code }) => {
-    const answer = await post(JSON.stringify(list), headers);
+  ])('sent as $what gets $status', async ({ headers, body = list, status, code }) => {
+    const answer = await post(JSON.stringify(body), headers);
     expect([answer.status, answer.body]).toEqual([status, expect.objectContaining({ jsonrpc: '2.0', error: expect.objectContaining({ code }) })]);
+    expect(isDocumented(answer)).toBe(true);
   });
 
   it('does not hold up the good ones: the next message is answered, as JSON, and a known page is let in', async () => {

@@ -12,6 +12,12 @@ export const skuSchema = z
   .refine((sku) => sku === sku.trim() && sku !== '.' && sku !== '..', { error: 'must not begin or end with a space, nor be "." or ".."' })
   .meta({ description: 'Stock keeping unit, 1 to 128 printable characters without "/"', example: 'MR-0001' });
 
+/** Characters that no reader sees but a computer compares: Unicode's ignorable ones (selectors, fillers, tags) and the empty braille pattern. */
+const INVISIBLE = /[\p{Default_Ignorable_Code_Point}\u2800]/u;
+
+/** Of a product that is not there yet: none that looks like another one's. What is stored may have such a sku since before: it can be read, changed and deleted. */
+export const newSkuSchema = skuSchema.refine((sku) => !INVISIBLE.test(sku), { error: 'must not hold invisible characters' });
+
 export const productStatusSchema = z.enum(['draft', 'active', 'archived']);
 
 /** A JSON object that every store can hold: at most 20 levels, names of 200 characters, 65,536 characters in all. */
@@ -52,7 +58,7 @@ const fits = (product: { price?: string | null | undefined; currency?: string | 
 /** Body of POST /api/products. A missing currency is the service's DEFAULT_CURRENCY. */
 export const newProductSchema = z
   .strictObject({
-    sku: skuSchema,
+    sku: newSkuSchema,
     merchant_id: productFields.merchant_id.default(1),
     name: productFields.name,
     description: productFields.description.default(null),

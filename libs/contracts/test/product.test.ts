@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { currencySchema, fromMinor, newProductSchema, priceInputSchema, productPatchSchema, skuSchema, toMinor } from '../src/index.ts';
+import { currencySchema, deleteProduct, fromMinor, getProduct, newProductSchema, priceInputSchema, productExample, productPatchSchema, productSchema, skuSchema, toMinor } from '../src/index.ts';
 
 describe('money', () => {
   it.each([
@@ -37,6 +37,16 @@ describe('sku', () => {
   });
   it.each(['', 'a/b', ' a', 'a ', 'a\nb', 'a\u0000', '\u200b', '.', '..', 'x'.repeat(129), 7])('refuses %p', (sku) => {
     expect(skuSchema.safeParse(sku).success).toBe(false);
+  });
+});
+
+describe('invisible characters in a sku', () => {
+  it.each([['a selector', '\uFE0F'], ['a selector of variants', '\u{E0101}'], ['a joiner of graphemes', '\u034F'], ['a filler', '\u3164'], ['a filler of half width', '\uFFA0'], ['a selector of Mongolian', '\u180B'], ['an empty braille pattern', '\u2800']])('are refused in a new product: %s', (_name, hidden) => {
+    expect(newProductSchema.safeParse({ sku: `MR${hidden}-1`, name: 'A' }).error?.issues).toMatchObject([{ path: ['sku'] }]);
+  });
+  it.each(['\uFE0F', '\u{E0101}', '\u034F', '\u3164', '\u2800'])('can be in the sku of a product that is there: it is read and deleted by it (%p)', (hidden) => {
+    expect([getProduct, deleteProduct].map(({ params }) => params.safeParse({ sku: `MR${hidden}-1` }).success)).toEqual([true, true]);
+    expect(productSchema.safeParse({ ...productExample, sku: `MR${hidden}-1` }).success).toBe(true);
   });
 });
 

@@ -88,7 +88,7 @@ function withFront(app: Express, front: Front, { seconds, logger }: { readonly s
     const [req, res] = toExpress(app, rawReq, rawRes);
     req.params = found.params;
     req.route = { path: found.path };
-    res.once('finish', () => seconds.observe({ method: 'GET', route: found.path, status: res.statusCode }, (performance.now() - startMs) / 1_000));
+    res.once('finish', () => seconds.observe({ method: req.method, route: found.path, status: res.statusCode }, (performance.now() - startMs) / 1_000));
     requestContext(req, res, ignore);
     front.prepare(res);
     const fail = (error: unknown): void => void refuse(error, req, res, ignore);

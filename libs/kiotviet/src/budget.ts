@@ -1,11 +1,19 @@
+import { createHash } from 'node:crypto';
 import { asList, asText, defineScript } from '@millrace/redis-kit';
-import type { Redis } from '@millrace/redis-kit';
+import type { Keys, Redis } from '@millrace/redis-kit';
 
 /** Who asks: a caller who waits, a notification of the POS, or the synchronisation. */
 export type Lane = 'caller' | 'notice' | 'sync';
 
 /** The share of the hour that a lane may use up: what is left is for those before it. */
 export const LANE_SHARES: Readonly<Record<Lane, number>> = { caller: 1, notice: 0.9, sync: 0.75 };
+
+/** A lane; of callers also the one who asks. */
+export type Asker = Lane | { readonly caller: string };
+export const laneOf = (asker: Asker): Lane => (typeof asker === 'string' ? asker : 'caller');
+
+/** Of what the others have left of the hour: more than that is no single caller's. */
+export const CALLER_SHARE = 0.5;
 
 export interface BudgetState {
   /** GETs of the last 60 to 61 minutes, of all instances. */
@@ -17,8 +25,8 @@ export interface BudgetState {
 }
 
 export interface Budget {
-  /** Takes one GET, or says after how many milliseconds it is worth asking again. Rejects where Redis cannot be asked: nothing is sent uncounted. */
-  take(lane: Lane): Promise<{ readonly isAllowed: true } | { readonly isAllowed: false; readonly waitMs: number }>;
+  /** Takes one GET, or says after how many milliseconds it is worth asking again; `isOwn`: it is the caller's own share that is used up. Rejects where Redis cannot be asked: nothing is sent uncounted. */
+  take(asker: Asker): Promise<{ readonly isAllowed: true } | { readonly isAllowed: false; readonly waitMs: number; readonly isOwn: boolean }>;
   /** The POS has answered 429: nobody calls for that long, and less than was used is the limit for the next hour. */
   refused(retryAfterMs: number): Promise<void>;
   state(): Promise<BudgetState>;
@@ -56,13 +64,28 @@ end
 local blocked_ms = math.max(0, blocked - now)
 `;
 
-/** KEYS budget; ARGV limit, share of the lane. {1 = taken, ms to wait} */
+/** KEYS budget, that of the caller where there is one; ARGV limit, share of the lane, share of a caller. {1 = taken, ms to wait, 1 = for the caller's own share} */
 const takeOne = defineScript(`${READ}
-if blocked_ms > 0 then return {0, blocked_ms} end
-if used >= math.floor(limit * tonumber(ARGV[2])) then return {0, math.max(1000, (oldest + 61) * 60000 - now)} end
-redis.call('HINCRBY', KEYS[1], 'm' .. string.format('%.0f', minute), 1)
-redis.call('PEXPIRE', KEYS[1], 7500000)
-return {1, 0}`, { whenFull: 'run' });
+if blocked_ms > 0 then return {0, blocked_ms, 0} end
+if used >= math.floor(limit * tonumber(ARGV[2])) then return {0, math.max(1000, (oldest + 61) * 60000 - now), 0} end
+if KEYS[2] then
+  local own, first = 0, minute
+  local counts = redis.call('HGETALL', KEYS[2])
+  for i = 1, #counts, 2 do
+    local at = tonumber(string.sub(counts[i], 2))
+    if at < minute - 60 then redis.call('HDEL', KEYS[2], counts[i])
+    else
+      own = own + tonumber(counts[i + 1])
+      first = math.min(first, at)
+    end
+  end
+  if own >= math.ceil((limit - (used - own)) * tonumber(ARGV[3])) then return {0, math.max(1000, (first + 61) * 60000 - now), 1} end
+end
+for i = 1, #KEYS do
+  redis.call('HINCRBY', KEYS[i], 'm' .. string.format('%.0f', minute), 1)
+  redis.call('PEXPIRE', KEYS[i], 7500000)
+end
+return {1, 0, 0}`, { whenFull: 'run' });
 
 /** KEYS budget; ARGV limit, ms without calls. */
 const learn = defineScript(`${READ}
@@ -77,18 +100,24 @@ return {used, limit, blocked_ms}`, { whenFull: 'run' });
 
 export interface BudgetDeps {
   readonly redis: Redis;
-  readonly key: string;
+  readonly keys: Pick<Keys, 'posBudget' | 'posBudgetOf'>;
+  readonly retailer: string;
   /** GETs in any 60 minutes. */
   readonly hourlyLimit: number;
 }
 
-/** One budget of GETs for all instances, counted by Redis' clock. A flush of Redis begins the count anew; the POS' own 429 is what holds then. */
-export function createBudget({ redis, key, hourlyLimit }: BudgetDeps): Budget {
+/** Callers' ids of tokens name persons: a key holds their digest. */
+const digestOf = (caller: string): string => createHash('sha256').update(caller).digest('hex').slice(0, 32);
+
+/** One budget of GETs for all instances, counted by Redis' clock, and within it of each caller. A flush of Redis begins the count anew; the POS' own 429 is what holds then. */
+export function createBudget({ redis, keys, retailer, hourlyLimit }: BudgetDeps): Budget {
+  const key = keys.posBudget(retailer);
   const numbers = (reply: unknown): number[] => asList(reply).map((value) => Number(asText(value)));
   return {
-    async take(lane) {
-      const [taken, waitMs = 0] = numbers(await takeOne(redis, [key], [hourlyLimit, LANE_SHARES[lane]]));
-      return taken === 1 ? { isAllowed: true } : { isAllowed: false, waitMs };
+    async take(asker) {
+      const own = typeof asker === 'string' ? [] : [keys.posBudgetOf(retailer, digestOf(asker.caller))];
+      const [taken, waitMs = 0, isOwn] = numbers(await takeOne(redis, [key, ...own], [hourlyLimit, LANE_SHARES[laneOf(asker)], CALLER_SHARE]));
+      return taken === 1 ? { isAllowed: true } : { isAllowed: false, waitMs, isOwn: isOwn === 1 };
     },
     async refused(retryAfterMs) {
       await learn(redis, [key], [hourlyLimit, Math.min(3_600_000, Math.max(1_000, Math.ceil(retryAfterMs)))]);

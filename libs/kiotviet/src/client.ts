@@ -1,6 +1,7 @@
 import type { z } from 'zod';
 import type { AnswerCache } from './answer-cache.ts';
-import type { BudgetState, Lane } from './budget.ts';
+import { laneOf } from './budget.ts';
+import type { Asker, BudgetState } from './budget.ts';
 import { endpoints } from './endpoints.ts';
 import type { Endpoint } from './endpoints.ts';
 import { parsePage, posProductSchema } from './schemas.ts';
@@ -15,10 +16,10 @@ export interface KiotvietDeps extends SenderDeps {
 export type ItemOf<E extends Endpoint> = z.output<(typeof endpoints)[E]['schema']>;
 
 export interface Kiotviet {
-  /** One page. Kept answers are used for `caller` only. Rejects with a pos error, or unavailable where Redis cannot count the call. */
-  list<E extends Endpoint>(endpoint: E, params: Params, lane: Lane): Promise<PosPage<ItemOf<E>>>;
+  /** One page. Kept answers are used for callers only; who asks what another one is asking waits for that call, which is the other's. Rejects with a pos error, or unavailable where Redis cannot count the call. */
+  list<E extends Endpoint>(endpoint: E, params: Params, asker: Asker): Promise<PosPage<ItemOf<E>>>;
   /** With its stock; undefined where the POS does not have it (any more). */
-  product(id: number, lane: Lane): Promise<PosProduct | undefined>;
+  product(id: number, asker: Asker): Promise<PosProduct | undefined>;
   /** Products or stock have changed: nothing older is answered from now on. */
   changed(): Promise<void>;
   connection(): Connection;
@@ -48,32 +49,32 @@ export function createKiotviet(deps: KiotvietDeps): Kiotviet {
   };
 
   const flights = new Map<string, Promise<PosPage<unknown>>>();
-  const fetchPage = async (endpoint: Endpoint, params: Params, lane: Lane): Promise<PosPage<unknown>> => {
+  const fetchPage = async (endpoint: Endpoint, params: Params, asker: Asker): Promise<PosPage<unknown>> => {
     const { path, schema, keepMs } = endpoints[endpoint];
     const name = JSON.stringify(Object.entries(params).toSorted(([a], [b]) => (a < b ? -1 : 1)));
-    const isKept = keepMs > 0 && lane === 'caller';
+    const isKept = keepMs > 0 && laneOf(asker) === 'caller';
     const { value, epoch } = isKept ? await cache.get(endpoint, name) : { value: undefined, epoch: undefined };
     const kept = value === undefined ? undefined : parsePage(schema, value);
     if (kept) {
       onEvent(endpoint, 'cached');
       return kept;
     }
-    const page = read(endpoint, schema, await sender.get(endpoint, path, params, lane));
+    const page = read(endpoint, schema, await sender.get(endpoint, path, params, asker));
     // What could not be read is asked for again.
     if (isKept && page.unreadable.length === 0) await cache.set(endpoint, name, { value: { data: page.data, total: page.total, removedIds: page.removedIds }, epoch, keepMs });
     return page;
   };
   return {
-    async list(endpoint, params, lane) {
-      const flight = `${lane} ${endpoint} ${JSON.stringify(params)}`;
+    async list(endpoint, params, asker) {
+      const flight = `${laneOf(asker)} ${endpoint} ${JSON.stringify(params)}`;
       // Callers that ask the same at the same time share one call.
-      const going = flights.get(flight) ?? fetchPage(endpoint, params, lane).finally(() => flights.delete(flight));
+      const going = flights.get(flight) ?? fetchPage(endpoint, params, asker).finally(() => flights.delete(flight));
       flights.set(flight, going);
       // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- parsed by the very schema that ItemOf is made of
       return (await going) as PosPage<ItemOf<typeof endpoint>>;
     },
-    async product(id, lane) {
-      const text = await sender.get('product', `/products/${id}`, {}, lane);
+    async product(id, asker) {
+      const text = await sender.get('product', `/products/${id}`, {}, asker);
       if (text === undefined) return undefined;
       const parsed = posProductSchema.safeParse(jsonOf(text));
       if (!parsed.success) throw sender.unreadable('product', 'it is no product of the documented form');

@@ -16,5 +16,9 @@ export const posTimeout = (timeoutMs: number, cause?: unknown): AppError => new 
 export const posBadAnswer = (why: string, cause?: unknown): AppError => new AppError('pos_bad_answer', `the point of sale answered what cannot be read: ${why}`, { cause });
 export const posUnauthorized = (why: string): AppError => new AppError('pos_unauthorized', `the point of sale refuses our credentials: ${why}`, later(30_000));
 export const posRefused = (status: number, code: string | undefined): AppError => new AppError('pos_refused', `the point of sale refused the request (${status}${code === undefined ? '' : `, ${code}`})`);
-export const posQuota = (waitMs: number, who: 'pos' | 'budget'): AppError =>
-  new AppError('pos_quota', who === 'pos' ? `the point of sale wants no more calls for ${seconds(waitMs)} s` : `the calls to the point of sale of this hour are used up: try again in ${seconds(waitMs)} s`, later(waitMs));
+export const posQuota = (waitMs: number, who: 'pos' | 'budget' | 'share'): AppError =>
+  new AppError('pos_quota', {
+    pos: `the point of sale wants no more calls for ${seconds(waitMs)} s`,
+    budget: `the calls to the point of sale of this hour are used up: try again in ${seconds(waitMs)} s`,
+    share: `your part of the calls to the point of sale of this hour is used up, the rest is for others: try again in ${seconds(waitMs)} s`,
+  }[who], later(waitMs));

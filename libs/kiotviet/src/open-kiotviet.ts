@@ -84,7 +84,7 @@ export function openKiotviet(settings: KiotvietSettings, { logger, onClose, onEv
     ...settings, redis, keys, sealer: createSealer(settings.sealKeys), ask: createTokenAsker(http, settings), logger, ...(onToken && { onEvent: onToken }),
   });
   const kiotviet = createKiotviet({
-    ...settings, http, tokens, logger, budget: createBudget({ redis, key: keys.posBudget(retailer), hourlyLimit: settings.hourlyLimit }),
+    ...settings, http, tokens, logger, budget: createBudget({ redis, keys, retailer, hourlyLimit: settings.hourlyLimit }),
     cache: cacheRedisUrl === undefined ? noAnswerCache : openCache(cacheRedisUrl), ...(onEvent && { onEvent }),
   });
   return { kiotviet, tokens };

@@ -3,7 +3,7 @@ import type { Logger } from '@millrace/service';
 import { BrokenCircuitError, CircuitState, ConsecutiveBreaker, ExponentialBackoff, circuitBreaker, handleWhen, retry, wrap } from 'cockatiel';
 import { z } from 'zod';
 import type { AccessTokens } from './access-tokens.ts';
-import type { Budget, Lane } from './budget.ts';
+import type { Asker, Budget } from './budget.ts';
 import { isPosDown, isPosError, posBadAnswer, posQuota, posRefused, posUnauthorized, posUnavailable } from './errors.ts';
 import type { HttpAnswer, PosHttp } from './http.ts';
 
@@ -32,7 +32,7 @@ export interface Connection {
 
 export interface Sender {
   /** Text of a good answer, undefined for 404. Rejects with a pos error, or unavailable where Redis cannot count the call. */
-  get(endpoint: string, path: string, params: Params, lane: Lane): Promise<string | undefined>;
+  get(endpoint: string, path: string, params: Params, asker: Asker): Promise<string | undefined>;
   /** An answer that came well and cannot be read. */
   unreadable(endpoint: string, why: string): AppError;
   connection(): Connection;
@@ -86,30 +86,30 @@ export function createSender({ http, tokens, budget, baseUrl, retailer, logger, 
   const breaker = circuitBreaker(handleWhen(isPosDown), { halfOpenAfter: halfOpenMs, breaker: new ConsecutiveBreaker(FAILURES) });
   const policy = wrap(retry(handleWhen(isPosDown), { maxAttempts: 1, backoff: new ExponentialBackoff({ initialDelay: 100, maxDelay: 500 }) }), breaker);
 
-  const sendOnce = async (url: URL, lane: Lane, token: string): Promise<HttpAnswer> => {
-    const taken = await budget.take(lane).catch((cause: unknown) => {
+  const sendOnce = async (url: URL, asker: Asker, token: string): Promise<HttpAnswer> => {
+    const taken = await budget.take(asker).catch((cause: unknown) => {
       throw new AppError('unavailable', 'calls of the point of sale are counted in Redis, which cannot be asked now', { cause, headers: { 'Retry-After': '2' } });
     });
-    if (!taken.isAllowed) throw posQuota(taken.waitMs, 'budget');
+    if (!taken.isAllowed) throw posQuota(taken.waitMs, taken.isOwn ? 'share' : 'budget');
     const answer = await http.send({ method: 'GET', url, headers: { authorization: `Bearer ${token}`, retailer } });
     if (answer.status !== 429) return answer;
     const retryAfterMs = answer.retryAfterMs ?? DEFAULT_RETRY_AFTER_MS;
     await budget.refused(retryAfterMs).catch((err: unknown) => logger.warn({ err }, 'what the point of sale said of its limit could not be kept'));
     throw posQuota(retryAfterMs, 'pos');
   };
-  const authorized = async (url: URL, lane: Lane): Promise<string | undefined> => {
+  const authorized = async (url: URL, asker: Asker): Promise<string | undefined> => {
     const token = await tokens.get();
-    const answer = await sendOnce(url, lane, token);
+    const answer = await sendOnce(url, asker, token);
     if (answer.status !== 401) return readAnswer(answer);
-    const again = await sendOnce(url, lane, await tokens.get(token));
+    const again = await sendOnce(url, asker, await tokens.get(token));
     if (again.status === 401) throw posUnauthorized('it answered 401 to a new token');
     return readAnswer(again);
   };
-  const get: Sender['get'] = async (endpoint, path, params, lane) => {
+  const get: Sender['get'] = async (endpoint, path, params, asker) => {
     const url = new URL(baseUrl.replace(/\/$/, '') + path);
     for (const [name, value] of Object.entries(params)) url.searchParams.set(name, String(value));
     try {
-      const text = await policy.execute(() => authorized(url, lane));
+      const text = await policy.execute(() => authorized(url, asker));
       connection.ended();
       onEvent(endpoint, 'ok');
       return text;

@@ -108,6 +108,19 @@ describe('bad weather of the POS', () => {
     await small.close();
   });
 
+  it('one caller uses at most half of what the others have left, over all instances, and the others have the rest', async () => {
+    const small = await startBench({ hourlyLimit: 40 });
+    const instances = Array.from({ length: 2 }, () => small.instance({ hourlyLimit: 40 }));
+    const ask = (caller: string, calls: number) => Promise.all(Array.from({ length: calls }, (_none, at) => outcome(instances[at % 2]?.kiotviet.list('customers', { currentItem: at, orderBy: caller }, { caller }) ?? Promise.resolve())));
+    const ok = (said: Awaited<ReturnType<typeof ask>>): number => said.filter(({ code }) => code === 'ok').length;
+    const first = await ask('a', 30);
+    expect([ok(first), first.filter(({ code }) => code === 'pos_quota').length]).toEqual([20, 10]);
+    // Half of the 20 that are left, of the 10 after that, …
+    expect([ok(await ask('b', 30)), ok(await ask('c', 30))]).toEqual([10, 5]);
+    expect([ok(await ask('a', 5)), small.stub.hours.total]).toEqual([0, 35]);
+    await small.close();
+  });
+
   it('nothing is sent while Redis cannot count it', async () => {
     const alone = await startBench();
     const one = alone.instance();

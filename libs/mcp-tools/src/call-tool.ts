@@ -24,12 +24,14 @@ export interface CalledTool {
 export interface CallDeps {
   readonly confirmations: Confirmations;
   readonly usage: Usage;
+  /** Counts where `usage` cannot: for this process alone, and only tools that read, and nothing of persons. */
+  readonly localUsage: Pick<Usage, 'take'>;
   /** By tool, instead of its own. */
   readonly limits?: Readonly<Record<string, ToolLimits>>;
   readonly onCalled: (call: CalledTool) => void;
   /** A tool failed as it must not. */
   readonly onBug: (error: unknown, call: Pick<CalledTool, 'tool' | 'requestId'>) => void;
-  /** Calls cannot be counted now. */
+  /** Calls cannot be counted over all instances now. */
   readonly onUncounted: (error: unknown, tool: string) => void;
   /** Longest time that one call may take; default 20 s. */
   readonly timeoutMs?: number;
@@ -78,11 +80,12 @@ export const lacking = (tool: Tool, caller: ToolCaller): readonly string[] => to
 
 async function count(deps: CallDeps, tool: Tool, caller: ToolCaller): Promise<void> {
   const limits = deps.limits?.[tool.name] ?? tool.limits;
-  const taken = await deps.usage.take(`${caller.workspaceId}/${caller.id}`, tool.name, limits).catch((error: unknown) => {
+  const who = `${caller.workspaceId}/${caller.id}`;
+  const taken = await deps.usage.take(who, tool.name, limits).catch((error: unknown) => {
     deps.onUncounted(error, tool.name);
-    // Whoever only reads is bounded by the gateway's own limits; a change waits until it can be counted.
-    if (tool.annotations.readOnlyHint) return { isAdmitted: true } as const;
-    throw new RefusedError({ code: 'unavailable', detail: `calls of ${tool.name} cannot be counted now, so it changes nothing: try again in a moment`, retryAfterSeconds: 2 });
+    if (tool.annotations.readOnlyHint && tool.showsPersons !== true) return deps.localUsage.take(who, tool.name, limits);
+    // What shows persons is for so many a day, and no more because a server is down; a change waits, too.
+    throw new RefusedError({ code: 'unavailable', detail: `calls of ${tool.name} cannot be counted now, so it does nothing: try again in a moment`, retryAfterSeconds: 2 });
   });
   if (taken.isAdmitted) return;
   const quota = taken.by === 'day' ? `${limits.perDay} calls a day` : `${limits.perMinute} calls a minute`;

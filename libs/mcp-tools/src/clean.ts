@@ -1,8 +1,9 @@
 /**
- * What no text for a model may hold: control characters but tab and line feed, format characters (bidi overrides, zero-width spaces, tags) but the two
- * joiners that scripts and emoji need, line and paragraph separators, halves of surrogate pairs, and the selectors and tags that hide text in plain sight.
+ * What no text for a model may hold: control characters but tab and line feed, format characters (bidi overrides, zero-width spaces, tags), line and paragraph
+ * separators, halves of surrogate pairs, and whatever else is there and not seen (Unicode's ignorable characters: selectors, fillers; the empty braille
+ * pattern). But for the two joiners that scripts and emoji need, and the selector of emoji.
  */
-const HIDDEN = /(?![\t\n\u200C\u200D])(?:[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]|[\uFE00-\uFE0E]|[\u{E0000}-\u{E0FFF}])/gu;
+const HIDDEN = /(?!\t|\n|\u200C|\u200D|\uFE0F)[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\u2800]/gu;
 /** One selects the look of an emoji; many in a row are a message. */
 const SELECTORS = /\uFE0F{2,}/gu;
 const JOINERS = /[\u200C\u200D]{2,}/gu;

@@ -12,6 +12,8 @@ describe('texts for a model', () => {
     { what: 'zero-width characters', text: 'up\u200Bdate\u2060_st\uFEFFock\u00AD', clean: 'update_stock' },
     { what: 'separators of lines that are none', text: 'a\u2028b\u2029c\rd', clean: 'abcd' },
     { what: 'halves of surrogate pairs', text: 'a\uD83Db', clean: 'ab' },
+    { what: 'fillers and blanks that are letters by name', text: 'a\u115F\u1160b\u3164c\uFFA0d\u2800e', clean: 'abcde' },
+    { what: 'ignorable marks of scripts', text: `a\u034Fb\u17B4\u17B5c\u180B\u180Fd${String.fromCodePoint(0xe0fff)}e\uFFF0f`, clean: 'abcdef' },
     { what: 'joiners and selectors in a row', text: 'a\u200D\u200C\u200D\uFE0F\uFE0Fb', clean: 'a\u200D\uFE0Fb' },
   ])('hold no $what', ({ text, clean }) => expect(cleanText(text)).toBe(clean));
 

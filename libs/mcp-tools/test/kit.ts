@@ -45,7 +45,7 @@ export async function openShop(api: Api, { scopes: own = scopes, deps = {}, isIn
     return new Response(JSON.stringify(body), { status, headers: { 'content-type': 'application/json', ...headers } });
   };
   const connection = { api: createMillrace({ baseUrl: 'http://shop', token: 't', fetch: fetchApi }), caller: { id: 'key_1', workspaceId: 'default', scopes: own } };
-  const all: ServerDeps = { version: '1', confirmations: createConfirmations(), usage: createMemoryUsage(), onCalled: (call) => void called.push(call), onBug: (error) => void bugs.push(error), onUncounted: (error) => void bugs.push(error), ...deps };
+  const all: ServerDeps = { version: '1', confirmations: createConfirmations(), usage: createMemoryUsage(), localUsage: createMemoryUsage(), onCalled: (call) => void called.push(call), onBug: (error) => void bugs.push(error), onUncounted: (error) => void bugs.push(error), ...deps };
   const [here, there] = InMemoryTransport.createLinkedPair();
   const server = createMcpServer(all, connection, { isInteractive });
   const client = new Client({ name: 'test', version: '1' }, { capabilities: onAsked ? { elicitation: {} } : {} });

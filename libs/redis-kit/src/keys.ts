@@ -167,6 +167,8 @@ export interface Keys {
   posToken(clientId: string, hash: string): string;
   /** Calls of the last hour to one shop's point of sale, and what was learned of its limit: hash. */
   posBudget(retailer: string): string;
+  /** The same of one caller, `caller` is a digest: hash. Where `posBudget` is, on Cluster too: one script counts in both. */
+  posBudgetOf(retailer: string, caller: string): string;
   /** An answer of the point of sale (cache Redis); `endpoint` is of a fixed list, `hash` of the parameters. */
   posCache(endpoint: string, hash: string): string;
   /** What every kept answer of that endpoint must carry; another value makes them all stale at once (cache Redis). */
@@ -270,6 +272,7 @@ export function createKeys({ cluster = false }: KeyOptions = {}): Keys {
     toolConfirmation: (id) => `mcp_confirmed:${id}`,
     posToken: (clientId, hash) => `kv_token:${clientId}:${hash}`,
     posBudget: (retailer) => `kv_budget:${retailer}`,
+    posBudgetOf: (retailer, caller) => `{kv_budget:${retailer}}:${caller}`,
     posCache: (endpoint, hash) => `api_cache:kiotviet:${endpoint}:${hash}`,
     posCacheEpoch: (endpoint) => `api_cache:kiotviet:${endpoint}:epoch`,
     jobsPrefix: cluster ? '{bull}' : 'bull',

@@ -65,7 +65,7 @@ describe('createKeys', () => {
 describe('keys of the point of sale', () => {
   it.each([false, true])('have the names that others know, cluster: %s', (cluster) => {
     const keys = createKeys({ cluster });
-    expect([keys.posToken('client', 'ab12'), keys.posCache('products', 'cd34'), keys.posCacheEpoch('products'), keys.posBudget('shop')]).toEqual(['kv_token:client:ab12', 'api_cache:kiotviet:products:cd34', 'api_cache:kiotviet:products:epoch', 'kv_budget:shop']);
+    expect([keys.posToken('client', 'ab12'), keys.posCache('products', 'cd34'), keys.posCacheEpoch('products'), keys.posBudget('shop'), keys.posBudgetOf('shop', 'ef56')]).toEqual(['kv_token:client:ab12', 'api_cache:kiotviet:products:cd34', 'api_cache:kiotviet:products:epoch', 'kv_budget:shop', '{kv_budget:shop}:ef56']);
   });
 });
 

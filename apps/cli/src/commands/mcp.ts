@@ -26,8 +26,9 @@ async function callerOf(api: Millrace): Promise<ToolCaller> {
 export async function serveMcp({ baseUrl, apiKey }: Target, { printError, input = process.stdin, output = process.stdout }: ServeMcpOptions): Promise<void> {
   const api = createMillrace({ baseUrl, apiKey, timeoutMs: ANSWER_MS });
   const caller = await callerOf(api);
+  const usage = createMemoryUsage();
   const deps: ServerDeps = {
-    version: apiVersion, confirmations: createConfirmations(), usage: createMemoryUsage(),
+    version: apiVersion, confirmations: createConfirmations(), usage, localUsage: usage,
     onCalled: () => undefined,
     onBug: (error, { tool }) => printError(`${tool} failed: ${error instanceof Error ? (error.stack ?? error.message) : 'unknown'}`),
     onUncounted: () => undefined,

@@ -15,6 +15,7 @@ export const limitVariables = {
   RATE_LIMIT_USER_PER_MINUTE: perMinute(3_000, 'Units a minute for each X-User-Id of a workspace or key'),
   RATE_LIMIT_CHAT_PER_MINUTE: perMinute(30, 'Chat messages of a user in a window of a minute'),
   RATE_LIMIT_MCP_PER_MINUTE: perMinute(120, 'MCP calls of a connection (key and client name) in a window of a minute'),
+  RATE_LIMIT_MCP_CONNECTIONS: z.coerce.number().int().min(1).max(1_000).default(5).describe('Connections of a key that can use up RATE_LIMIT_MCP_PER_MINUTE at once: a key has so many times as many MCP calls a minute, whatever its clients call themselves'),
   RATE_LIMIT_STRANGERS_PER_MINUTE: perMinute(3_000, 'Calls of an address without a valid key or token a minute, at each instance'),
   TRUSTED_PROXIES: z
     .string()
@@ -32,5 +33,5 @@ type LimitEnv = z.output<z.ZodObject<typeof limitVariables>>;
 export const toLimitSettings = (env: LimitEnv): LimitSettings => ({
   readsPerMinute: env.RATE_LIMIT_READS_PER_MINUTE, writesPerMinute: env.RATE_LIMIT_WRITES_PER_MINUTE, eventsPerMinute: env.RATE_LIMIT_EVENTS_PER_MINUTE,
   jobsPerMinute: env.RATE_LIMIT_JOBS_PER_MINUTE, workspacePerMinute: env.RATE_LIMIT_WORKSPACE_PER_MINUTE, userPerMinute: env.RATE_LIMIT_USER_PER_MINUTE,
-  chatPerMinute: env.RATE_LIMIT_CHAT_PER_MINUTE, mcpPerMinute: env.RATE_LIMIT_MCP_PER_MINUTE, isStrict: env.RATE_LIMITS_STRICT,
+  chatPerMinute: env.RATE_LIMIT_CHAT_PER_MINUTE, mcpPerMinute: env.RATE_LIMIT_MCP_PER_MINUTE, mcpConnections: env.RATE_LIMIT_MCP_CONNECTIONS, isStrict: env.RATE_LIMITS_STRICT,
 });

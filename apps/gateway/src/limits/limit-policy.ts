@@ -54,14 +54,14 @@ export function createEnforce({ limiter, metrics }: EnforceDeps): Enforce {
 /** Who signed in; of a key, whoever it says that it calls for. */
 const userOf = ({ req, owner }: Call): string | undefined => (owner.kind === 'user' ? owner.id : req.get('x-user-id')?.slice(0, USER_ID_LENGTH)) || undefined;
 
-/** Users of the default workspace by their plain id; others with their workspace, so that no tenant uses up, or sees, what another's user has left. */
-const chatUser = (workspaceId: string, user: string): string => (workspaceId === DEFAULT_WORKSPACE && !user.startsWith('@') ? user : `@${workspaceId}:${user}`);
+/** Those of the default workspace by their plain id; others with their workspace, so that no tenant uses up, or sees, what another's user of the same id has left. */
+export const inWorkspace = (workspaceId: string, id: string): string => (workspaceId === DEFAULT_WORKSPACE && !id.startsWith('@') ? id : `@${workspaceId}:${id}`);
 
 /** The key of one limit for one call; undefined where the call is nobody's that the limit counts. */
 function keyOf(limit: Limit, operation: Operation, call: Call, keys: Keys): string | undefined {
   const { id, workspaceId } = call.owner;
   const user = userOf(call);
-  if (limit.name === 'chat') return keys.rateLimits.chat(chatUser(workspaceId, user ?? id));
+  if (limit.name === 'chat') return keys.rateLimits.chat(inWorkspace(workspaceId, user ?? id));
   const who: Readonly<Record<Limit['by'], string | undefined>> = { key: id, route: `${id}:${operation.operationId}`, user, workspace: workspaceId, address: undefined };
   const whose = who[limit.by];
   return whose === undefined ? undefined : keys.rateLimits.refill(workspaceId, `${limit.name}:${whose}`);

@@ -31,6 +31,8 @@ export interface LimitSettings {
   readonly userPerMinute: number;
   readonly chatPerMinute: number;
   readonly mcpPerMinute: number;
+  /** Connections of a key that can use up their limit at once. */
+  readonly mcpConnections: number;
   readonly isStrict: boolean;
 }
 
@@ -48,6 +50,8 @@ export function createLimitSet(settings: LimitSettings) {
     user: perMinute('user', 'user', settings.userPerMinute),
     chat: perMinute('chat', 'user', settings.chatPerMinute, { kind: 'window' }),
     mcp: perMinute('mcp', 'key', settings.mcpPerMinute, { kind: 'window' }),
+    // A program chooses its own name, and with it its connection.
+    mcpKey: perMinute('mcp_key', 'key', settings.mcpPerMinute * settings.mcpConnections),
   } satisfies Readonly<Record<string, Limit>>;
 }
 export type LimitSet = ReturnType<typeof createLimitSet>;
@@ -84,7 +88,7 @@ export const limitRules: Readonly<Record<string, Rule>> = {
   previewSegment: { ...READS, cost: 10 },
   lookupSubscribers: { ...READS, cost: 10 },
   // Besides the limit of its connection; what the tools ask is counted for itself.
-  callMcp: READS,
+  callMcp: { limits: ['reads', 'workspace', 'user', 'mcpKey'] },
   // Work that goes on after the answer, or that reads or writes a whole store.
   importProducts: JOB,
   startResync: JOB,

@@ -4,9 +4,10 @@ import type { Logger } from '@millrace/service';
 import type { Response } from 'express';
 import { Gauge } from 'prom-client';
 import type { Registry } from 'prom-client';
+import type { KeyOwner } from '../key.repository.ts';
 import type { Policy } from '../policy.ts';
 import { joinInstances } from './instances.ts';
-import { createEnforce, createLimitPolicy } from './limit-policy.ts';
+import { createEnforce, createLimitPolicy, inWorkspace } from './limit-policy.ts';
 import { createLimitSet, createLimitTable } from './limit-table.ts';
 import type { LimitSettings } from './limit-table.ts';
 import { createLimiter } from './limiter.ts';
@@ -14,8 +15,8 @@ import { createRedisGuard } from './redis-guard.ts';
 
 export interface Limits {
   readonly policy: Policy;
-  /** One MCP call of a connection: the key's id and the name that the client gives itself. Throws as the policy does. */
-  takeMcp(connection: { readonly keyId: string; readonly client: string }, res: Pick<Response, 'setHeader'>): Promise<void>;
+  /** One MCP call of a connection: who calls, and the name that the client gives itself. Throws as the policy does. */
+  takeMcp(connection: { readonly owner: Pick<KeyOwner, 'id' | 'workspaceId'>; readonly client: string }, res: Pick<Response, 'setHeader'>): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -57,7 +58,7 @@ export function openLimits({ redisUrl, operations, settings, logger, metrics }: 
   const enforce = createEnforce({ limiter, metrics });
   return {
     policy: createLimitPolicy({ enforce, limitsOf, keys }),
-    takeMcp: ({ keyId, client }, res) => enforce([{ limit: set.mcp, key: keys.rateLimits.mcp(`${keyId}:${client.slice(0, CLIENT_LENGTH).replaceAll(':', '%3A')}`), cost: 1 }], res),
+    takeMcp: ({ owner: { id, workspaceId }, client }, res) => enforce([{ limit: set.mcp, key: keys.rateLimits.mcp(`${inWorkspace(workspaceId, id)}:${client.slice(0, CLIENT_LENGTH).replaceAll(':', '%3A')}`), cost: 1 }], res),
     async close() {
       await instances.close();
       await closeRedis(redis);

@@ -1,6 +1,7 @@
 import { isNestedDeeper } from '@millrace/contracts';
 import type { Request, Response } from 'express';
 import { readBody } from '../request-body.ts';
+import { STOCK_TOOL, skuOf } from './stock-change.ts';
 
 /** What the gateway needs to know of a message: the service reads the rest. */
 export interface McpCall {
@@ -8,6 +9,8 @@ export interface McpCall {
   readonly client: string;
   /** For the audit log: `tools/call/search_products`; undefined for a message that only asks what there is. */
   readonly audited: string | undefined;
+  /** A call of the tool that may change a stock, and of which product. */
+  readonly stock?: { readonly sku: string | undefined };
 }
 
 const CLIENT_INFO = 'io.modelcontextprotocol/clientInfo';
@@ -42,5 +45,5 @@ export async function readMcpCall(req: Request, res: Response): Promise<McpCall>
   const params = fieldsOf(message['params']);
   const info = fieldsOf(fieldsOf(params['_meta'])[CLIENT_INFO] ?? params['clientInfo']);
   const client = typeof info['name'] === 'string' ? info['name'] : (req.get('user-agent') ?? '');
-  return { client: client.replaceAll(/[^\x20-\x7E]/g, '').trim().slice(0, 100), audited: auditedOf(message['method'], params) };
+  return { client: client.replaceAll(/[^\x20-\x7E]/g, '').trim().slice(0, 100), audited: auditedOf(message['method'], params), ...(message['method'] === 'tools/call' && params['name'] === STOCK_TOOL && { stock: { sku: skuOf(params['arguments']) } }) };
 }

@@ -5,6 +5,10 @@ import { defineOperation } from '../operation.ts';
 const part = z.unknown().optional().meta({ type: 'object' });
 const message = z.strictObject({ jsonrpc: z.literal('2.0'), id: z.union([z.string(), z.int()]).nullable().optional(), method: z.string().optional(), params: part, result: part, error: part }).meta({ id: 'McpMessage', description: 'One JSON-RPC message of the Model Context Protocol' });
 
+const rpcError = z.strictObject({ jsonrpc: z.literal('2.0'), id: z.union([z.string(), z.int()]).nullable(), error: z.object({ code: z.int(), message: z.string(), data: z.unknown().optional() }) }).meta({ id: 'McpError', description: 'An error of JSON-RPC: the message was refused before it was served' });
+/** The service refuses as JSON-RPC; the gateway, before it, as a problem. */
+const refused = (description: string, code: number, sentence: string) => ({ description, schema: rpcError, example: { jsonrpc: '2.0', id: null, error: { code, message: sentence } } });
+
 export const callMcp = defineOperation({
   operationId: 'callMcp', method: 'post', path: '/mcp', service: 'mcp', scope: 'products:read', audited: true, timeoutMs: 30_000, summary: 'The MCP server: tools of the shop for an assistant',
   description: 'Streamable HTTP without sessions: one message, one answer as JSON. Clients of the Model Context Protocol speak it by themselves; what tools there are is what the scopes of the key allow. Each call of a tool calls this API in the name of the same key.',
@@ -12,6 +16,13 @@ export const callMcp = defineOperation({
   responses: {
     200: { description: 'The answer, also where it is an error of the protocol or of a tool', schema: message, example: { jsonrpc: '2.0', id: 1, result: { content: [{ type: 'text', text: '{"source":"GET /api/search"}' }] } } },
     202: { description: 'A notification was taken' },
+    400: refused('It is no message, a batch, nested too deep, or of an unknown revision of the protocol', -32_700, 'the body is not valid JSON'),
+    403: refused('It comes from a page whose origin is not let in (MCP_ORIGINS); as a problem: the key lacks the scope', -32_000, 'calls of this page are not taken: its origin must stand in MCP_ORIGINS'),
+    404: refused('There is no such method, for clients of the revision 2026-07-28; those before get it with 200', -32_601, 'Method not found'),
+    406: refused('Accept must name application/json and text/event-stream', -32_000, 'Not Acceptable: Client must accept both application/json and text/event-stream'),
+    413: refused('The message is too long', -32_000, 'a message has at most 262144 bytes'),
+    415: refused('It is not application/json, or packed', -32_000, 'send the message as application/json'),
+    500: refused('Something went wrong here', -32_603, 'something went wrong here'),
   },
 });
 

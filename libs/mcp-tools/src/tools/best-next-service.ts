@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { RefusedError } from '../refused-error.ts';
-import { PERSON_LIMITS, READS, defineTool } from '../tool.ts';
+import { OF_PERSONS, READS, defineTool } from '../tool.ts';
 import { freshness, lookUp, subscriberInput } from './subscriber.ts';
 
 const number = z.number().nullable();
@@ -10,7 +10,7 @@ const data = z.object({
 });
 
 export const bestNextService = defineTool({
-  name: 'best_next_service', title: 'The service to offer next', scopes: ['ut360:read'], annotations: READS, limits: PERSON_LIMITS, input: z.strictObject(subscriberInput), output: data,
+  name: 'best_next_service', title: 'The service to offer next', scopes: ['ut360:read'], annotations: READS, ...OF_PERSONS, input: z.strictObject(subscriberInput), output: data,
   description: 'Which service to offer a telecom subscriber next, how much, and how risky it is.',
   async run(given, context) {
     const { subscriber: { isdn, recommendation }, freshness: loaded, origin } = await lookUp(context, given);

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { ask } from '../ask.ts';
-import { PERSON_LIMITS, READS, defineTool } from '../tool.ts';
+import { OF_PERSONS, READS, defineTool } from '../tool.ts';
 import { userId } from './user-id.ts';
 
 const item = z.object({ sku: z.string(), at: z.string() });
@@ -11,7 +11,7 @@ const data = z.object({
 const itemsOf = (items: readonly { readonly asin: string; readonly at: string }[]) => items.map(({ asin, at }) => ({ sku: asin, at }));
 
 export const customerContext = defineTool({
-  name: 'customer_context', title: 'What a customer did just now', scopes: ['events:read'], annotations: READS, limits: PERSON_LIMITS, input: z.strictObject({ user_id: userId }), output: data,
+  name: 'customer_context', title: 'What a customer did just now', scopes: ['events:read'], annotations: READS, ...OF_PERSONS, input: z.strictObject({ user_id: userId }), output: data,
   description: 'What this customer looked at and bought in the last minutes, to begin the talk where they are.',
   async run({ user_id: id }, { api, signal }) {
     const { data: found, origin } = await ask('GET /api/users/{id}/context', api.GET('/api/users/{id}/context', { params: { path: { id } }, signal }));

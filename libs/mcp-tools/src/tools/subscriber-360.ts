@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { PERSON_LIMITS, READS, defineTool } from '../tool.ts';
+import { OF_PERSONS, READS, defineTool } from '../tool.ts';
 import { freshness, lookUp, subscriberInput } from './subscriber.ts';
 
 const number = z.number().nullable();
@@ -11,7 +11,7 @@ const data = z.object({
 });
 
 export const subscriber360 = defineTool({
-  name: 'subscriber_360', title: 'All of a subscriber', scopes: ['ut360:read'], annotations: READS, limits: PERSON_LIMITS, output: data,
+  name: 'subscriber_360', title: 'All of a subscriber', scopes: ['ut360:read'], annotations: READS, ...OF_PERSONS, output: data,
   input: z.strictObject({ ...subscriberInput, months: z.int().min(1).max(24).default(6).meta({ description: 'Months of ARPU' }) }),
   description: 'Recommendation, profile and monthly revenue of a telecom subscriber. The number is masked in the answer.',
   async run(given, context) {
