@@ -24,7 +24,6 @@ function describePlane(name: string, startServer: () => Promise<OwnServer>): voi
       await plane.stop();
       await server.stop();
     }, 60_000);
-    const hasStarted = (prefix: string) => eventually(async () => [...(await plane.truth()).keys()].some((sku) => sku.startsWith(prefix)), { everyMs: 2, timeoutMs: 30_000 });
 
     it('brings an import to search and vectors, and a change to the cache of the gateway', async () => {
       const sku = uniqueName('engine');
@@ -57,7 +56,7 @@ function describePlane(name: string, startServer: () => Promise<OwnServer>): voi
     it.each(['catalog-api', 'embedding-worker'] as const)('agrees when %s is killed in the middle of an import', async (app) => {
       const prefix = uniqueName('kill');
       const running = plane.import(ndjson(products(prefix))).catch((error: unknown) => error);
-      await hasStarted(prefix);
+      await plane.hasStarted(prefix);
       await plane.stack.app(app).kill('SIGKILL');
       await plane.stack.app(app).restart();
       await running;

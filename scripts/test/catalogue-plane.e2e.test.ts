@@ -170,7 +170,7 @@ describe('faults', () => {
   it.each(['gateway', 'catalog-api', 'embedding-worker', 'es-sync-worker'] as const)('agrees in all three stores when %s is killed in the middle of an import', async (name) => {
     const prefix = uniqueName('kill');
     const running = plane.import(ndjson(products(prefix, 2_000 * scale))).catch((error: unknown) => error);
-    await eventually(async () => [...(await plane.truth()).keys()].some((sku) => sku.startsWith(prefix)), { everyMs: 2 });
+    await plane.hasStarted(prefix);
     await plane.stack.app(name).kill('SIGKILL');
     await plane.stack.app(name).restart();
     await running;
@@ -186,7 +186,7 @@ describe('faults', () => {
     const prefix = uniqueName('harm');
     const redis = new Redis(plane.stack.env['REDIS_URL'] ?? '');
     const running = plane.import(ndjson(products(prefix, 2_000 * scale)));
-    await eventually(async () => [...(await plane.truth()).keys()].some((sku) => sku.startsWith(prefix)), { everyMs: 2 });
+    await plane.hasStarted(prefix);
     await harm(redis);
     expect(await running).toMatchObject({ created: 2_000 * scale });
     await redis.quit();

@@ -30,6 +30,8 @@ export interface Plane {
   import(file: ReadableStream<Uint8Array>, query?: Record<string, string>): Promise<ImportReport>;
   /** sku -> version of every active product in Postgres. */
   truth(): Promise<Map<string, number>>;
+  /** Resolves when a product is stored whose sku begins so. Asks for no more than that: a process that reads the catalogue every moment has no time for its own upload. */
+  hasStarted(prefix: string): Promise<void>;
   /** What the live search index has. */
   found(): Promise<Map<string, number>>;
   /** What the live vector collection has. */
@@ -99,6 +101,10 @@ export async function startPlane(env: Record<string, string> = {}, redisUrl?: st
   const embedded = async (): Promise<Map<string, number>> => readVectors(directory, [...(await truth('true')).keys()]);
   return {
     stack, client, embedded, truth,
+    hasStarted: async (prefix) => {
+      const isStored = async (): Promise<boolean> => (await pool.query<{ stored: boolean }>('select exists (select from catalog.products where starts_with(sku, $1)) as stored', [prefix])).rows[0]?.stored === true;
+      await eventually(isStored, { everyMs: 2, timeoutMs: 30_000 });
+    },
     found: async () => readIndex(searchDirectory),
     fits: () => pool.query<{ model_id: string; fitted_on: number }>('select model_id, fitted_on from embedding.fits order by id'),
     call: async (method, path, body, headers = {}) => {
