@@ -155,6 +155,14 @@ describe('the search thread', () => {
     await asked.close();
   });
 
+  it('is waited for by the patient while it says that it loads, longer than a silent one is', async () => {
+    const loading = createThread({ url: file('./support/loading-worker.ts'), workerData: {}, timeoutMs: 200 });
+    const [patient, other] = await Promise.allSettled([loading.ask('nearest', { vector: unit([1]), query: { limit: 1, excludeSkus: [] } }, { isPatient: true }), loading.ask('model', {})]);
+    expect(patient).toEqual({ status: 'fulfilled', value: 'nearest' });
+    expect(other).toMatchObject({ status: 'rejected', reason: expect.any(VectorsUnavailableError) });
+    await loading.close();
+  });
+
   it('fails open questions when it is closed', async () => {
     const asked = thread(5_000);
     const open = asked.ask('warm', {});

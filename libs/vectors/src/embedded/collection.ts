@@ -23,14 +23,18 @@ export interface OpenCollection {
   close(): void;
 }
 
+/** Called now and then while much is read. */
+type OnProgress = () => void;
+const PROGRESS_EVERY = 2_000;
+
 /** Undefined while CURRENT names none. Throws VectorsUnavailableError where the file is gone or cannot be read. */
-export function openLiveCollection(directory: string): OpenCollection | undefined {
+export function openLiveCollection(directory: string, onProgress: OnProgress = () => undefined): OpenCollection | undefined {
   // Between reading CURRENT and opening the file, a swap may have removed it: CURRENT then names the next one.
   for (let attempt = 1; ; attempt++) {
     const name = readCurrent(directory);
     if (name === undefined) return undefined;
     try {
-      return openCollection(directory, name, () => readCurrent(directory) === name);
+      return openCollection(directory, name, { isWanted: () => readCurrent(directory) === name, onProgress });
     } catch (error) {
       if (attempt === 5 || readCurrent(directory) === name) throw error;
     }
@@ -38,23 +42,23 @@ export function openLiveCollection(directory: string): OpenCollection | undefine
 }
 
 /** Whether it is live or not. Throws VectorsUnavailableError where the file is not there or cannot be read. */
-export const openNamedCollection = (directory: string, name: string): OpenCollection => openCollection(directory, name, () => true);
+export const openNamedCollection = (directory: string, name: string, onProgress: OnProgress = () => undefined): OpenCollection => openCollection(directory, name, { isWanted: () => true, onProgress });
 
-function openCollection(directory: string, name: string, isWanted: () => boolean): OpenCollection {
+function openCollection(directory: string, name: string, { isWanted, onProgress }: { readonly isWanted: () => boolean; readonly onProgress: OnProgress }): OpenCollection {
   const path = collectionPath(directory, name);
   const inode = inodeOf(path);
   const db = openCollectionFile(directory, name, { readOnly: true });
   try {
-    return readFrom(db, () => isWanted() && inodeOf(path) === inode);
+    return readFrom(db, { isCurrent: () => isWanted() && inodeOf(path) === inode, onProgress });
   } catch (error) {
     db.close();
     throw error;
   }
 }
 
-function readFrom(db: DatabaseSync, isCurrent: () => boolean): OpenCollection {
+function readFrom(db: DatabaseSync, { isCurrent, onProgress }: { readonly isCurrent: () => boolean; readonly onProgress: OnProgress }): OpenCollection {
   const model = readModel(db);
-  const source = createCopySource(db, model.dimensions);
+  const source = createCopySource(db, model.dimensions, onProgress);
   const selectOne = db.prepare(`SELECT version, text_hash, vector, ${payloadColumns} FROM records WHERE sku = ? AND deleted = 0`);
   const selectPayload = db.prepare(`SELECT ${payloadColumns} FROM records WHERE sku = ?`);
 
@@ -85,7 +89,7 @@ function readFrom(db: DatabaseSync, isCurrent: () => boolean): OpenCollection {
 }
 
 /** Keeps a copy equal to the file. `catchUp` runs inside a read transaction. */
-function createCopySource(db: DatabaseSync, dimensions: number): { copy(): CollectionCopy; catchUp(): void } {
+function createCopySource(db: DatabaseSync, dimensions: number, onProgress: OnProgress): { copy(): CollectionCopy; catchUp(): void } {
   const selectState = db.prepare('SELECT change, purged_through FROM state');
   const selectAll = db.prepare('SELECT sku, category, brand, searchable, vector FROM records WHERE searchable = 1');
   const selectChanged = db.prepare('SELECT sku, category, brand, searchable, vector FROM records WHERE change > ?');
@@ -102,7 +106,11 @@ function createCopySource(db: DatabaseSync, dimensions: number): { copy(): Colle
       const isBehindPurge = position < integer(state, 'purged_through');
       if (isBehindPurge && position >= 0) copy = createCollectionCopy(dimensions);
       const rows = position < 0 || isBehindPurge ? selectAll.iterate() : selectChanged.iterate(position);
-      for (const row of rows) apply(copy, row, dimensions);
+      let count = 0;
+      for (const row of rows) {
+        apply(copy, row, dimensions);
+        if ((count += 1) % PROGRESS_EVERY === 0) onProgress();
+      }
       position = last;
     },
   };

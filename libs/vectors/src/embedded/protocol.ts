@@ -13,6 +13,8 @@ export type Operation = keyof Operations;
 
 /** One message to the worker; `deadline` (ms since 1970) lets it answer without work what nobody waits for any more. */
 export type Request = { [O in Operation]: { readonly id: number; readonly deadline: number; readonly operation: O; readonly params: Operations[O]['params'] } }[Operation];
+/** Nobody's: the thread is at work on something large. */
+export const PROGRESS = 0;
 export type Answer = { readonly id: number; readonly result: unknown } | { readonly id: number; readonly error: WireError };
 
 /** Errors lose their class between threads. */

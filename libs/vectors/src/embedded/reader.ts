@@ -14,16 +14,17 @@ export interface EmbeddedVectorReaderOptions {
  */
 export const openEmbeddedVectorReader = async (options: EmbeddedVectorReaderOptions): Promise<VectorReader> => openEmbeddedReader(options);
 
-/** Of the live collection, or always of the given one. */
+/** Of the live collection, or always of the given one: such a reader is a tool's, loads what it needs when it is asked first, and waits for it however long it takes. */
 export function openEmbeddedReader({ directory, queryTimeoutMs = 2_000, collection }: EmbeddedVectorReaderOptions & { readonly collection?: string }): VectorReader {
   const thread = createThread({ url: workerUrl(import.meta.url), workerData: { directory, collection }, timeoutMs: queryTimeoutMs });
+  const options = { isPatient: collection !== undefined };
   // The first load happens now instead of in the first request. What is wrong with the files, that request will say.
-  thread.ask('warm', {}).catch(() => undefined);
+  if (collection === undefined) thread.ask('warm', {}, { isPatient: true }).catch(() => undefined);
   return {
     exact: true,
-    model: async () => (await thread.ask('model', {})) ?? undefined,
-    get: async (sku) => (await thread.ask('get', { sku })) ?? undefined,
-    nearest: (vector, query) => thread.ask('nearest', { vector, query }),
+    model: async () => (await thread.ask('model', {}, options)) ?? undefined,
+    get: async (sku) => (await thread.ask('get', { sku }, options)) ?? undefined,
+    nearest: (vector, query) => thread.ask('nearest', { vector, query }, options),
     close: () => thread.close(),
   };
 }

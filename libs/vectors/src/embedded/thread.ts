@@ -2,7 +2,7 @@ import { Worker } from 'node:worker_threads';
 import { VectorsUnavailableError } from '../errors.ts';
 import { fromWire, type Answer, type Operation, type Operations } from './protocol.ts';
 
-/** A first load of a large collection may take this many timeouts. */
+/** A thread that says nothing for so many timeouts hangs; one that loads a large collection says how it gets on. */
 const silentTimeouts = 10;
 
 export interface ThreadOptions {
@@ -13,8 +13,8 @@ export interface ThreadOptions {
 
 /** Asks a worker thread. A crashed thread fails what it was asked, with VectorsUnavailableError, and the next call starts another. */
 export interface Thread {
-  /** Rejects with VectorsUnavailableError after `timeoutMs`; a thread that stays silent for `silentTimeouts` times as long is replaced. */
-  ask<O extends Operation>(operation: O, params: Operations[O]['params']): Promise<Operations[O]['result']>;
+  /** Rejects with VectorsUnavailableError after `timeoutMs`; a thread that stays silent for `silentTimeouts` times as long is replaced. `isPatient`: rejects only then. */
+  ask<O extends Operation>(operation: O, params: Operations[O]['params'], options?: { readonly isPatient: boolean }): Promise<Operations[O]['result']>;
   close(): Promise<void>;
 }
 
@@ -46,7 +46,10 @@ export function createThread({ url, workerData, timeoutMs }: ThreadOptions): Thr
 
   function onTimeout(id: number): void {
     waiting.settle({ id, error: { kind: 'unavailable', message: `the vector search did not answer within ${timeoutMs} ms` } });
-    // One slow answer may be a first load; silence is a thread that hangs.
+    replaceWhereItHangs();
+  }
+
+  function replaceWhereItHangs(): void {
     if (silentSince === undefined || Date.now() - silentSince < timeoutMs * silentTimeouts) return;
     const hung = worker;
     worker = undefined;
@@ -56,13 +59,13 @@ export function createThread({ url, workerData, timeoutMs }: ThreadOptions): Thr
   }
 
   return {
-    ask(operation, params) {
+    ask(operation, params, { isPatient } = { isPatient: false }) {
       if (isClosed) return Promise.reject(new VectorsUnavailableError('the vector reader is closed'));
       worker ??= start();
       silentSince ??= Date.now();
       const { id, answer } = waiting.add();
-      const timer = setTimeout(onTimeout, timeoutMs, id);
-      worker.postMessage({ id, deadline: Date.now() + timeoutMs, operation, params }, []);
+      const timer = isPatient ? setInterval(replaceWhereItHangs, timeoutMs) : setTimeout(onTimeout, timeoutMs, id);
+      worker.postMessage({ id, deadline: isPatient ? Infinity : Date.now() + timeoutMs, operation, params }, []);
       // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- both ends of the channel are compiled against Operations
       return answer.finally(() => clearTimeout(timer)) as Promise<Operations[typeof operation]['result']>;
     },

@@ -1,7 +1,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { InvalidVectorError, VectorsUnavailableError } from '../errors.ts';
 import { openLiveCollection, openNamedCollection, type OpenCollection } from './collection.ts';
-import { toWire, type Answer, type Request } from './protocol.ts';
+import { PROGRESS, toWire, type Answer, type Request } from './protocol.ts';
 
 // The reader's thread: node:sqlite and the search block, so they must not run where requests are served.
 const directory = String(workerData.directory);
@@ -9,9 +9,11 @@ const directory = String(workerData.directory);
 const collection = typeof workerData.collection === 'string' ? workerData.collection : undefined;
 let open: OpenCollection | undefined;
 
+const onProgress = (): void => parentPort?.postMessage({ id: PROGRESS, result: null } satisfies Answer, []);
+
 function live(): OpenCollection | undefined {
   if (open !== undefined && !open.isCurrent()) forget();
-  open ??= collection === undefined ? openLiveCollection(directory) : openNamedCollection(directory, collection);
+  open ??= collection === undefined ? openLiveCollection(directory, onProgress) : openNamedCollection(directory, collection, onProgress);
   return open;
 }
 
