@@ -50,7 +50,7 @@ void runService({
     onClose(() => building.close());
     const { rebuilds, collections, lane, health: liveHealth } = building;
     const retry = { signal: stopping.signal, onFailure: (err: unknown) => logger.warn({ err }, 'the first fill failed, it will be tried again') };
-    const bootstrap = (): Promise<unknown> => untilDone(() => fillLive({ admin, collections, readExport, bus, rebuild: rebuilds.look }, stopping.signal), retry);
+    const bootstrap = (): Promise<unknown> => untilDone(() => fillLive({ admin, collections, readExport, bus, rebuild: rebuilds.look, logger }, stopping.signal), retry);
     const verification = createVerification({
       store: 'vectors', db, schema: 'embedding', source, target: reconciledCollection({ admin, collections, bus }), lag, config,
       asLeader: lead('verify'), metrics, logger, signal: stopping.signal,

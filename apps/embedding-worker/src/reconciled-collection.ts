@@ -1,7 +1,7 @@
 import type { EventPublisher } from '@millrace/bus';
 import type { ReconciledTarget } from '@millrace/projection';
 import type { VectorAdmin } from '@millrace/vectors';
-import { announceThenThrow } from './announce.ts';
+import { announce } from './announce.ts';
 import type { Collections } from './collections.ts';
 import { embedProducts } from './embed-products.ts';
 
@@ -20,6 +20,10 @@ export const reconciledCollection =
     return {
       name: collection,
       store: { readVersions: (ranges, signal) => admin.readVersions(collection, ranges, signal), versionsOf: (skus) => collections.withOne(collection, ({ writer }) => writer.describe(skus)) },
-      repair: async (changes) => announceThenThrow(bus, await collections.withOne(collection, (target) => embedProducts(target, changes))),
+      // A text whose model does not answer stays a difference, and does not hold up the others.
+      repair: async (changes) => {
+        const { changed } = await collections.withOne(collection, (target) => embedProducts(target, changes));
+        await announce(bus, changed.filter((item) => !item.again));
+      },
     };
   };
