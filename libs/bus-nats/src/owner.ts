@@ -25,7 +25,8 @@ export interface OwnerDeps {
 /** Entries of one topic that are looked at for a key. */
 const MAX_TRACED = 20_000;
 
-const progressSchema = z.object({ floor: z.number(), sinceMs: z.number() });
+/** `done`: how many were acknowledged, about; it goes on while a single entry keeps the floor where it is. */
+const progressSchema = z.object({ floor: z.number(), done: z.number(), sinceMs: z.number() });
 const seenSchema = z.object({ consumer: z.string() });
 
 type OwnerMethods = Pick<Engine, 'lastId' | 'lag' | 'trim' | 'hasPassed' | 'erase' | 'describe' | 'trace' | 'dropGroup'>;
@@ -95,7 +96,7 @@ async function trimTopic(deps: OwnerDeps, topic: string, { keep, stalledMs }: Pa
     const at = info?.ack_floor.stream_seq ?? 0;
     const isBehind = info === undefined || info.num_pending + info.num_ack_pending > 0;
     const mark = await state.get(stateSubject('mark', topic, group), markSchema);
-    const isStalled = await standsStill(state, stateSubject('progress', topic, group), { floor: at, isBehind, stalledMs });
+    const isStalled = await standsStill(state, stateSubject('progress', topic, group), { floor: at, done: info === undefined ? 0 : info.delivered.stream_seq - info.num_ack_pending, isBehind, stalledMs });
     if (mark?.value.state === 'done' && isBehind && isStalled && (await state.put(stateSubject('mark', topic, group), { state: 'needed' }, mark.revision)) !== undefined) passedOver.push(group);
     const isPassedOver = passedOver.includes(group) || (mark?.value.state === 'needed' && isStalled && !(await isBootstrapping(state, topic, group)));
     if (!isPassedOver && isBehind) floor = Math.min(floor, at);
@@ -124,12 +125,13 @@ async function removeRange({ connection: { use } }: OwnerDeps, topic: string, { 
 }
 
 /** Has the group acknowledged nothing for so long, although there is something for it? */
-async function standsStill(state: State, subject: string, { floor, isBehind, stalledMs }: { readonly floor: number; readonly isBehind: boolean; readonly stalledMs: number }): Promise<boolean> {
-  const before = await state.get(subject, progressSchema);
-  if (before?.value.floor === floor && isBehind) return Date.now() - before.value.sinceMs >= stalledMs;
-  if (before?.value.floor !== floor || Date.now() - before.value.sinceMs > stalledMs / 2)
+async function standsStill(state: State, subject: string, { stalledMs, isBehind, ...now }: { readonly floor: number; readonly done: number; readonly isBehind: boolean; readonly stalledMs: number }): Promise<boolean> {
+  const before = (await state.get(subject, progressSchema))?.value;
+  const isSame = before?.floor === now.floor && now.done <= before.done;
+  if (isSame && isBehind) return Date.now() - before.sinceMs >= stalledMs;
+  if (!isSame || Date.now() - before.sinceMs > stalledMs / 2)
     // A server without room takes no notes, and is trimmed all the same.
-    await state.set(subject, { floor, sinceMs: Date.now() }).catch(() => undefined);
+    await state.set(subject, { ...now, sinceMs: Date.now() }).catch(() => undefined);
   return false;
 }
 

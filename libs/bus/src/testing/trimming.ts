@@ -1,11 +1,12 @@
 import { afterEach, expect, it } from '@jest/globals';
 import { eventually, startTunnel } from '@millrace/testing';
 import type { Tunnel } from '@millrace/testing';
+import { PartialFailureError, SinkUnavailableError } from '../errors.ts';
 import type { ManagedBus } from '../managed-bus.ts';
 import { BOOTSTRAP_LOCK_MS } from '../run-bootstrap.ts';
 import type { ManagedFeatures } from './bus-under-test.ts';
 import type { OpenManaged } from './ownership.ts';
-import { createTestTopic, publishAll, upTo } from './test-topic.ts';
+import { createTestTopic, numbersOf, publishAll, upTo } from './test-topic.ts';
 import type { TestTopic } from './test-topic.ts';
 
 /** A group that has bootstrapped, has handled event 0, stood still, and was passed over by trimming: events 1 to 5 are gone. */
@@ -59,6 +60,26 @@ export function describeTrimming(open: OpenManaged, { server }: ManagedFeatures)
     await bus.subscribe(topic, options, async (events) => void log.push(...events.map(({ n }) => `event ${n}`)));
     await eventually(() => log.includes('event 6'));
     expect(log).toEqual(['export', 'event 0', 'export', 'event 6']);
+  });
+
+  it('passes over no group that goes on while a single entry waits for its part of the sink', async () => {
+    const bus = await open();
+    const topic = createTestTopic();
+    const seen: number[] = [];
+    let exports = 0;
+    await bus.subscribe(topic, { group: 'g', onGroupCreated: async () => void (exports += 1) }, async (events) => {
+      const waiting = events.filter(({ n }) => n === 0);
+      seen.push(...numbersOf(events.filter(({ n }) => n !== 0)));
+      if (waiting.length > 0) throw new PartialFailureError(new Map(waiting.map(({ meta }) => [meta.streamId ?? '', new SinkUnavailableError('away')])));
+    });
+    const stalledMs = 1_000;
+    const over = performance.now() + 2.5 * stalledMs;
+    for (let n = 0; performance.now() < over; n += 1) {
+      await publishAll(bus, topic, 1, n);
+      await eventually(() => n === 0 || seen.includes(n));
+      await bus.trimAcknowledged(topic, { keep: 0, stalledMs });
+    }
+    expect([exports, (await bus.lag(topic, 'g')).messages]).toEqual([1, 1]);
   });
 
   it('keeps what a passed-over group will read that bootstraps now', async () => {
