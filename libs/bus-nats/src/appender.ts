@@ -1,5 +1,6 @@
 import { wireFields } from '@millrace/bus';
 import type { AppendOptions, Topic, WireEvent } from '@millrace/bus';
+import { hasNobodyThere } from './connection.ts';
 import type { Connection } from './connection.ts';
 import { encodeFields } from './entries.ts';
 import type { Groups } from './groups.ts';
@@ -11,8 +12,6 @@ const IN_FLIGHT = 500;
 export interface Appender {
   (topic: Topic, events: readonly WireEvent[], options?: AppendOptions): Promise<number>;
 }
-
-const isStreamMissing = (error: unknown): boolean => error instanceof Error && /NoResponders|no responders|StreamNotFound|stream not found|503/i.test(`${error.name} ${error.message}`);
 
 /**
  * Publishes in order over one connection and waits for the server's acknowledgement of each (PubAck): resolved means that the stream has all of them. A chunk whose
@@ -42,7 +41,7 @@ export function createAppender({ use }: Connection, groups: Groups): Appender {
         last = await send(topic, chunk);
       } catch (error) {
         // A stream that was removed takes nothing: it is made again at the next call.
-        if (isStreamMissing(error)) known.delete(topic.name);
+        if (hasNobodyThere(error)) known.delete(topic.name);
         throw error;
       }
     }

@@ -3,7 +3,7 @@ import type { BusLogger } from '@millrace/bus';
 import { BusSetupError } from '@millrace/bus/engine';
 import { DiscardPolicy, JetStreamApiCodes, JetStreamApiError, jetstream, jetstreamManager, RetentionPolicy, StorageType } from '@nats-io/jetstream';
 import type { JetStreamClient, JetStreamManager, StreamConfig } from '@nats-io/jetstream';
-import { AuthorizationError, connect, nanos, PermissionViolationError, UserAuthenticationExpiredError } from '@nats-io/transport-node';
+import { AuthorizationError, connect, nanos, PermissionViolationError, RequestError, UserAuthenticationExpiredError } from '@nats-io/transport-node';
 import type { NatsConnection, NodeConnectionOptions } from '@nats-io/transport-node';
 import { LETTERS, LETTERS_SUBJECTS, STATE, STATE_SUBJECTS } from './names.ts';
 
@@ -98,6 +98,8 @@ export function createConnection(url: string, logger: BusLogger): Connection {
         });
         return await work(await opened);
       } catch (error) {
+        // A server that came back empty: whoever tries again finds what the bus needs.
+        if (hasNobodyThere(error) || isStreamNotFound(error)) await opened?.then(({ jsm }) => ensureOwnStreams(jsm, address.replicas)).catch(() => undefined);
         throw explained(error, address);
       }
     },
@@ -135,7 +137,9 @@ async function openNats(address: NatsAddress): Promise<Nats> {
   });
   try {
     checkVersion(nc.info?.version ?? '', address);
-    const jsm = await jetstreamManager(nc, { timeout: REQUEST_MS });
+    const jsm = await jetstreamManager(nc, { timeout: REQUEST_MS }).catch((error: unknown) => {
+      throw hasNobodyThere(error) ? withoutJetStream(error, address) : error;
+    });
     await ensureOwnStreams(jsm, address.replicas);
     return { nc, js: jetstream(nc, { timeout: REQUEST_MS }), jsm };
   } catch (error) {
@@ -178,20 +182,27 @@ async function ensureOwnStreams(jsm: JetStreamManager, replicas: number): Promis
   await ensureStream(jsm, { name: LETTERS, subjects: [LETTERS_SUBJECTS], max_msgs_per_subject: 100_000, max_age: nanos(30 * DAY_MS), duplicate_window: nanos(DAY_MS), num_replicas: replicas });
 }
 
+/** Nobody answers on the subject: the stream is gone, or its copies are electing a leader; also as the cause of what it was explained by. The client takes it for a server without JetStream. */
+export const hasNobodyThere = (error: unknown): boolean => error instanceof Error && ((error instanceof RequestError && error.isNoResponders()) || hasNobodyThere(error.cause));
+const isStreamNotFound = (error: unknown): boolean => error instanceof JetStreamApiError && error.code === JetStreamApiCodes.StreamNotFound;
+
+const withoutJetStream = (cause: unknown, { shown }: Pick<NatsAddress, 'shown'>): BusSetupError =>
+  new BusSetupError(`the NATS of the bus (${shown}) has no JetStream: start nats-server with --jetstream, or allow it for the account of BUS_URL`, { cause });
+
 /** Names of errors that the server, or the lack of an answer, stands for. */
 const AWAY = /TimeoutError|ConnectionError|ClosedConnectionError|DrainingConnectionError|RequestError|NoRespondersError|ECONN|ENOTFOUND|EAI_AGAIN/;
 const NO_ROOM = [10_047, 10_023, 10_028, 10_077];
 /** The server has no room for more; also as the cause of what it was explained by. */
 export const isNoRoom = (error: unknown): boolean => (error instanceof JetStreamApiError && NO_ROOM.includes(error.code)) || (error instanceof SinkUnavailableError && isNoRoom(error.cause));
 
-function explained(error: unknown, { shown }: NatsAddress): unknown {
+function explained(error: unknown, { shown }: Pick<NatsAddress, 'shown'>): unknown {
   if (!(error instanceof Error) || error instanceof BusSetupError || error instanceof SinkUnavailableError) return error;
   if (error instanceof AuthorizationError || error instanceof UserAuthenticationExpiredError)
     return new BusSetupError(`the NATS of the bus (${shown}) refuses user, password or token of BUS_URL: ${error.message}`, { cause: error });
   if (error instanceof PermissionViolationError || error.cause instanceof PermissionViolationError)
     return new BusSetupError(`the NATS of the bus (${shown}) denies the user of BUS_URL what the bus needs (publish and subscribe on millrace.>, $JS.API.>, $JS.ACK.> and _INBOX.>): ${error.message}`, { cause: error });
-  if (error.name === 'JetStreamNotEnabled' || (error instanceof JetStreamApiError && error.code === JetStreamApiCodes.JetStreamNotEnabledForAccount))
-    return new BusSetupError(`the NATS of the bus (${shown}) has no JetStream: start nats-server with --jetstream, or allow it for the account of BUS_URL`, { cause: error });
+  if (error instanceof JetStreamApiError && error.code === JetStreamApiCodes.JetStreamNotEnabledForAccount) return withoutJetStream(error, { shown });
+  if (hasNobodyThere(error)) return new SinkUnavailableError(`the NATS of the bus (${shown}) has the stream nowhere, or no leader for it: ${error.message}`, { cause: error });
   if (isNoRoom(error)) return new SinkUnavailableError(`the NATS of the bus (${shown}) has no room left: make room on its disk, or raise max_file_store; publishing waits meanwhile: ${error.message}`, { cause: error });
   if (error instanceof JetStreamApiError && error.status >= 500) return new SinkUnavailableError(`the NATS of the bus (${shown}) cannot work now: ${error.message}`, { cause: error });
   if (AWAY.test(error.name) || AWAY.test(error.message) || ('code' in error && typeof error.code === 'string' && AWAY.test(error.code)))

@@ -12,6 +12,7 @@ import type { Groups } from './groups.ts';
 import { readHolder } from './leases.ts';
 import type { Letters } from './letters.ts';
 import { stateSubject, streamOf } from './names.ts';
+import { UnansweredError } from './pull.ts';
 import type { Delivered } from './pull.ts';
 import { createReading, DeliveryMissedError } from './reading.ts';
 import type { Reading } from './reading.ts';
@@ -95,11 +96,12 @@ export function createNatsGroupLog(deps: NatsLogDeps, of: LogOf): GroupLog {
         if (again.length > 0) await connection.use(async ({ nc }) => again.forEach((reply) => nc.publish(reply, '+ACK')));
         return fresh;
       } catch (error) {
-        if (error instanceof GroupMissingError || error instanceof DeliveryMissedError) {
+        const isMissing = error instanceof GroupMissingError || (error instanceof UnansweredError && (await groups.info(topic.name, group)) === undefined);
+        if (isMissing || error instanceof DeliveryMissedError) {
           holding.consumer = undefined;
           await requireLease(state, of);
         }
-        throw error;
+        throw isMissing ? new GroupMissingError(`the group ${group} of ${topic.name} is gone`, { cause: error }) : error;
       }
     },
     interrupt: () => waking.abort(),

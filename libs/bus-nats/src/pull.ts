@@ -17,6 +17,11 @@ export interface Delivered {
   readonly reply: string;
 }
 
+/** Also what becomes of a request for a consumer that is not there. */
+export class UnansweredError extends Error {
+  override readonly name = 'UnansweredError';
+}
+
 export interface PullOptions {
   readonly count: number;
   readonly blockMs: number;
@@ -137,7 +142,10 @@ function openRequests(nc: NatsConnection, subject: string, take: (message: Msg) 
     const request = { left: batch, reply: `${inbox}.${(count += 1)}`, ended: Promise.withResolvers<undefined>() };
     current = request;
     nc.publish(subject, JSON.stringify(forMs === 0 ? { batch, no_wait: true } : { batch, expires: nanos(forMs) }), { reply: request.reply });
-    const late = setTimeout(() => end(request), forMs + LATE_MS);
+    const late = setTimeout(() => {
+      failure ??= new UnansweredError(`NATS did not answer a pull within ${forMs + LATE_MS} ms`);
+      end(request);
+    }, forMs + LATE_MS);
     void request.ended.promise.then(() => clearTimeout(late));
     return request;
   };

@@ -86,6 +86,22 @@ describeWith('nats', 'one server', () => {
     await bus.close();
   });
 
+  it('calls a stream that was removed unavailable, and makes it again at the next publish', async () => {
+    const bus = createNatsBus({ url: testServer('nats') });
+    const topic = createTestTopic();
+    await bus.publish(topic, numbered(1));
+    const nc = await connect({ servers: testServer('nats').replace('nats://', '') });
+    await (await jetstreamManager(nc)).streams.delete(streamOf(topic.name));
+    await nc.close();
+    await expect(bus.publish(topic, numbered(1, 1))).rejects.toMatchObject({ code: 'unavailable', message: expect.stringContaining('no leader') });
+    await bus.publish(topic, numbered(1, 2));
+    const seen: number[] = [];
+    await bus.subscribe(topic, { group: 'g' }, async (events) => void seen.push(...numbersOf(events)));
+    await eventually(() => seen.length > 0);
+    expect(seen).toEqual([2]);
+    await bus.close();
+  });
+
   it('lengthens the window of repeated ids of a stream that is there', async () => {
     const first = createNatsBus({ url: testServer('nats') });
     const name = uniqueName('window');

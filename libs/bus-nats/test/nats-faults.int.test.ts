@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it } from '@jest/globals';
-import { createTestTopic, describeSurvival, numbered } from '@millrace/bus/testing';
+import { createTestTopic, describeSurvival, numbered, numbersOf } from '@millrace/bus/testing';
 import { describeWith, eventually, startNatsServer } from '@millrace/testing';
 import { createNatsBus } from '../src/index.ts';
 
@@ -10,6 +10,23 @@ const open = (url: string) => createNatsBus({ url, claimIdleMs: 1_000, leaseMs: 
 
 describeWith('nats-server', 'faults of NATS', () => {
   describeSurvival('nats-jetstream', () => startNatsServer(), open);
+
+  it.each(['none', 'key'] as const)('goes on without a restart on a server that came back empty: groups with the order "%s" bootstrap and handle what is published', async (ordering) => {
+    const server = await startNatsServer();
+    const bus = open(server.url);
+    const topic = createTestTopic();
+    const seen: number[] = [];
+    let exports = 0;
+    await bus.subscribe(topic, { group: 'g', ordering, onGroupCreated: async () => void (exports += 1) }, async (events) => void seen.push(...numbersOf(events)));
+    await bus.publish(topic, numbered(1));
+    await eventually(() => seen.length === 1);
+    await server.empty();
+    await eventually(() => exports === 2, { timeoutMs: 20_000 });
+    await eventually(() => bus.publish(topic, numbered(1, 7)).then(() => true), { timeoutMs: 20_000 });
+    await eventually(() => seen.includes(7), { timeoutMs: 20_000 });
+    await bus.close();
+    await server.stop();
+  }, 60_000);
 
   it('says that JetStream is off', async () => {
     const server = await startNatsServer({ jetStream: false });

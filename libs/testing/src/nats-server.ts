@@ -20,8 +20,13 @@ const greets = (port: number): Promise<boolean> =>
     socket.setTimeout(1_000, () => end(false)).once('error', () => end(false)).once('data', (data) => end(data.toString().startsWith('INFO ')));
   });
 
+export interface NatsServer extends OwnServer {
+  /** Kills it and starts it again with nothing of what it had. */
+  empty(): Promise<void>;
+}
+
 /** A nats-server of the test's own, on a free port, with JetStream unless the arguments say otherwise. Needs TEST_NATS_SERVER_BIN. */
-export async function startNatsServer({ jetStream = true, args = [] }: { readonly jetStream?: boolean; readonly args?: readonly string[] } = {}): Promise<OwnServer> {
+export async function startNatsServer({ jetStream = true, args = [] }: { readonly jetStream?: boolean; readonly args?: readonly string[] } = {}): Promise<NatsServer> {
   const [[port = 0], directory] = await Promise.all([freePorts(1), mkdtemp(join(tmpdir(), 'millrace-nats-'))]);
   let child: ChildProcess | undefined;
   const start = async (): Promise<void> => {
@@ -43,6 +48,11 @@ export async function startNatsServer({ jetStream = true, args = [] }: { readonl
   });
   return {
     url: `nats://127.0.0.1:${port}`, kill, stop,
+    async empty() {
+      await kill();
+      await rm(directory, { recursive: true, force: true });
+      await start();
+    },
     async restart() {
       await kill();
       await start();
