@@ -76,7 +76,10 @@ export function createConnection(url: string, logger: BusLogger): Connection {
     }
   };
   const open = async (): Promise<Nats> => {
-    const nats = await openNats(address);
+    const nats = await openNats(address).catch((error: unknown) => {
+      opened = undefined;
+      throw error;
+    });
     lost = new AbortController();
     void follow(nats.nc);
     void forgetClosed(nats.nc);
@@ -92,14 +95,10 @@ export function createConnection(url: string, logger: BusLogger): Connection {
     async use(work) {
       if (isClosed) throw new SinkUnavailableError('the bus is closed');
       try {
-        opened ??= open().catch((error: unknown) => {
-          opened = undefined;
-          throw error;
-        });
+        opened ??= open();
         return await work(await opened);
       } catch (error) {
-        // A server that came back empty: whoever tries again finds what the bus needs.
-        if (hasNobodyThere(error) || isStreamNotFound(error)) await opened?.then(({ jsm }) => ensureOwnStreams(jsm, address.replicas)).catch(() => undefined);
+        if (hasNobodyThere(error) || isStreamNotFound(error)) await restore(opened, address);
         throw explained(error, address);
       }
     },
@@ -117,6 +116,9 @@ export function createConnection(url: string, logger: BusLogger): Connection {
     },
   };
 }
+
+/** On a server that came back empty: whoever tries again finds what the bus needs. */
+const restore = async (opened: Promise<Nats> | undefined, { replicas }: NatsAddress): Promise<void> => opened?.then(({ jsm }) => ensureOwnStreams(jsm, replicas)).catch(() => undefined);
 
 function createLingering() {
   const all = new Set<Promise<unknown>>();

@@ -9,8 +9,8 @@ import type { Connection } from './connection.ts';
 import { stateSubject, streamOf, subjectOf, token } from './names.ts';
 import type { State, Stored } from './state.ts';
 
-/** Which durable consumer is the group's now. `floor`: everything up to there was acknowledged when it was made. */
-const groupSchema = z.object({ group: z.string(), consumer: z.string(), floor: z.number() });
+/** Which durable consumer is the group's now. `floor`: everything up to there was acknowledged when it was made; `token`: the lease that it was made for, 0 without one. */
+const groupSchema = z.object({ group: z.string(), consumer: z.string(), floor: z.number(), token: z.number().default(0) });
 export type GroupDoc = z.output<typeof groupSchema>;
 export const markSchema = z.object({ state: z.enum(['needed', 'done']) });
 
@@ -92,7 +92,7 @@ export function createGroups(connection: Connection, state: State): Groups {
         await addConsumer(topic.name, token(group), { after: 0, ackWaitMs: ACK_WAIT_MS });
         // A stream that was lost took the consumer along: the group begins again.
         if (canBootstrap && doc !== undefined) await state.set(mark, { state: 'needed' });
-        await state.put(subject(topic.name, group), { group, consumer: token(group), floor: 0 }, doc?.revision ?? 0);
+        await state.put(subject(topic.name, group), { group, consumer: token(group), floor: 0, token: doc?.value.token ?? 0 }, doc?.revision ?? 0);
       }
       if (canBootstrap && (await state.get(mark, markSchema)) === undefined) await state.put(mark, { state: 'needed' }, 0);
       return isNew;
@@ -127,13 +127,15 @@ async function replaceConsumer({ connection, state, find, subject }: ReplaceDeps
   const { use } = connection;
   const { consumerInfo, addConsumer, removeConsumer } = createConsumers(connection);
   const doc = await find(topic.name, group);
+  // One that stood still since it had looked at its lease: the group is a later holder's.
+  if (doc !== undefined && doc.value.token > fencingToken) throw new LeaseLostError('the lease of the topic has gone to another consumer');
   const old = doc && (await consumerInfo(topic.name, doc.value.consumer));
   const last = (await use(({ jsm }) => jsm.streams.info(streamOf(topic.name)))).state.last_seq;
   const floor = Math.max(old?.ack_floor.stream_seq ?? 0, doc?.value.floor ?? 0);
   const after = floor > last ? 0 : floor;
   const consumer = `${token(group)}--${fencingToken}-${Date.now()}`;
   await addConsumer(topic.name, consumer, { after, ackWaitMs: LEASED_ACK_WAIT_MS });
-  if ((await state.put(subject(topic.name, group), { group, consumer, floor: after }, doc?.revision ?? 0)) === undefined) {
+  if ((await state.put(subject(topic.name, group), { group, consumer, floor: after, token: fencingToken }, doc?.revision ?? 0)) === undefined) {
     await removeConsumer(topic.name, consumer);
     throw new LeaseLostError('another consumer took the group over at the same time');
   }

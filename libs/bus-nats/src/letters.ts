@@ -2,6 +2,7 @@ import { LETTER_FIELDS } from '@millrace/bus/engine';
 import type { LetterRange, LetterStore } from '@millrace/bus/engine';
 import type { RawEntry } from '@millrace/bus';
 import { DeliverPolicy } from '@nats-io/jetstream';
+import type { PubAck, StoredMsg } from '@nats-io/jetstream';
 import { isNoSuchMessage, isNotFound } from './connection.ts';
 import type { Connection } from './connection.ts';
 import { encodeFields, numberOf, toRawEntry } from './entries.ts';
@@ -28,14 +29,9 @@ export interface Letters extends LetterStore {
 
 export function createNatsLetters({ use }: Connection, groups: Groups, append: (topic: string, fields: readonly string[]) => Promise<unknown>): Letters {
   const get = async (topic: string, group: string, id: string): Promise<RawEntry | undefined> => {
-    try {
-      const message = await use(({ jsm }) => jsm.streams.getMessage(LETTERS, { seq: numberOf(id) }));
-      const entry = message && toRawEntry({ ms: message.time.getTime(), number: message.seq, data: message.data });
-      return entry && message.subject === lettersSubject(topic, group) && entry.id === id ? entry : undefined;
-    } catch (error) {
-      if (isNotFound(error)) return undefined;
-      throw error;
-    }
+    const message = await readLetter(use, numberOf(id));
+    const entry = message && toRawEntry({ ms: message.time.getTime(), number: message.seq, data: message.data });
+    return entry && message.subject === lettersSubject(topic, group) && entry.id === id ? entry : undefined;
   };
   const remove = async (topic: string, group: string, id: string): Promise<boolean> => {
     if ((await get(topic, group, id)) === undefined) return false;
@@ -44,12 +40,14 @@ export function createNatsLetters({ use }: Connection, groups: Groups, append: (
       throw error;
     });
   };
-  const publish = (topic: string, group: string, { fields, msgID }: { readonly fields: readonly string[]; readonly msgID?: string }): Promise<number> =>
-    use(async ({ js }) => (await js.publish(lettersSubject(topic, group), encodeFields(fields), msgID === undefined ? {} : { msgID })).seq);
+  const publish = (topic: string, group: string, { fields, msgID }: { readonly fields: readonly string[]; readonly msgID?: string }): Promise<PubAck> =>
+    use(({ js }) => js.publish(lettersSubject(topic, group), encodeFields(fields), msgID === undefined ? {} : { msgID }));
   return {
     async add(topic, group, { sourceId, reason, consumer, attempts, firstMs, fields }) {
       const own = ['reason', reason, 'source_id', sourceId, 'group', group, 'consumer', consumer, 'attempts', String(attempts), 'first_seen', String(firstMs), 'last_seen', String(Date.now())];
-      await publish(topic, group, { fields: [...own, ...fields], msgID: `${token(topic)}/${token(group)}/${sourceId}` });
+      const { duplicate, seq } = await publish(topic, group, { fields: [...own, ...fields], msgID: `${token(topic)}/${token(group)}/${sourceId}` });
+      // The server remembers ids of letters that were removed meanwhile, too: the entry failed anew, and must not be acknowledged without one.
+      if (duplicate && (await readLetter(use, seq)) === undefined) await publish(topic, group, { fields: [...own, ...fields] });
     },
     async count(topic, names) {
       const { subjects = {} } = (await use(({ jsm }) => jsm.streams.info(LETTERS, { subjects_filter: lettersSubject(topic, '*') }))).state;
@@ -67,7 +65,7 @@ export function createNatsLetters({ use }: Connection, groups: Groups, append: (
     async replaceData({ topic, group }, id, text) {
       const { fields } = (await get(topic, group, id)) ?? { fields: [] };
       const edited = fields.flatMap((name, at) => (at % 2 === 0 ? [name, name === 'data' && at >= 2 * LETTER_FIELDS ? text : (fields[at + 1] ?? '')] : []));
-      const number = await publish(topic, group, { fields: edited });
+      const { seq: number } = await publish(topic, group, { fields: edited });
       await remove(topic, group, id);
       const message = await use(({ jsm }) => jsm.streams.getMessage(LETTERS, { seq: number }));
       return message === null ? id : toRawEntry({ ms: message.time.getTime(), number, data: message.data }).id;
@@ -79,6 +77,15 @@ export function createNatsLetters({ use }: Connection, groups: Groups, append: (
       return remove(topic, group, entry.id);
     },
   };
+}
+
+async function readLetter(use: Connection['use'], number: number): Promise<StoredMsg | undefined> {
+  try {
+    return (await use(({ jsm }) => jsm.streams.getMessage(LETTERS, { seq: number }))) ?? undefined;
+  } catch (error) {
+    if (isNotFound(error)) return undefined;
+    throw error;
+  }
 }
 
 /** Oldest first. */

@@ -1,3 +1,4 @@
+import { SinkUnavailableError } from '@millrace/bus';
 import type { OrderedConsumerOptions } from '@nats-io/jetstream';
 import type { Connection } from './connection.ts';
 
@@ -21,7 +22,8 @@ export async function readAll(use: Connection['use'], stream: string, from: Part
         seen += 1;
         if (!take({ number: message.seq, ms: message.time.getTime(), data: message.data })) return;
       }
-      if (seen === 0) return;
+      // A page that stays empty is the end only where the server says so: who reads all must not take a part for it.
+      if (seen === 0 && (left = (await consumer.info()).num_pending) > 0) throw new SinkUnavailableError(`NATS did not send what is left of ${stream} in time`);
       left -= seen;
     }
   });

@@ -2,7 +2,7 @@ import { SinkUnavailableError } from '@millrace/bus';
 import type { BusLogger } from '@millrace/bus';
 import { BusSetupError, GroupMissingError, LeaseLostError } from '@millrace/bus/engine';
 import { DatabaseError, Pool } from 'pg';
-import { createSchema, GROUP_MISSING, LEASE_LOST, SCHEMA_VERSION, upgradeSchema } from './schema.ts';
+import { createSchema, FUNCTIONS_VERSION, GROUP_MISSING, LEASE_LOST, replaceFunctions, SCHEMA_VERSION } from './schema.ts';
 
 export type Value = string | number | boolean | null | readonly (string | number)[];
 
@@ -74,23 +74,28 @@ async function install(pool: Pool, { schema, shown }: PostgresAddress, logger: B
   const client = await pool.connect();
   const quoted = `"${schema}"`;
   const isThere = async (sql: string): Promise<boolean> => (await client.query<{ there: boolean }>(`select ${sql} is not null as there`, [quoted])).rows[0]?.there === true;
-  const version = async (): Promise<number | undefined> => ((await isThere("to_regclass($1 || '.meta')")) ? (await client.query<{ version: number }>(`select version from ${quoted}.meta`)).rows[0]?.version : undefined);
+  const versions = async (): Promise<{ version: number; functions: number } | undefined> => {
+    if (!(await isThere("to_regclass($1 || '.meta')"))) return undefined;
+    return (await client.query<{ version: number; functions: number }>(`select version, coalesce((to_jsonb(m) ->> 'functions')::int, 1) as functions from ${quoted}.meta m`)).rows[0];
+  };
+  const isOld = ({ version, functions }: { version: number; functions: number }): boolean => version === SCHEMA_VERSION && functions < FUNCTIONS_VERSION;
   try {
-    if (((await version()) ?? 0) < SCHEMA_VERSION) {
+    const before = await versions();
+    if (before === undefined || isOld(before)) {
       await client.query('begin');
       await client.query('select pg_advisory_xact_lock($1)', [INSTALL_LOCK]);
-      const found = await version();
+      const found = await versions();
       if (found === undefined) {
         await client.query(createSchema(quoted, await isThere('to_regnamespace($1)')));
         logger.info({ schema, server: shown }, 'the tables of the bus were made');
-      } else if (found < SCHEMA_VERSION) {
-        await client.query(upgradeSchema(quoted));
-        logger.info({ schema, server: shown, from: found, to: SCHEMA_VERSION }, 'the tables of the bus were brought to a newer version');
+      } else if (isOld(found)) {
+        await client.query(replaceFunctions(quoted));
+        logger.info({ schema, server: shown, from: found.functions, to: FUNCTIONS_VERSION }, 'the functions of the bus were brought to a newer version');
       }
       await client.query('commit');
     }
-    const found = await version();
-    if (found !== SCHEMA_VERSION) throw new BusSetupError(`the schema ${schema} of the bus has version ${found ?? 'none'} and this program knows ${SCHEMA_VERSION}: run the newest release, or name another schema in BUS_URL (?schema=)`);
+    const found = await versions();
+    if (found?.version !== SCHEMA_VERSION) throw new BusSetupError(`the schema ${schema} of the bus has version ${found?.version ?? 'none'} and this program knows ${SCHEMA_VERSION}: run the newest release, or name another schema in BUS_URL (?schema=)`);
   } catch (error) {
     await client.query('rollback').catch(() => undefined);
     throw error;
@@ -116,6 +121,8 @@ const NOT_NOW: Readonly<Record<string, string>> = {
   '25006': 'it is read-only (a replica, or a failover)',
   '57014': 'it cancelled the statement',
   '40P01': 'it found a deadlock',
+  '40001': 'it could not serialize the statement with others',
+  '55P03': 'a lock was not free in time',
 };
 
 function explained(error: unknown, { shown }: PostgresAddress): unknown {
@@ -126,7 +133,8 @@ function explained(error: unknown, { shown }: PostgresAddress): unknown {
   if (code === LEASE_LOST) return new LeaseLostError(message);
   if (SETUP[code] !== undefined) return new BusSetupError(`the Postgres of the bus (${shown}) ${SETUP[code]}: ${message}`, { cause: error });
   if (NOT_NOW[code] !== undefined) return new SinkUnavailableError(`the Postgres of the bus (${shown}) cannot work now, ${NOT_NOW[code]}: ${message}`, { cause: error });
-  // What the server says of a statement is a bug of ours; all else is the way to it.
-  if (code !== '' && !/^(08|57|53|58)/.test(code)) return error;
+  // What the server says of a statement is a bug of ours; all else is the way to it. Poolers end connections with codes of their own.
+  const hasEnded = error instanceof DatabaseError && (error.severity === 'FATAL' || error.severity === 'PANIC');
+  if (code !== '' && !hasEnded && !/^(08|57|53|58)/.test(code)) return error;
   return new SinkUnavailableError(`the Postgres of the bus (${shown}) does not answer: ${message}`, { cause: error });
 }

@@ -1,8 +1,7 @@
-/**
- * The version of these tables and functions; a newer one in the database refuses this program, an older one is brought to this. Between 1 and 2 only functions changed:
- * their names and arguments stay, so that programs of both versions work beside each other.
- */
-export const SCHEMA_VERSION = 2;
+/** The version of the tables, and of what the functions take and give: another one in the database refuses this program. */
+export const SCHEMA_VERSION = 1;
+/** What the functions do inside. Older ones in the database are replaced; newer ones serve this program, too, so that releases may run beside each other and be taken back. */
+export const FUNCTIONS_VERSION = 3;
 
 const TABLES = `
 create table topics (name text primary key, last_number bigint not null, last_ms bigint not null) with (fillfactor = 50);
@@ -25,8 +24,8 @@ create table consumers (topic text not null, "group" text not null, name text no
 create table dead_letters (
   topic text not null, "group" text not null, ms bigint not null, number bigint generated always as identity, fields text not null, primary key (topic, "group", ms, number)
 );
-create table meta (version int not null);
-insert into meta values (${SCHEMA_VERSION});`;
+create table meta (version int not null, functions int not null default 1);
+insert into meta values (${SCHEMA_VERSION}, ${FUNCTIONS_VERSION});`;
 
 /** Raised with these codes, so that the client knows what they mean. */
 export const GROUP_MISSING = 'MB001';
@@ -224,12 +223,16 @@ create or replace function end_bootstrap(p_topic text, p_group text, p_holder te
 $$;
 
 create or replace function acquire_lease(p_topic text, p_group text, p_member text, p_lease_ms bigint) returns bigint language plpgsql as $$
-declare v_group groups;
+declare v_group groups; v_fence bigint;
 begin
+  -- Where it was dropped, or the database restored, whoever consumes it makes it again.
+  perform register_group(p_topic, p_group, false);
   v_group := own_group(p_topic, p_group, null);
   if v_group.holder is not null and v_group.holder_until > clock_timestamp() then return null; end if;
-  update groups set fence = fence + 1, holder = p_member, holder_until = clock_timestamp() + p_lease_ms * interval '1 millisecond' where topic = p_topic and name = p_group;
-  return v_group.fence + 1;
+  -- Seconds: rises also where the group was made anew.
+  v_fence := greatest(v_group.fence + 1, extract(epoch from clock_timestamp())::bigint);
+  update groups set fence = v_fence, holder = p_member, holder_until = clock_timestamp() + p_lease_ms * interval '1 millisecond' where topic = p_topic and name = p_group;
+  return v_fence;
 end $$;
 
 create or replace function renew_lease(p_topic text, p_group text, p_token bigint, p_lease_ms bigint) returns boolean language plpgsql as $$
@@ -277,8 +280,9 @@ set local search_path to ${schema};
 ${TABLES}
 ${functionsOf(schema)}`;
 
-/** From an older version to this one. */
-export const upgradeSchema = (schema: string): string => `
+/** The functions of this release in place of older ones. */
+export const replaceFunctions = (schema: string): string => `
 set local search_path to ${schema};
 ${functionsOf(schema)}
-update meta set version = ${SCHEMA_VERSION};`;
+alter table meta add column if not exists functions int not null default 1;
+update meta set functions = ${FUNCTIONS_VERSION};`;

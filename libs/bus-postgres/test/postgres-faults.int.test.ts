@@ -80,7 +80,7 @@ describe('a schema of an older version', () => {
     await before.close();
     const client = new Client({ connectionString: testServer('postgres') });
     await client.connect();
-    await client.query(`update ${schema}.meta set version = 1; drop function ${schema}.trim_events`);
+    await client.query(`update ${schema}.meta set functions = 1; drop function ${schema}.trim_events`);
     const logged: object[] = [];
     const after = openHere({ logger: { info: (fields: object) => void logged.push(fields), warn: () => undefined, error: () => undefined } });
     const seen: number[] = [];

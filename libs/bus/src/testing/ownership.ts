@@ -174,6 +174,33 @@ function describeLetters(open: OpenManaged): void {
     expect((await bus.lag(topic, 'g')).deadLetters).toBe(0);
   });
 
+  it('parks an entry again that fails again in a group that was dropped and made anew', async () => {
+    const bus = await open();
+    const topic = createTestTopic();
+    await (await parkOne(bus, topic)).close();
+    await bus.admin([topic]).dropGroup('g', { force: true });
+    await bus.subscribe(topic, { group: 'g' }, async (events) => {
+      if (events.some(({ n }) => n === 3)) throw new Error('three is bad');
+    });
+    await eventually(async () => (await bus.lag(topic, 'g')).messages === 0);
+    expect((await bus.lag(topic, 'g')).deadLetters).toBe(1);
+  });
+
+  it('goes on with a group with an order that is dropped while it is in use, under a higher fencing token', async () => {
+    const bus = await open();
+    const topic = createTestTopic();
+    const seen: { readonly n: number; readonly token: number }[] = [];
+    await bus.subscribe(topic, { group: 'g', ordering: 'key' }, async (events, delivery) => void seen.push(...events.map(({ n }) => ({ n, token: delivery?.fencingToken ?? 0 }))));
+    await publishAll(bus, topic, 1);
+    await eventually(() => seen.length === 1);
+    await bus.admin([topic]).dropGroup('g', { force: true });
+    await publishAll(bus, topic, 1, 1);
+    await eventually(() => seen.some(({ n }) => n === 1), { timeoutMs: 20_000 });
+    const [first, last] = [seen[0], seen.at(-1)];
+    expect(last?.n).toBe(1);
+    expect(last?.token).toBeGreaterThanOrEqual(first?.token ?? Infinity);
+  });
+
   it('shows the last entries of a key and what groups have done with them', async () => {
     const bus = await open();
     const topic = createTestTopic();
