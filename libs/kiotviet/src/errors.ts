@@ -19,6 +19,6 @@ export const posRefused = (status: number, code: string | undefined): AppError =
 export const posQuota = (waitMs: number, who: 'pos' | 'budget' | 'share'): AppError =>
   new AppError('pos_quota', {
     pos: `the point of sale wants no more calls for ${seconds(waitMs)} s`,
-    budget: `the calls to the point of sale of this hour are used up: try again in ${seconds(waitMs)} s`,
+    budget: `the calls to the point of sale that are for this are used up in this hour: try again in ${seconds(waitMs)} s`,
     share: `your part of the calls to the point of sale of this hour is used up, the rest is for others: try again in ${seconds(waitMs)} s`,
   }[who], later(waitMs));
