@@ -8,6 +8,9 @@ export const isPosError = (error: unknown): error is AppError => error instanceo
 /** Down or too slow: what a breaker counts, and what is worth a second try. */
 export const isPosDown = (error: unknown): boolean => error instanceof AppError && (error.code === 'pos_unavailable' || error.code === 'pos_timeout');
 
+/** It was not asked, or wants no more calls for now. */
+export const isPosQuota = (error: unknown): boolean => error instanceof AppError && error.code === 'pos_quota';
+
 const seconds = (ms: number): string => String(Math.max(1, Math.ceil(ms / 1_000)));
 const later = (ms: number): { headers: Record<string, string> } => ({ headers: { 'Retry-After': seconds(ms) } });
 

@@ -130,6 +130,13 @@ describe('bad weather of the POS', () => {
       expect([await ask({ caller: 'a' }), small.stub.hours.total]).toEqual([0, 23]);
     });
 
+    it('one caller whose share is used up does not get others refused that ask the same at the same time', async () => {
+      await ask({ caller: 'a' });
+      const [one] = instances;
+      const said = await Promise.all(['a', 'b', 'a', 'b', 'c'].map((caller) => outcome(one?.kiotviet.list('customers', {}, { caller }) ?? Promise.resolve())));
+      expect([said.map(({ code }) => code), small.stub.hours.total]).toEqual([['pos_quota', 'ok', 'pos_quota', 'ok', 'ok'], 15]);
+    });
+
     it('any number of callers leaves the synchronisation and notices what is kept for them', async () => {
       let callers = 0;
       for (const caller of ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h']) callers += await ask({ caller });
