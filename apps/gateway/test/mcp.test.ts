@@ -59,15 +59,24 @@ describe('POST /mcp at the gateway', () => {
 describe('what the audit log gets of a message', () => {
   const result = (value: unknown): Buffer => Buffer.from(JSON.stringify({ jsonrpc: '2.0', id: 1, result: value }));
   const state = (name: string) => result({ content: [], structuredContent: { data: { state: name } } });
+  const refusal = (code: string) => result({ isError: true, content: [], _meta: { 'millrace/problem': { code } } });
+  const rpcError = (code: number) => Buffer.from(JSON.stringify({ jsonrpc: '2.0', id: 1, error: { code, message: 'no' } }));
   it.each([
     { what: 'shown', body: state('preview'), path: 'preview' }, { what: 'done', body: state('done'), path: 'done' }, { what: 'declined', body: state('declined'), path: 'declined' },
-    { what: 'refused', body: result({ isError: true, content: [], _meta: { 'millrace/problem': { code: 'precondition_failed' } } }), path: 'precondition_failed' },
-    { what: 'refused in words that are no code', body: result({ isError: true, content: [], _meta: { 'millrace/problem': { code: 'x/../y' } } }), path: 'unknown' },
+    { what: 'refused', body: refusal('precondition_failed'), path: 'precondition_failed' },
+    { what: 'refused in words that are no code', body: refusal('x/../y'), path: 'unknown' },
+    { what: 'sent on to a service that was late', body: refusal('upstream_timeout'), path: 'unknown' }, { what: 'lost on the way back', body: refusal('upstream_unavailable'), path: 'unknown' }, { what: 'ended by a bug', body: refusal('internal'), path: 'unknown' },
+    { what: 'ended by a bug of the server of tools', body: rpcError(-32_603), path: 'unknown' },
     { what: 'answered as nobody knows', body: Buffer.from('<html>'), path: 'unknown' },
   ])('is of a change of stock what became of it, and the sku: $what', async ({ body, path }) => {
     const message = { jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'update_stock', arguments: { sku: 'MR 1', stock: 2 } } };
     expect(await auditedOf(message, async () => ({ status: 200, headers: {}, body }))).toBe(`/mcp/tools/call/update_stock/${path}/MR%201`);
   });
+  it('is refused where no tool was called', async () => {
+    const message = { jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'update_stock', arguments: { sku: 'MR-1' }, task: 7 } };
+    expect(await auditedOf(message, async () => ({ status: 200, headers: {}, body: rpcError(-32_602) }))).toMatch(/^\/mcp\/tools\/call\/update_stock\/refused/);
+  });
+
   it('is unknown where the answer of a change of stock was lost, and names no argument of another tool', async () => {
     const lost = async (): Promise<never> => { throw new Error('gone'); };
     const message = (name: string) => ({ jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name, arguments: { sku: 'MR-1' } } });
