@@ -1,4 +1,4 @@
-import { skuSchema } from '@millrace/contracts';
+import { setStock, skuSchema } from '@millrace/contracts';
 import { z } from 'zod';
 
 /** The one tool that changes what no audited operation does: the same call shows a change, or makes it. */
@@ -11,6 +11,15 @@ export const skuOf = (args: unknown): string | undefined => z.object({ sku: skuS
 export const UNKNOWN = 'unknown';
 /** The message was refused before there was a tool. */
 export const REFUSED = 'refused';
+
+/** Answers of which the sku is written down: there is such a product, or it may have changed. Of any other the sku is what the caller chose to write. */
+const OF_A_PRODUCT: ReadonlySet<string> = new Set(['preview', 'declined', 'done', 'precondition_failed', 'confirmation_used', 'timeout', 'unavailable', 'internal_error', UNKNOWN]);
+
+/** What a call did, for the audit log: of callers who may not change a stock never a sku, and never that they might have. */
+export function auditedChange(state: string, sku: string | undefined, scopes: readonly string[]): string {
+  if (!scopes.includes(setStock.scope)) return state === UNKNOWN ? REFUSED : state;
+  return sku !== undefined && OF_A_PRODUCT.has(state) ? `${state}/${encodeURIComponent(sku)}` : state;
+}
 
 /** What the gateway says of a call that had been sent on already: the answer was late, lost, or a bug. */
 const IS_OPEN: ReadonlySet<string> = new Set(['upstream_timeout', 'upstream_unavailable', 'internal']);
