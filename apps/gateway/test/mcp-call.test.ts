@@ -28,14 +28,16 @@ const message = (method: string, params: unknown): string => JSON.stringify({ js
 describe('what the gateway reads of a message', () => {
   it.each([
     { what: 'a call of a tool', body: message('tools/call', { name: 'search_products', arguments: { query: 'x' } }), audited: 'tools/call/search_products' },
-    { what: 'a call of a tool with a name that is a text', body: message('tools/call', { name: 'a b/../c' }), audited: 'tools/call' },
-    { what: 'a long name', body: message('tools/call', { name: 'x'.repeat(65) }), audited: 'tools/call' },
+    { what: 'a call of a tool with a name that is a text', body: message('tools/call', { name: 'a b/../c' }), audited: 'tools/call/unknown_tool' },
+    { what: 'a call of a tool that there is not', body: message('tools/call', { name: 'call_0912345678' }), audited: 'tools/call/unknown_tool' },
+    { what: 'a call of a tool whose name is of every object', body: message('tools/call', { name: 'constructor' }), audited: 'tools/call/unknown_tool' },
     { what: 'a prompt', body: message('prompts/get', { name: 'sales_talk', arguments: { need: 'private' } }), audited: 'prompts/get/sales_talk' },
+    { what: 'a prompt that there is not', body: message('prompts/get', { name: 'call_0912345678' }), audited: 'prompts/get/unknown_prompt' },
     { what: 'a resource', body: message('resources/read', { uri: 'millrace://products/A' }), audited: 'resources/read' },
     { what: 'a list', body: message('tools/list', {}), audited: undefined },
-    { what: 'no JSON', body: '{', audited: undefined }, { what: 'null', body: 'null', audited: undefined }, { what: 'a batch', body: `[${message('tools/call', { name: 'x' })}]`, audited: undefined }, { what: 'no parameters', body: message('tools/call', null), audited: 'tools/call' },
+    { what: 'no JSON', body: '{', audited: undefined }, { what: 'null', body: 'null', audited: undefined }, { what: 'a batch', body: `[${message('tools/call', { name: 'x' })}]`, audited: undefined }, { what: 'no parameters', body: message('tools/call', null), audited: 'tools/call/unknown_tool' },
     { what: 'something deep', body: `${'['.repeat(50_000)}${']'.repeat(50_000)}`, audited: undefined },
-  ])('is of $what the method and a name of our own form: $audited', async ({ body, audited }) => expect((await read(body)).audited).toBe(audited));
+  ])('is of $what the method and one of our own names: $audited', async ({ body, audited }) => expect((await read(body)).audited).toBe(audited));
 
   it.each([
     { what: 'one that may change a stock', params: { name: 'update_stock', arguments: { sku: 'MR 1', stock: 2 } }, stock: { sku: 'MR 1' } },

@@ -22,11 +22,11 @@ beforeEach(() => {
 const post = (body: string, headers: Readonly<Record<string, string>> = {}): Promise<Response> => fetch(`http://127.0.0.1:${gateway.port}/mcp`, { method: 'POST', body, headers: { 'x-api-key': key, 'content-type': 'application/json', ...headers } });
 
 /** The path in the audit log, of a message that was really sent. */
-async function auditedOf(message: unknown, answer: Answerer): Promise<string | undefined> {
+async function auditedOf(message: unknown, answer: Answerer, scopes: readonly string[] = ['products:read', 'products:write']): Promise<string | undefined> {
   const handle = mcpPolicy(undefined)(callMcp, answer);
   let path: string | undefined;
   const app = express().post('/mcp', async (req, res, next) => {
-    await handle({ req, res, next, requestId: 'r', owner: { id: 'key_1', workspaceId: 'default', kind: 'secret', scopes: [], isDevelopment: true } }).catch(() => undefined);
+    await handle({ req, res, next, requestId: 'r', owner: { id: 'key_1', workspaceId: 'default', kind: 'secret', scopes, isDevelopment: true } }).catch(() => undefined);
     path = auditPath(callMcp, req, 200);
     res.end();
   });
@@ -59,15 +59,36 @@ describe('POST /mcp at the gateway', () => {
 describe('what the audit log gets of a message', () => {
   const result = (value: unknown): Buffer => Buffer.from(JSON.stringify({ jsonrpc: '2.0', id: 1, result: value }));
   const state = (name: string) => result({ content: [], structuredContent: { data: { state: name } } });
+  const refusal = (code: string) => result({ isError: true, content: [], _meta: { 'millrace/problem': { code } } });
+  const rpcError = (code: number) => Buffer.from(JSON.stringify({ jsonrpc: '2.0', id: 1, error: { code, message: 'no' } }));
   it.each([
     { what: 'shown', body: state('preview'), path: 'preview' }, { what: 'done', body: state('done'), path: 'done' }, { what: 'declined', body: state('declined'), path: 'declined' },
-    { what: 'refused', body: result({ isError: true, content: [], _meta: { 'millrace/problem': { code: 'precondition_failed' } } }), path: 'precondition_failed' },
-    { what: 'refused in words that are no code', body: result({ isError: true, content: [], _meta: { 'millrace/problem': { code: 'x/../y' } } }), path: 'unknown' },
+    { what: 'refused', body: refusal('precondition_failed'), path: 'precondition_failed' },
+    { what: 'refused in words that are no code', body: refusal('x/../y'), path: 'unknown' },
+    { what: 'sent on to a service that was late', body: refusal('upstream_timeout'), path: 'unknown' }, { what: 'lost on the way back', body: refusal('upstream_unavailable'), path: 'unknown' }, { what: 'ended by a bug', body: refusal('internal'), path: 'unknown' },
+    { what: 'ended by a bug of the server of tools', body: rpcError(-32_603), path: 'unknown' },
     { what: 'answered as nobody knows', body: Buffer.from('<html>'), path: 'unknown' },
-  ])('is of a change of stock what became of it, and the sku: $what', async ({ body, path }) => {
+  ])('is of a change of stock what became of it, and of which product: $what', async ({ body, path }) => {
     const message = { jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'update_stock', arguments: { sku: 'MR 1', stock: 2 } } };
     expect(await auditedOf(message, async () => ({ status: 200, headers: {}, body }))).toBe(`/mcp/tools/call/update_stock/${path}/MR%201`);
   });
+  it('is refused where no tool was called', async () => {
+    const message = { jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'update_stock', arguments: { sku: 'MR-1' }, task: 7 } };
+    expect(await auditedOf(message, async () => ({ status: 200, headers: {}, body: rpcError(-32_602) }))).toBe('/mcp/tools/call/update_stock/refused');
+  });
+
+  const update = (sku: string) => ({ jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'update_stock', arguments: { sku, stock: 2 } } });
+  it.each(['forbidden', 'invalid_request', 'not_found', 'rate_limited', 'daily_cap', 'confirmation_refused'])('has no text of the caller where no product was found: %s', async (code) => {
+    expect(await auditedOf(update('call 0912345678'), async () => ({ status: 200, headers: {}, body: refusal(code) }))).toBe(`/mcp/tools/call/update_stock/${code}`);
+  });
+  it.each([
+    { what: 'refused', answer: async () => ({ status: 200, headers: {}, body: refusal('forbidden') }), path: 'forbidden' },
+    { what: 'answered as nobody knows', answer: async () => ({ status: 202, headers: {}, body: Buffer.alloc(0) }), path: 'refused' },
+    { what: 'lost', answer: async (): Promise<never> => { throw new Error('gone'); }, path: 'refused' },
+  ])('has no text of a caller who may not change a stock, and says that nothing has changed: $what', async ({ answer, path }) => {
+    expect(await auditedOf(update('call 0912345678'), answer, ['products:read'])).toBe(`/mcp/tools/call/update_stock/${path}`);
+  });
+
   it('is unknown where the answer of a change of stock was lost, and names no argument of another tool', async () => {
     const lost = async (): Promise<never> => { throw new Error('gone'); };
     const message = (name: string) => ({ jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name, arguments: { sku: 'MR-1' } } });

@@ -15,6 +15,7 @@ export * from './roles.ts';
 export * from './key-updates.ts';
 export * from './repetition.ts';
 export * from './plan-tools.ts';
+export * from './mcp-names.ts';
 export * from './problem.ts';
 export * from './publishable.ts';
 export * from './http/index.ts';

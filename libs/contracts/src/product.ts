@@ -15,8 +15,15 @@ export const skuSchema = z
 /** Characters that no reader sees but a computer compares: Unicode's ignorable ones (selectors, fillers, tags) and the empty braille pattern. */
 const INVISIBLE = /[\p{Default_Ignorable_Code_Point}\u2800]/u;
 
-/** Of a product that is not there yet: none that looks like another one's. What is stored may have such a sku since before: it can be read, changed and deleted. */
-export const newSkuSchema = skuSchema.refine((sku) => !INVISIBLE.test(sku), { error: 'must not hold invisible characters' });
+/** Spaces of any other width look like the one of the keyboard, or like each other. */
+const OTHER_SPACE = /(?! )\p{Zs}/u;
+
+/** Of a product that is not there yet: none that differs from another one's only by what nobody sees. What is stored may have such a sku since before: it can be read, changed and deleted. */
+export const newSkuSchema = skuSchema
+  .refine((sku) => !INVISIBLE.test(sku), { error: 'must not hold invisible characters' })
+  .refine((sku) => !OTHER_SPACE.test(sku), { error: 'must not hold spaces but the ordinary one (U+0020)' })
+  .refine((sku) => sku === sku.normalize('NFC'), { error: 'must be in the Unicode form NFC: accents composed with their letters' })
+  .meta({ description: 'Stock keeping unit, 1 to 128 printable characters without "/". Of a new product in the Unicode form NFC, without invisible characters and spaces but U+0020', example: 'MR-0001' });
 
 export const productStatusSchema = z.enum(['draft', 'active', 'archived']);
 

@@ -40,9 +40,21 @@ describe('sku', () => {
   });
 });
 
-describe('invisible characters in a sku', () => {
+describe('characters of a sku that nobody can tell apart', () => {
   it.each([['a selector', '\uFE0F'], ['a selector of variants', '\u{E0101}'], ['a joiner of graphemes', '\u034F'], ['a filler', '\u3164'], ['a filler of half width', '\uFFA0'], ['a selector of Mongolian', '\u180B'], ['an empty braille pattern', '\u2800']])('are refused in a new product: %s', (_name, hidden) => {
     expect(newProductSchema.safeParse({ sku: `MR${hidden}-1`, name: 'A' }).error?.issues).toMatchObject([{ path: ['sku'] }]);
+  });
+  it.each([
+    { what: 'a letter and its accent apart', sku: 'Đèn-1'.normalize('NFD'), sentence: 'must be in the Unicode form NFC: accents composed with their letters' },
+    { what: 'a sign that is another letter', sku: 'R-10\u2126', sentence: 'must be in the Unicode form NFC: accents composed with their letters' },
+    { what: 'a space that does not break', sku: 'A\u00A0B', sentence: 'must not hold spaces but the ordinary one (U+0020)' },
+    { what: 'a wide space', sku: 'A\u3000B', sentence: 'must not hold spaces but the ordinary one (U+0020)' },
+  ])('are refused in a new product where another sku looks the same: $what', ({ sku, sentence }) => {
+    expect(newProductSchema.safeParse({ sku, name: 'A' }).error?.issues).toMatchObject([{ path: ['sku'], message: sentence }]);
+    expect(getProduct.params.safeParse({ sku }).success).toBe(true);
+  });
+  it.each(['Đèn-1'.normalize('NFC'), 'A B'])('are not what a sku of ordinary letters and spaces has: %p', (sku) => {
+    expect(newProductSchema.parse({ sku, name: 'A' }).sku).toBe(sku);
   });
   it.each(['\uFE0F', '\u{E0101}', '\u034F', '\u3164', '\u2800'])('can be in the sku of a product that is there: it is read and deleted by it (%p)', (hidden) => {
     expect([getProduct, deleteProduct].map(({ params }) => params.safeParse({ sku: `MR${hidden}-1` }).success)).toEqual([true, true]);

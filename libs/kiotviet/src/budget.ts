@@ -5,14 +5,18 @@ import type { Keys, Redis } from '@millrace/redis-kit';
 /** Who asks: a caller who waits, a notification of the POS, or the synchronisation. */
 export type Lane = 'caller' | 'notice' | 'sync';
 
-/** The share of the hour that a lane may use up: what is left is for those before it. */
-export const LANE_SHARES: Readonly<Record<Lane, number>> = { caller: 1, notice: 0.9, sync: 0.75 };
+/** The share of the hour that is kept for a lane: no other one uses it up, however much it asks. The rest is for whoever comes first. */
+export const LANE_FLOORS: Readonly<Record<Lane, number>> = { caller: 0.15, notice: 0.1, sync: 0.25 };
+
+/** The first letter of its fields in Redis. */
+const LANE_LETTERS: Readonly<Record<Lane, string>> = { caller: 'c', notice: 'n', sync: 's' };
+const FLOORS = (['caller', 'notice', 'sync'] as const).flatMap((lane) => [LANE_LETTERS[lane], LANE_FLOORS[lane]]);
 
 /** A lane; of callers also the one who asks. */
 export type Asker = Lane | { readonly caller: string };
 export const laneOf = (asker: Asker): Lane => (typeof asker === 'string' ? asker : 'caller');
 
-/** Of what the others have left of the hour: more than that is no single caller's. */
+/** Of what the others have left of the hour, less what is kept for notices and the synchronisation: more than that is no single caller's. */
 export const CALLER_SHARE = 0.5;
 
 export interface BudgetState {
@@ -33,26 +37,28 @@ export interface Budget {
 }
 
 /**
- * Fields: m<minute> = GETs of that minute; blocked, learned, learned_at. The present minute and the 60 before it count, so no window of 60 minutes
- * has more than the limit, whenever it begins. What was learned rises back to the limit within an hour.
+ * Fields: <letter of the lane><minute> = its GETs of that minute; blocked, learned, learned_at. The present minute and the 60 before it count, so no window
+ * of 60 minutes has more than the limit, whenever it begins. What was learned rises back to the limit within an hour.
  */
 const READ = `
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local minute = math.floor(time[1] / 60)
 local fields = redis.call('HGETALL', KEYS[1])
-local used, oldest, blocked, learned, learned_at = 0, minute, 0, nil, 0
+local used, blocked, learned, learned_at = 0, 0, nil, 0
+local by, oldest = {}, {}
 for i = 1, #fields, 2 do
   local name, value = fields[i], tonumber(fields[i + 1])
   if name == 'blocked' then blocked = value
   elseif name == 'learned' then learned = value
   elseif name == 'learned_at' then learned_at = value
   else
-    local at = tonumber(string.sub(name, 2))
+    local lane, at = string.sub(name, 1, 1), tonumber(string.sub(name, 2))
     if at < minute - 60 then redis.call('HDEL', KEYS[1], name)
     else
       used = used + value
-      if at < oldest then oldest = at end
+      by[lane] = (by[lane] or 0) + value
+      oldest[lane] = math.min(oldest[lane] or minute, at)
     end
   end
 end
@@ -64,10 +70,21 @@ end
 local blocked_ms = math.max(0, blocked - now)
 `;
 
-/** KEYS budget, that of the caller where there is one; ARGV limit, share of the lane, share of a caller. {1 = taken, ms to wait, 1 = for the caller's own share} */
+/** KEYS budget, that of the caller where there is one; ARGV limit, lane, share of a caller, then each lane and its floor. {1 = taken, ms to wait, 1 = for the caller's own share} */
 const takeOne = defineScript(`${READ}
 if blocked_ms > 0 then return {0, blocked_ms, 0} end
-if used >= math.floor(limit * tonumber(ARGV[2])) then return {0, math.max(1000, (oldest + 61) * 60000 - now), 0} end
+local floors, kept = {}, 0
+for i = 4, #ARGV, 2 do
+  floors[ARGV[i]] = math.floor(limit * tonumber(ARGV[i + 1]))
+  if ARGV[i] ~= ARGV[2] then kept = kept + math.max(0, floors[ARGV[i]] - (by[ARGV[i]] or 0)) end
+end
+if used + kept >= limit then
+  local first = minute
+  for lane, at in pairs(oldest) do
+    if lane == ARGV[2] or by[lane] > (floors[lane] or 0) then first = math.min(first, at) end
+  end
+  return {0, math.max(1000, (first + 61) * 60000 - now), 0}
+end
 if KEYS[2] then
   local own, first = 0, minute
   local counts = redis.call('HGETALL', KEYS[2])
@@ -79,10 +96,10 @@ if KEYS[2] then
       first = math.min(first, at)
     end
   end
-  if own >= math.ceil((limit - (used - own)) * tonumber(ARGV[3])) then return {0, math.max(1000, (first + 61) * 60000 - now), 1} end
+  if own >= math.ceil((limit - kept - (used - own)) * tonumber(ARGV[3])) then return {0, math.max(1000, (first + 61) * 60000 - now), 1} end
 end
 for i = 1, #KEYS do
-  redis.call('HINCRBY', KEYS[i], 'm' .. string.format('%.0f', minute), 1)
+  redis.call('HINCRBY', KEYS[i], ARGV[2] .. string.format('%.0f', minute), 1)
   redis.call('PEXPIRE', KEYS[i], 7500000)
 end
 return {1, 0, 0}`, { whenFull: 'run' });
@@ -109,14 +126,14 @@ export interface BudgetDeps {
 /** Callers' ids of tokens name persons: a key holds their digest. */
 const digestOf = (caller: string): string => createHash('sha256').update(caller).digest('hex').slice(0, 32);
 
-/** One budget of GETs for all instances, counted by Redis' clock, and within it of each caller. A flush of Redis begins the count anew; the POS' own 429 is what holds then. */
+/** One budget of GETs for all instances, counted by Redis' clock, and within it of each lane and each caller. A flush of Redis begins the count anew; the POS' own 429 is what holds then. */
 export function createBudget({ redis, keys, retailer, hourlyLimit }: BudgetDeps): Budget {
   const key = keys.posBudget(retailer);
   const numbers = (reply: unknown): number[] => asList(reply).map((value) => Number(asText(value)));
   return {
     async take(asker) {
       const own = typeof asker === 'string' ? [] : [keys.posBudgetOf(retailer, digestOf(asker.caller))];
-      const [taken, waitMs = 0, isOwn] = numbers(await takeOne(redis, [key, ...own], [hourlyLimit, LANE_SHARES[laneOf(asker)], CALLER_SHARE]));
+      const [taken, waitMs = 0, isOwn] = numbers(await takeOne(redis, [key, ...own], [hourlyLimit, LANE_LETTERS[laneOf(asker)], CALLER_SHARE, ...FLOORS]));
       return taken === 1 ? { isAllowed: true } : { isAllowed: false, waitMs, isOwn: isOwn === 1 };
     },
     async refused(retryAfterMs) {

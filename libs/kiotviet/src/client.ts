@@ -6,6 +6,7 @@ import { endpoints } from './endpoints.ts';
 import type { Endpoint } from './endpoints.ts';
 import { parsePage, posProductSchema } from './schemas.ts';
 import type { PosPage, PosProduct } from './schemas.ts';
+import { isPosQuota } from './errors.ts';
 import { createSender } from './sender.ts';
 import type { Connection, Params, SenderDeps } from './sender.ts';
 
@@ -16,7 +17,7 @@ export interface KiotvietDeps extends SenderDeps {
 export type ItemOf<E extends Endpoint> = z.output<(typeof endpoints)[E]['schema']>;
 
 export interface Kiotviet {
-  /** One page. Kept answers are used for callers only; who asks what another one is asking waits for that call, which is the other's. Rejects with a pos error, or unavailable where Redis cannot count the call. */
+  /** One page. Kept answers are used for callers only; who asks what another one is asking waits for that call, which is the other's; where the other may not call, it is made anew. Rejects with a pos error, or unavailable where Redis cannot count the call. */
   list<E extends Endpoint>(endpoint: E, params: Params, asker: Asker): Promise<PosPage<ItemOf<E>>>;
   /** With its stock; undefined where the POS does not have it (any more). */
   product(id: number, asker: Asker): Promise<PosProduct | undefined>;
@@ -24,6 +25,12 @@ export interface Kiotviet {
   changed(): Promise<void>;
   connection(): Connection;
   budget(): Promise<BudgetState>;
+}
+
+/** A call that is on its way, and whose budget it is taken of. */
+interface Flight {
+  readonly by: string;
+  readonly page: Promise<PosPage<unknown>>;
 }
 
 /** Undefined where it is no JSON; JSON has no undefined. */
@@ -48,7 +55,7 @@ export function createKiotviet(deps: KiotvietDeps): Kiotviet {
     return page;
   };
 
-  const flights = new Map<string, Promise<PosPage<unknown>>>();
+  const flights = new Map<string, Flight>();
   const fetchPage = async (endpoint: Endpoint, params: Params, asker: Asker): Promise<PosPage<unknown>> => {
     const { path, schema, keepMs } = endpoints[endpoint];
     const name = JSON.stringify(Object.entries(params).toSorted(([a], [b]) => (a < b ? -1 : 1)));
@@ -66,12 +73,22 @@ export function createKiotviet(deps: KiotvietDeps): Kiotviet {
   };
   return {
     async list(endpoint, params, asker) {
-      const flight = `${laneOf(asker)} ${endpoint} ${JSON.stringify(params)}`;
+      const by = JSON.stringify(asker);
+      const join = (name: string): Flight => {
+        const flight = flights.get(name) ?? { by, page: fetchPage(endpoint, params, asker).finally(() => flights.delete(name)) };
+        flights.set(name, flight);
+        return flight;
+      };
       // Callers that ask the same at the same time share one call.
-      const going = flights.get(flight) ?? fetchPage(endpoint, params, asker).finally(() => flights.delete(flight));
-      flights.set(flight, going);
+      const shared = `${laneOf(asker)} ${endpoint} ${JSON.stringify(params)}`;
+      const flight = join(shared);
+      const page = await flight.page.catch((error: unknown) => {
+        // That the share of whoever began is used up says nothing of this one's.
+        if (flight.by === by || !isPosQuota(error)) throw error;
+        return join(`${shared} ${by}`).page;
+      });
       // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- parsed by the very schema that ItemOf is made of
-      return (await going) as PosPage<ItemOf<typeof endpoint>>;
+      return page as PosPage<ItemOf<typeof endpoint>>;
     },
     async product(id, asker) {
       const text = await sender.get('product', `/products/${id}`, {}, asker);

@@ -8,6 +8,9 @@ export const isPosError = (error: unknown): error is AppError => error instanceo
 /** Down or too slow: what a breaker counts, and what is worth a second try. */
 export const isPosDown = (error: unknown): boolean => error instanceof AppError && (error.code === 'pos_unavailable' || error.code === 'pos_timeout');
 
+/** It was not asked, or wants no more calls for now. */
+export const isPosQuota = (error: unknown): boolean => error instanceof AppError && error.code === 'pos_quota';
+
 const seconds = (ms: number): string => String(Math.max(1, Math.ceil(ms / 1_000)));
 const later = (ms: number): { headers: Record<string, string> } => ({ headers: { 'Retry-After': seconds(ms) } });
 
@@ -19,6 +22,6 @@ export const posRefused = (status: number, code: string | undefined): AppError =
 export const posQuota = (waitMs: number, who: 'pos' | 'budget' | 'share'): AppError =>
   new AppError('pos_quota', {
     pos: `the point of sale wants no more calls for ${seconds(waitMs)} s`,
-    budget: `the calls to the point of sale of this hour are used up: try again in ${seconds(waitMs)} s`,
+    budget: `the calls to the point of sale that are for this are used up in this hour: try again in ${seconds(waitMs)} s`,
     share: `your part of the calls to the point of sale of this hour is used up, the rest is for others: try again in ${seconds(waitMs)} s`,
   }[who], later(waitMs));

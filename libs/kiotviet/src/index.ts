@@ -1,6 +1,6 @@
 export { lifeOf, secretHash } from './token-store.ts';
 export type { AccessTokens, TokenState } from './access-tokens.ts';
-export { CALLER_SHARE, LANE_SHARES, createBudget } from './budget.ts';
+export { CALLER_SHARE, LANE_FLOORS, createBudget } from './budget.ts';
 export type { Asker, Budget, BudgetState, Lane } from './budget.ts';
 export type { ItemOf, Kiotviet } from './client.ts';
 export type { Connection, Params } from './sender.ts';

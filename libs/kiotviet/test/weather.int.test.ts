@@ -1,8 +1,9 @@
-import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { closeRedis, connectRedis, whenReady } from '@millrace/redis-kit';
 import type { Redis } from '@millrace/redis-kit';
 import { AppError } from '@millrace/service';
 import { eventually } from '@millrace/testing';
+import type { Asker } from '../src/index.ts';
 import { startBench } from './kit.ts';
 import type { Bench, Instance } from './kit.ts';
 
@@ -97,28 +98,50 @@ describe('bad weather of the POS', () => {
     expect(await second.kiotviet.budget()).toMatchObject({ used: 21, limit: 500, blockedMs: expect.any(Number) });
   });
 
-  it('four instances together never exceed the budget of an hour, and callers come before the synchronisation', async () => {
+  it('four instances together never exceed the budget of an hour, of which a part is kept for callers, for notices and for the synchronisation', async () => {
     const small = await startBench({ hourlyLimit: 40 });
     const instances = Array.from({ length: 4 }, () => small.instance({ hourlyLimit: 40 }));
-    const ask = (lane: 'caller' | 'sync', calls: number) => Promise.all(Array.from({ length: calls }, (_none, at) => outcome(instances[at % 4]?.kiotviet.list('customers', { currentItem: at }, lane) ?? Promise.resolve())));
-    const sync = (await ask('sync', 60)).map(({ code }) => code);
-    expect([sync.filter((code) => code === 'ok').length, sync.filter((code) => code === 'pos_quota').length]).toEqual([30, 30]);
-    const caller = (await ask('caller', 60)).map(({ code }) => code);
-    expect([caller.filter((code) => code === 'ok').length, small.stub.hours.total, small.stub.hours.most]).toEqual([10, 40, 40]);
+    const ask = async (lane: 'caller' | 'notice' | 'sync') => {
+      const said = await Promise.all(Array.from({ length: 60 }, (_none, at) => outcome(instances[at % 4]?.kiotviet.list('customers', { currentItem: at }, lane) ?? Promise.resolve())));
+      return [said.filter(({ code }) => code === 'ok').length, said.filter(({ code }) => code === 'pos_quota').length];
+    };
+    // All but the 15 % of callers and the 10 % of notices.
+    expect([await ask('sync'), await ask('caller'), await ask('notice')]).toEqual([[30, 30], [6, 54], [4, 56]]);
+    expect([small.stub.hours.total, small.stub.hours.most]).toEqual([40, 40]);
     await small.close();
   });
 
-  it('one caller uses at most half of what the others have left, over all instances, and the others have the rest', async () => {
-    const small = await startBench({ hourlyLimit: 40 });
-    const instances = Array.from({ length: 2 }, () => small.instance({ hourlyLimit: 40 }));
-    const ask = (caller: string, calls: number) => Promise.all(Array.from({ length: calls }, (_none, at) => outcome(instances[at % 2]?.kiotviet.list('customers', { currentItem: at, orderBy: caller }, { caller }) ?? Promise.resolve())));
-    const ok = (said: Awaited<ReturnType<typeof ask>>): number => said.filter(({ code }) => code === 'ok').length;
-    const first = await ask('a', 30);
-    expect([ok(first), first.filter(({ code }) => code === 'pos_quota').length]).toEqual([20, 10]);
-    // Half of the 20 that are left, of the 10 after that, …
-    expect([ok(await ask('b', 30)), ok(await ask('c', 30))]).toEqual([10, 5]);
-    expect([ok(await ask('a', 5)), small.stub.hours.total]).toEqual([0, 35]);
-    await small.close();
+  describe('by name', () => {
+    let small: Bench;
+    let instances: readonly Instance[];
+    beforeEach(async () => {
+      small = await startBench({ hourlyLimit: 40 });
+      instances = Array.from({ length: 2 }, () => small.instance({ hourlyLimit: 40 }));
+    });
+    afterEach(() => small.close());
+    const ask = async (asker: Asker): Promise<number> => {
+      const said = await Promise.all(Array.from({ length: 30 }, (_none, at) => outcome(instances[at % 2]?.kiotviet.list('customers', { currentItem: at, orderBy: JSON.stringify(asker) }, asker) ?? Promise.resolve())));
+      return said.filter(({ code }) => code === 'ok').length;
+    };
+
+    it('one caller uses at most half of what the others have left, over all instances, and the others have the rest', async () => {
+      // Of 40 less 10 and 4 half, half of the 13 that are left, of the 6 after that, …
+      expect([await ask({ caller: 'a' }), await ask({ caller: 'b' }), await ask({ caller: 'c' })]).toEqual([13, 7, 3]);
+      expect([await ask({ caller: 'a' }), small.stub.hours.total]).toEqual([0, 23]);
+    });
+
+    it('one caller whose share is used up does not get others refused that ask the same at the same time', async () => {
+      await ask({ caller: 'a' });
+      const [one] = instances;
+      const said = await Promise.all(['a', 'b', 'a', 'b', 'c'].map((caller) => outcome(one?.kiotviet.list('customers', {}, { caller }) ?? Promise.resolve())));
+      expect([said.map(({ code }) => code), small.stub.hours.total]).toEqual([['pos_quota', 'ok', 'pos_quota', 'ok', 'ok'], 15]);
+    });
+
+    it('any number of callers leaves the synchronisation and notices what is kept for them', async () => {
+      let callers = 0;
+      for (const caller of ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h']) callers += await ask({ caller });
+      expect([callers, await ask('sync'), await ask('notice'), small.stub.hours.total]).toEqual([26, 10, 4, 40]);
+    });
   });
 
   it('nothing is sent while Redis cannot count it', async () => {

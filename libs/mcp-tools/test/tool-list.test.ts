@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { describe, expect, it } from '@jest/globals';
-import { planTools } from '@millrace/contracts';
+import { mcpPrompts, mcpTools, planTools } from '@millrace/contracts';
 import { tools as allTools } from '../src/index.ts';
 import { openShop } from './kit.ts';
 
@@ -14,12 +14,11 @@ describe('the list of tools', () => {
     await shop.close();
   });
 
-  it('has exactly these names, all with a schema of arguments and answers, and says of each what it does', async () => {
+  it('has exactly the names that the contracts say, as the prompts do, all with a schema of arguments and answers, and says of each what it does', async () => {
     const shop = await openShop(() => undefined);
     const { tools } = await shop.client.listTools();
-    expect(tools.map(({ name }) => name)).toEqual([
-      'search_products', 'get_product', 'check_stock', 'update_stock', 'similar_products', 'compare_products', 'recommend_for_user', 'customer_context', 'subscriber_360', 'best_next_service', 'pos_status', 'sync_stats', 'force_resync', 'where_is_sku',
-    ]);
+    expect(tools.map(({ name }) => name)).toEqual(mcpTools);
+    expect((await shop.client.listPrompts()).prompts.map(({ name }) => name)).toEqual(mcpPrompts);
     for (const { name, inputSchema, outputSchema, annotations, description } of tools)
       expect({ name, closed: inputSchema['additionalProperties'], answers: outputSchema?.['type'], reads: typeof annotations?.readOnlyHint, world: annotations?.openWorldHint, isDescribed: (description ?? '').length > 40 }).toEqual({ name, closed: false, answers: 'object', reads: 'boolean', world: false, isDescribed: true });
     expect(tools.filter(({ annotations }) => annotations?.readOnlyHint === false).map(({ name, annotations }) => [name, annotations?.destructiveHint, annotations?.idempotentHint])).toEqual([['update_stock', true, false], ['force_resync', false, true]]);

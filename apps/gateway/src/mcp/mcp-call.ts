@@ -1,4 +1,4 @@
-import { isNestedDeeper } from '@millrace/contracts';
+import { isNestedDeeper, mcpPrompts, mcpTools } from '@millrace/contracts';
 import type { Request, Response } from 'express';
 import { readBody } from '../request-body.ts';
 import { STOCK_TOOL, skuOf } from './stock-change.ts';
@@ -14,7 +14,6 @@ export interface McpCall {
 }
 
 const CLIENT_INFO = 'io.modelcontextprotocol/clientInfo';
-const NAME = /^[\w.-]{1,64}$/;
 const MAX_DEPTH = 32;
 
 const fieldsOf = (value: unknown): Readonly<Record<string, unknown>> => ({ ...(typeof value === 'object' && !Array.isArray(value) ? value : undefined) });
@@ -29,12 +28,12 @@ function parse(body: Buffer): Readonly<Record<string, unknown>> {
   }
 }
 
-/** Only names of our own form: whatever else stands there is the caller's text, and the log is kept for ever. */
-const named = (kind: string, name: unknown): string => (typeof name === 'string' && NAME.test(name) ? `${kind}/${name}` : kind);
+/** Only our own names: whatever else stands there is the caller's text, and the log is kept for ever. */
+const named = (names: readonly string[], name: unknown): string | undefined => names.find((known) => known === name);
 
 function auditedOf(method: unknown, params: Readonly<Record<string, unknown>>): string | undefined {
-  if (method === 'tools/call') return named('tools/call', params['name']);
-  if (method === 'prompts/get') return named('prompts/get', params['name']);
+  if (method === 'tools/call') return `tools/call/${named(mcpTools, params['name']) ?? 'unknown_tool'}`;
+  if (method === 'prompts/get') return `prompts/get/${named(mcpPrompts, params['name']) ?? 'unknown_prompt'}`;
   // A URI names what was read: that is the service's to log.
   return method === 'resources/read' ? 'resources/read' : undefined;
 }

@@ -2,7 +2,7 @@ import type { Operation } from '@millrace/contracts';
 import type { Limits } from '../limits/open-limits.ts';
 import type { Policy } from '../policy.ts';
 import { readMcpCall } from './mcp-call.ts';
-import { UNKNOWN, stateOf } from './stock-change.ts';
+import { UNKNOWN, auditedChange, stateOf } from './stock-change.ts';
 import type { McpCall } from './mcp-call.ts';
 import type { Request } from 'express';
 
@@ -26,7 +26,7 @@ export function protocolHeaders(req: Request): Readonly<Record<string, string>> 
 }
 
 /**
- * The path that the audit log gets: of messages the method and the tool, never an argument; of the one that changes stocks also what it did, and the sku. undefined: nothing is written. A message that was refused before it
+ * The path that the audit log gets: of messages the method and the tool, never an argument; of the one that changes stocks also what it did, and of which product. undefined: nothing is written. A message that was refused before it
  * was read is written with the bare path.
  */
 export function auditPath(operation: Operation, req: Request, status: number): string | undefined {
@@ -46,7 +46,7 @@ export const mcpPolicy = (limits: Pick<Limits, 'takeMcp'> | undefined): Policy =
     if (!owner.isDevelopment) await limits?.takeMcp({ owner, client: message.client }, res);
     if (!message.stock) return await answer(call);
     const { audited, stock: { sku } } = message;
-    const did = (state: string): void => void calls.set(req, { ...message, audited: `${audited}/${state}${sku === undefined ? '' : `/${encodeURIComponent(sku)}`}` });
+    const did = (state: string): void => void calls.set(req, { ...message, audited: `${audited}/${auditedChange(state, sku, owner.scopes)}` });
     did(UNKNOWN);
     const whole = await answer(call);
     if (whole) did(stateOf(whole.body));

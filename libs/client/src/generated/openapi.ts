@@ -2058,7 +2058,7 @@ export interface components {
     schemas: {
         NewProduct: {
             /**
-             * @description Stock keeping unit, 1 to 128 printable characters without "/"
+             * @description Stock keeping unit, 1 to 128 printable characters without "/". Of a new product in the Unicode form NFC, without invisible characters and spaces but U+0020
              * @example MR-0001
              */
             sku: string;
