@@ -7,8 +7,15 @@ const EMPTY = Buffer.alloc(0);
 
 export const hasBody = (req: Request): boolean => req.headers['transfer-encoding'] !== undefined || Number(req.headers['content-length'] ?? 0) > 0;
 
+export interface ReadOptions {
+  readonly timeoutMs?: number;
+  readonly limitBytes?: number;
+}
+
+export const tooLarge = (limitBytes: number): AppError => new AppError('body_too_large', `the body is larger than ${limitBytes} bytes`, { details: [{ in: 'body', pointer: '', detail: 'is too large' }] });
+
 /** What is refused is read no further: the connection ends with the answer. */
-function receive(req: Request, res: Response, timeoutMs: number): Promise<Buffer> {
+function receive(req: Request, res: Response, { timeoutMs = BODY_TIMEOUT_MS, limitBytes = JSON_LIMIT_BYTES }: ReadOptions): Promise<Buffer> {
   const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
   const chunks: Buffer[] = [];
   let bytes = 0;
@@ -21,7 +28,7 @@ function receive(req: Request, res: Response, timeoutMs: number): Promise<Buffer
   const take = (chunk: Buffer): void => {
     bytes += chunk.length;
     chunks.push(chunk);
-    if (bytes > JSON_LIMIT_BYTES) refuse(new AppError('body_too_large', `the body is larger than ${JSON_LIMIT_BYTES} bytes`, { details: [{ in: 'body', pointer: '', detail: 'is too large' }] }));
+    if (bytes > limitBytes) refuse(tooLarge(limitBytes));
   };
   req.on('data', take);
   req.once('end', () => resolve(Buffer.concat(chunks)));
@@ -35,14 +42,14 @@ function receive(req: Request, res: Response, timeoutMs: number): Promise<Buffer
 const bodies = new WeakMap<Request, Promise<Buffer>>();
 
 /**
- * The whole body, of at most 1 MiB, for whoever asks first and for who asks again; empty where there is none. Not for bodies that are streamed.
+ * The whole body, of at most `limitBytes` (1 MiB), for whoever asks first and for who asks again; empty where there is none. Not for bodies that are streamed.
  * @throws body_too_large, request_timeout after `timeoutMs`, malformed_body where it breaks off
  */
-export function readBody(req: Request, res: Response, timeoutMs = BODY_TIMEOUT_MS): Promise<Buffer> {
+export function readBody(req: Request, res: Response, options: ReadOptions = {}): Promise<Buffer> {
   if (!hasBody(req)) return Promise.resolve(EMPTY);
   const known = bodies.get(req);
   if (known) return known;
-  const body = receive(req, res, timeoutMs);
+  const body = receive(req, res, options);
   bodies.set(req, body);
   // Routes of this process find it, too.
   return body.then((bytes) => {

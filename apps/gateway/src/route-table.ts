@@ -23,6 +23,7 @@ import { sendAnswer, withPolicies } from './policy.ts';
 import type { Answerer, Policy } from './policy.ts';
 import type { Upstream } from './proxy.ts';
 import { checkPublishable, forService, identifyCaller } from './publishable.ts';
+import { tooLarge } from './request-body.ts';
 
 export interface RouteTableDeps {
   readonly operations: readonly Operation[];
@@ -96,8 +97,8 @@ function checkDelegated(owner: KeyOwner, operation: Operation): void {
 }
 
 function checkBodySize(operation: Operation, owner: KeyOwner, length: string | undefined): void {
-  if (!isStream(operation, owner) && Number(length ?? 0) > JSON_LIMIT_BYTES)
-    throw new AppError('body_too_large', `the body is larger than ${JSON_LIMIT_BYTES} bytes`, { details: [{ in: 'body', pointer: '', detail: 'is too large' }] });
+  const { bodyBytes = JSON_LIMIT_BYTES } = operation;
+  if (!isStream(operation, owner) && Number(length ?? 0) > bodyBytes) throw tooLarge(bodyBytes);
 }
 
 /** One operation and what answers its requests. */

@@ -1,6 +1,7 @@
-import { callMcp, listKeys } from '@millrace/contracts';
+import { MCP_MESSAGE_BYTES, callMcp, listKeys } from '@millrace/contracts';
 import { startHttpServer } from '@millrace/http';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { eventually } from '@millrace/testing';
 import express from 'express';
 import { auditPath, mcpPolicy } from '../src/mcp/mcp-policy.ts';
 import type { Answerer } from '../src/policy.ts';
@@ -43,6 +44,12 @@ describe('POST /mcp at the gateway', () => {
     expect(JSON.stringify(reached)).not.toContain('forged');
     expect(reached?.headers).toMatchObject({ 'x-millrace-gateway-token': expect.stringMatching(/^delegated:key_/), 'mcp-protocol-version': '2025-06-18', origin: 'https://evil.example' });
     expect(JSON.stringify(reached)).not.toContain(key);
+  });
+
+  it('refuses a message that is announced as longer than the service takes, before it reads it', async () => {
+    const answer = await post(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"search_products","arguments":{"query":"${'x'.repeat(MCP_MESSAGE_BYTES)}"}}}`);
+    expect([answer.status, await answer.json(), gateway.reached.length]).toMatchObject([413, { code: 'body_too_large', detail: expect.stringContaining(String(MCP_MESSAGE_BYTES)) }, 0]);
+    await eventually(() => gateway.audited.some(({ path, status }) => status === 413 && path === '/mcp'));
   });
 
   it('gives no other service that token', async () => {
