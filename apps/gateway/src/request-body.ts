@@ -14,21 +14,31 @@ export interface ReadOptions {
 
 export const tooLarge = (limitBytes: number): AppError => new AppError('body_too_large', `the body is larger than ${limitBytes} bytes`, { details: [{ in: 'body', pointer: '', detail: 'is too large' }] });
 
+/** Takes a part of a body that has arrived; or says why there is no room for it. */
+export type TakePart = (bytes: number) => AppError | undefined;
+const takers = new WeakMap<Request, TakePart>();
+/** `take` is asked about each part of the body; where it refuses one, the body is refused. */
+export const countBody = (req: Request, take: TakePart): void => void takers.set(req, take);
+
 /** What is refused is read no further: the connection ends with the answer. */
 function receive(req: Request, res: Response, { timeoutMs = BODY_TIMEOUT_MS, limitBytes = JSON_LIMIT_BYTES }: ReadOptions): Promise<Buffer> {
   const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
   const chunks: Buffer[] = [];
   let bytes = 0;
+  const takePart = takers.get(req);
   const refuse = (error: AppError): void => {
+    req.off('data', take);
     req.pause();
+    chunks.length = 0;
     res.set('Connection', 'close');
     reject(error);
   };
   const late = setTimeout(() => refuse(new AppError('request_timeout', `the body did not arrive within ${timeoutMs / 1_000} s`)), timeoutMs);
   const take = (chunk: Buffer): void => {
     bytes += chunk.length;
-    chunks.push(chunk);
-    if (bytes > limitBytes) refuse(tooLarge(limitBytes));
+    const refusal = bytes > limitBytes ? tooLarge(limitBytes) : takePart?.(chunk.length);
+    if (refusal) refuse(refusal);
+    else chunks.push(chunk);
   };
   req.on('data', take);
   req.once('end', () => resolve(Buffer.concat(chunks)));
