@@ -3,7 +3,7 @@ import { startHttpServer } from '@millrace/http';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { eventually } from '@millrace/testing';
 import express from 'express';
-import { auditPath, mcpPolicy } from '../src/mcp/mcp-policy.ts';
+import { AUDITED_CHARACTERS, auditPath, mcpPolicy } from '../src/mcp/mcp-policy.ts';
 import type { Answerer } from '../src/policy.ts';
 import { startGuardedGateway } from './guarded-gateway.ts';
 import type { GuardedGateway } from './guarded-gateway.ts';
@@ -80,6 +80,13 @@ describe('what the audit log gets of a message', () => {
     const message = (name: string) => ({ jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name, arguments: { sku: 'MR-1' } } });
     expect(await auditedOf(message('update_stock'), lost)).toBe('/mcp/tools/call/update_stock/unknown/MR-1');
     expect(await auditedOf(message('get_product'), lost)).toBe('/mcp/tools/call/get_product');
+  });
+
+  it('is of another operation the path, and of one that is longer than any that names something the beginning', async () => {
+    const remove = (sku: string) => fetch(`http://127.0.0.1:${gateway.port}/api/products/${sku}`, { method: 'DELETE', headers: { 'x-api-key': gateway.key({ scopes: ['products:read'] }) } });
+    const statuses = [await remove('A'), await remove('x'.repeat(15_000))].map(({ status }) => status);
+    await eventually(() => gateway.audited.length === 2);
+    expect([statuses, gateway.audited.map(({ path }) => path)]).toEqual([[403, 403], ['/api/products/A', `/api/products/${'x'.repeat(AUDITED_CHARACTERS)}`.slice(0, AUDITED_CHARACTERS - 1).concat('…')]]);
   });
 
   it('is the bare path where nobody has read it, and another operation as ever', () => {
