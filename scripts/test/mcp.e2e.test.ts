@@ -189,7 +189,7 @@ describe('the gateway in front', () => {
   it('answers hostile messages, other methods and foreign pages clearly', async () => {
     const own = { 'x-api-key': plane.stack.apiKey };
     expect(await post([{ jsonrpc: '2.0', id: 1, method: 'ping' }], own)).toMatchObject({ status: 400, body: { jsonrpc: '2.0', error: { code: -32_600 } } });
-    expect(await post({ jsonrpc: '2.0', id: 1, method: 'x', params: { a: 'x'.repeat(300_000) } }, own)).toMatchObject({ status: 413, body: { jsonrpc: '2.0' } });
+    expect(await post({ jsonrpc: '2.0', id: 1, method: 'x', params: { a: 'x'.repeat(300_000) } }, own)).toMatchObject({ status: 413, body: { code: 'body_too_large' } });
     expect(await post({ jsonrpc: '2.0', id: 1, method: 'tools/list' }, { ...own, origin: 'https://evil.example' })).toMatchObject({ status: 403, body: { jsonrpc: '2.0' } });
     expect(await post({ jsonrpc: '2.0', id: 1, method: 'tools/list' }, { ...own, 'mcp-protocol-version': '1999-01-01' })).toMatchObject({ status: 400, body: { jsonrpc: '2.0' } });
     for (const method of ['GET', 'DELETE']) {

@@ -36,7 +36,7 @@ export function takeReply(handler: RequestHandler, req: Request, res: Response, 
 
 /** The whole body first, as policies read it; `parseJsonBody` finds it. Packed ones are refused there: nobody reads more than was sent. */
 const bodyWithin = (timeoutMs: number): RequestHandler => async (req, res, next) => {
-  await readBody(req, res, timeoutMs);
+  await readBody(req, res, { timeoutMs });
   next();
 };
 

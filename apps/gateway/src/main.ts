@@ -9,6 +9,7 @@ import { openIdentitySigner, runService } from '@millrace/service';
 import { createAsyncApi } from './asyncapi.ts';
 import { createServiceClient } from './ask-service.ts';
 import { appendAudit } from './audit.repository.ts';
+import { bodyBudget } from './body-budget.ts';
 import { brokerNames, createBusAccess } from './bus-access.ts';
 import { browserCors, createKnownOrigins, publishablePaths } from './browser-cors.ts';
 import { cachePolicy } from './cache/cache-policy.ts';
@@ -96,7 +97,7 @@ void runService({
     const served = serveOperations({
       ...authenticators, guardCallers, operations, upstreams, logger, signer, delegate,
       // Outermost first.
-      policies: [shedding.policy, feeds.policy, uploadPolicy(), ...(limits ? [limits.policy] : []), mcpPolicy(limits), idempotency, ...ofAnswers],
+      policies: [shedding.policy, bodyBudget({ totalBytes: config.HTTP_BODY_BYTES, callerBytes: config.HTTP_CALLER_BODY_BYTES, metrics }), feeds.policy, uploadPolicy(), ...(limits ? [limits.policy] : []), mcpPolicy(limits), idempotency, ...ofAnswers],
       local: {
         ...streamRoutes(bus, shared.partitions), ...deadLetterRoutes(bus), ...driftRoutes(services), ...rebuildRoutes(services), ...traceRoutes(services, bus),
         ...keyRoutes(db), ...auditRoutes(db), ...callerRoute(), ...cacheRoutes(caching?.cache), ...sessionRoutes(sessions), ...plans.routes, ...pageRoutes({ upstreams, signer, policies: ofAnswers, metrics }),

@@ -103,7 +103,7 @@ export function createUpstream(service: string, origin: string, { bodyTimeoutMs 
       const isLong = isStream || isDownload;
       if (isLong && streams.stats.running >= STREAMS) throw new AppError('unavailable', `${STREAMS} uploads or downloads are running already: try again later`, { headers: { 'Retry-After': '10' } });
       if (isFeed && feeds.stats.running >= FEEDS) throw new AppError('unavailable', `${FEEDS} clients follow a feed of ${service} already: try again later`, { headers: { 'Retry-After': '10' } });
-      const body = isStream || !hasBody(req) ? undefined : await readBody(req, res, bodyTimeoutMs);
+      const body = isStream || !hasBody(req) ? undefined : await readBody(req, res, { timeoutMs: bodyTimeoutMs });
       const ending = endingOf(res, { timeoutMs: isFeed || isLong ? undefined : timeoutMs, isShared, outlivesCaller: outlivesCaller && !isLong, cut, others: isFeed ? feedsEnd.signal : undefined });
       const bodyTimeout = isFeed ? FEED_SILENCE_MS : timeoutMs;
       let hasHead = false;

@@ -5,7 +5,7 @@ import type { FrontHandler } from '@millrace/http';
 import { AppError } from '@millrace/service';
 import type { IdentitySigner, Logger } from '@millrace/service';
 import { Router } from 'express';
-import type { RequestHandler } from 'express';
+import type { Request, RequestHandler } from 'express';
 import type { AuditEntry } from './audit.repository.ts';
 import { setCaller } from './caller-of.ts';
 import { createAuditedRefusals } from './audited-refusals.ts';
@@ -23,6 +23,7 @@ import { sendAnswer, withPolicies } from './policy.ts';
 import type { Answerer, Policy } from './policy.ts';
 import type { Upstream } from './proxy.ts';
 import { checkPublishable, forService, identifyCaller } from './publishable.ts';
+import { tooLarge } from './request-body.ts';
 
 export interface RouteTableDeps {
   readonly operations: readonly Operation[];
@@ -96,8 +97,8 @@ function checkDelegated(owner: KeyOwner, operation: Operation): void {
 }
 
 function checkBodySize(operation: Operation, owner: KeyOwner, length: string | undefined): void {
-  if (!isStream(operation, owner) && Number(length ?? 0) > JSON_LIMIT_BYTES)
-    throw new AppError('body_too_large', `the body is larger than ${JSON_LIMIT_BYTES} bytes`, { details: [{ in: 'body', pointer: '', detail: 'is too large' }] });
+  const { bodyBytes = JSON_LIMIT_BYTES } = operation;
+  if (!isStream(operation, owner) && Number(length ?? 0) > bodyBytes) throw tooLarge(bodyBytes);
 }
 
 /** One operation and what answers its requests. */
@@ -110,6 +111,11 @@ export interface Served {
 export function serveOperations(deps: RouteTableDeps): readonly Served[] {
   const { operations, policies = [], audit, logger, guardCallers } = deps;
   const isRecorded = createAuditedRefusals(logger);
+  const asked = new WeakSet<Request>();
+  const noted = (operation: Operation, answer: Answerer): Answerer => operation.audited !== true ? answer : (call) => {
+    asked.add(call.req);
+    return answer(call);
+  };
   const handle = (operation: Operation, answer: Answerer): FrontHandler => async (req, res, next) => {
     res.setHeader('Cache-Control', KEPT_BY_CALLERS);
     const identify = (): Promise<KeyOwner> => identifyCaller(req, operation, deps);
@@ -118,7 +124,7 @@ export function serveOperations(deps: RouteTableDeps): readonly Served[] {
     if (operation.audited === true)
       res.once('close', () => {
         const status = res.headersSent ? res.statusCode : CLIENT_CLOSED;
-        if (!isRecorded(owner, status)) return;
+        if (!isRecorded({ caller: owner, status, wasAsked: asked.has(req) })) return;
         const path = auditPath(operation, req, status);
         if (path === undefined) return;
         const entry = { keyId: owner.id, workspaceId: owner.workspaceId, operation: operation.operationId, method: req.method, path, status, requestId };
@@ -134,7 +140,7 @@ export function serveOperations(deps: RouteTableDeps): readonly Served[] {
     const whole = operation.isSigned === true && guardCallers ? await guardCallers.signed(req, () => answer(call)) : await answer(call);
     if (whole) sendAnswer(res, whole);
   };
-  return operations.map((operation) => ({ operation, handle: handle(operation, withPolicies(operation, policies, answererOf(operation, deps))) }));
+  return operations.map((operation) => ({ operation, handle: handle(operation, withPolicies(operation, policies, noted(operation, answererOf(operation, deps)))) }));
 }
 
 /** The operations as express finds them. Anything else is 404. */

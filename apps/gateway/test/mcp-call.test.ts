@@ -2,22 +2,24 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describe, expect, it } from '@jest/globals';
+import { MCP_MESSAGE_BYTES } from '@millrace/contracts';
 import express from 'express';
 import { readMcpCall } from '../src/mcp/mcp-call.ts';
 import type { McpCall } from '../src/mcp/mcp-call.ts';
 
 /** What is read of a request that was really sent. */
-async function read(body: string, headers: Readonly<Record<string, string>> = {}): Promise<McpCall> {
-  const calls: McpCall[] = [];
-  const app = express().post('/', async (req, res) => {
-    calls.push(await readMcpCall(req, res));
-    res.end();
+async function read(body: string | ReadableStream, headers: Readonly<Record<string, string>> = {}): Promise<McpCall> {
+  const calls: Promise<McpCall>[] = [];
+  const app = express().post('/', (req, res) => {
+    const call = readMcpCall(req, res);
+    calls.push(call);
+    call.catch(() => undefined).finally(() => res.end());
   });
   const server = createServer(app).listen(0, '127.0.0.1');
   await once(server, 'listening');
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- of a server that listens on a port
   const { port } = server.address() as AddressInfo;
-  await fetch(`http://127.0.0.1:${port}/`, { method: 'POST', body, headers: { 'user-agent': 'agent/1', ...headers } });
+  await fetch(`http://127.0.0.1:${port}/`, { method: 'POST', body, duplex: 'half', headers: { 'user-agent': 'agent/1', ...headers } });
   server.close();
   const [call] = calls;
   if (!call) throw new Error('nothing was read');
@@ -36,8 +38,14 @@ describe('what the gateway reads of a message', () => {
     { what: 'a resource', body: message('resources/read', { uri: 'millrace://products/A' }), audited: 'resources/read' },
     { what: 'a list', body: message('tools/list', {}), audited: undefined },
     { what: 'no JSON', body: '{', audited: undefined }, { what: 'null', body: 'null', audited: undefined }, { what: 'a batch', body: `[${message('tools/call', { name: 'x' })}]`, audited: undefined }, { what: 'no parameters', body: message('tools/call', null), audited: 'tools/call/unknown_tool' },
+    { what: 'a call with deep arguments', body: `{"method":"tools/call","params":{"name":"search_products","arguments":${'['.repeat(50_000)}${']'.repeat(50_000)}}}`, audited: 'tools/call/search_products' },
     { what: 'something deep', body: `${'['.repeat(50_000)}${']'.repeat(50_000)}`, audited: undefined },
   ])('is of $what the method and one of our own names: $audited', async ({ body, audited }) => expect((await read(body)).audited).toBe(audited));
+
+  it('is nothing of a message that turns out longer than the service takes: it is not parsed', async () => {
+    const text = message('tools/call', { name: 'x', arguments: 'x'.repeat(MCP_MESSAGE_BYTES) });
+    await expect(read(new Blob([text]).stream())).rejects.toMatchObject({ code: 'body_too_large' });
+  });
 
   it.each([
     { what: 'one that may change a stock', params: { name: 'update_stock', arguments: { sku: 'MR 1', stock: 2 } }, stock: { sku: 'MR 1' } },

@@ -1,8 +1,9 @@
-import { callMcp, listKeys } from '@millrace/contracts';
+import { MCP_MESSAGE_BYTES, callMcp, listKeys } from '@millrace/contracts';
 import { startHttpServer } from '@millrace/http';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { eventually } from '@millrace/testing';
 import express from 'express';
-import { auditPath, mcpPolicy } from '../src/mcp/mcp-policy.ts';
+import { AUDITED_CHARACTERS, auditPath, mcpPolicy } from '../src/mcp/mcp-policy.ts';
 import type { Answerer } from '../src/policy.ts';
 import { startGuardedGateway } from './guarded-gateway.ts';
 import type { GuardedGateway } from './guarded-gateway.ts';
@@ -43,6 +44,12 @@ describe('POST /mcp at the gateway', () => {
     expect(JSON.stringify(reached)).not.toContain('forged');
     expect(reached?.headers).toMatchObject({ 'x-millrace-gateway-token': expect.stringMatching(/^delegated:key_/), 'mcp-protocol-version': '2025-06-18', origin: 'https://evil.example' });
     expect(JSON.stringify(reached)).not.toContain(key);
+  });
+
+  it('refuses a message that is announced as longer than the service takes, before it reads it', async () => {
+    const answer = await post(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"search_products","arguments":{"query":"${'x'.repeat(MCP_MESSAGE_BYTES)}"}}}`);
+    expect([answer.status, await answer.json(), gateway.reached.length]).toMatchObject([413, { code: 'body_too_large', detail: expect.stringContaining(String(MCP_MESSAGE_BYTES)) }, 0]);
+    await eventually(() => gateway.audited.some(({ path, status }) => status === 413 && path === '/mcp'));
   });
 
   it('gives no other service that token', async () => {
@@ -94,6 +101,13 @@ describe('what the audit log gets of a message', () => {
     const message = (name: string) => ({ jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name, arguments: { sku: 'MR-1' } } });
     expect(await auditedOf(message('update_stock'), lost)).toBe('/mcp/tools/call/update_stock/unknown/MR-1');
     expect(await auditedOf(message('get_product'), lost)).toBe('/mcp/tools/call/get_product');
+  });
+
+  it('is of another operation the path, and of one that is longer than any that names something the beginning', async () => {
+    const remove = (sku: string) => fetch(`http://127.0.0.1:${gateway.port}/api/products/${sku}`, { method: 'DELETE', headers: { 'x-api-key': gateway.key({ scopes: ['products:read'] }) } });
+    const statuses = [await remove('A'), await remove('x'.repeat(15_000))].map(({ status }) => status);
+    await eventually(() => gateway.audited.length === 2);
+    expect([statuses, gateway.audited.map(({ path }) => path)]).toEqual([[403, 403], ['/api/products/A', `/api/products/${'x'.repeat(AUDITED_CHARACTERS)}`.slice(0, AUDITED_CHARACTERS - 1).concat('…')]]);
   });
 
   it('is the bare path where nobody has read it, and another operation as ever', () => {

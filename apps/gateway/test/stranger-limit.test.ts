@@ -4,7 +4,8 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { defineOperation } from '@millrace/contracts';
 import { createHttpApp, startHttpServer } from '@millrace/http';
 import type { HttpServer } from '@millrace/http';
-import { createApiKey, createLogger, createMetrics, hashApiKey } from '@millrace/service';
+import { AppError, createApiKey, createLogger, createMetrics, hashApiKey } from '@millrace/service';
+import { eventually } from '@millrace/testing';
 import { createAuthenticateKey } from '../src/authenticate-key.ts';
 import { clientAddress, parseNetworks } from '../src/limits/client-address.ts';
 import { createStrangerLimit } from '../src/limits/stranger-limit.ts';
@@ -37,6 +38,7 @@ const PER_MINUTE = 5;
 let server: HttpServer;
 let lookups = 0;
 let nowMs = 0;
+const waiting = Promise.withResolvers<void>();
 beforeAll(async () => {
   const metrics = createMetrics('test');
   const authenticate = createAuthenticateKey({
@@ -48,7 +50,13 @@ beforeAll(async () => {
   });
   const operation = defineOperation({ operationId: 'read', method: 'get', path: '/api/things', service: 'svc', scope: 'products:read', summary: '', responses: {} });
   const signed = defineOperation({ operationId: 'signed', method: 'post', path: '/api/signed', service: 'svc', scope: 'pos:write', isSigned: true, summary: '', responses: {} });
-  const upstream = { forward: async (req: IncomingMessage) => ({ status: req.method === 'GET' || req.headers['x-hub-signature'] === 'right' ? 200 : 401, headers: {}, body: Buffer.from('{}') }), endFeeds: () => undefined, close: async () => undefined };
+  const forward = async (req: IncomingMessage) => {
+    const signature = req.headers['x-hub-signature'];
+    if (signature === 'late') throw new AppError('request_timeout', 'the body did not arrive');
+    if (signature === 'waits') await waiting.promise;
+    return { status: req.method === 'GET' || signature === 'right' ? 200 : signature === 'away' ? 503 : 401, headers: {}, body: Buffer.from('{}') };
+  };
+  const upstream = { forward, endFeeds: () => undefined, close: async () => undefined };
   const routes = routeTable({
     operations: [operation, signed], upstreams: { svc: upstream }, local: {}, authenticate, logger: createLogger('test', 'silent'), signer: { sign: async () => '' }, audit: async () => undefined,
     guardCallers: createStrangerLimit({ perMinute: PER_MINUTE, trustedProxies: networks('127.0.0.0/8'), isKnownKey: (key) => authenticate.isKnown(key), metrics, nowMs: () => nowMs }),
@@ -86,12 +94,28 @@ describe('calls without a valid key', () => {
     for (const headers of [{}, { authorization: 'Basic eA==' }]) expect((await call(keys.known, from, headers)).status).toBe(200);
     expect([(await call(undefined, from, { authorization: 'Bearer x' })).status, (await call(keys.second, from)).status]).toEqual([429, 429]);
   });
+  const send = async (from: string, signature: string, headers: Readonly<Record<string, string>> = {}): Promise<number> => {
+    const response = await fetch(`http://127.0.0.1:${server.port}/api/signed`, { method: 'POST', headers: { 'x-forwarded-for': from, 'x-hub-signature': signature, ...headers } });
+    await response.arrayBuffer();
+    return response.status;
+  };
+  it.each([
+    { what: 'the service cannot take', signature: 'away', status: 503, from: '198.51.100.80' },
+    { what: 'break off or do not arrive', signature: 'late', status: 408, from: '198.51.100.81' },
+  ])('are signed ones, too, that $what', async ({ signature, status, from }) => {
+    for (let n = 0; n < PER_MINUTE; n += 1) expect(await send(from, signature)).toBe(status);
+    expect([await send(from, signature), await send(from, 'right')]).toEqual([429, 429]);
+    nowMs += 60_000;
+    expect(await send(from, 'right')).toBe(200);
+  });
+  it('are signed ones from before their bodies are read until they are answered: an address has no more of them at once', async () => {
+    const from = '198.51.100.82';
+    const open = Array.from({ length: PER_MINUTE }, () => send(from, 'waits'));
+    await eventually(async () => (await send(from, 'right')) === 429);
+    waiting.resolve();
+    expect(await Promise.all(open)).toEqual(Array.from({ length: PER_MINUTE }, () => 401));
+  });
   it('are those with a wrong signature, too, whatever key or token they bring; who signs rightly from elsewhere is not counted', async () => {
-    const send = async (from: string, signature: string, headers: Readonly<Record<string, string>> = {}): Promise<number> => {
-      const response = await fetch(`http://127.0.0.1:${server.port}/api/signed`, { method: 'POST', headers: { 'x-forwarded-for': from, 'x-hub-signature': signature, ...headers } });
-      await response.arrayBuffer();
-      return response.status;
-    };
     for (let n = 0; n < PER_MINUTE; n += 1) expect(await send('198.51.100.70', 'wrong')).toBe(401);
     expect([await send('198.51.100.70', 'wrong'), await send('198.51.100.70', 'right', { authorization: 'Bearer x', 'x-api-key': keys.known })]).toEqual([429, 429]);
     for (let n = 0; n < 2 * PER_MINUTE; n += 1) expect(await send('198.51.100.71', 'right')).toBe(200);

@@ -1,3 +1,4 @@
+import { MCP_MESSAGE_BYTES } from '@millrace/contracts';
 import { requestIdOf, traceparentOf } from '@millrace/http';
 import { AppError } from '@millrace/service';
 import type { IdentityVerifier, Logger } from '@millrace/service';
@@ -5,7 +6,7 @@ import { isJsonContentType } from '@modelcontextprotocol/server';
 import express, { Router } from 'express';
 import type { ErrorRequestHandler, Request as ExpressRequest, Response as ExpressResponse } from 'express';
 import { callerOf } from './caller.ts';
-import { INTERNAL_ERROR, MESSAGE_LIMIT_BYTES, SERVER_ERROR, idOf, readMessage } from './message.ts';
+import { INTERNAL_ERROR, SERVER_ERROR, idOf, readMessage } from './message.ts';
 import type { RpcError } from './message.ts';
 import type { MessageServer } from './serve-message.ts';
 
@@ -53,7 +54,7 @@ function signalOf(res: ExpressResponse): AbortSignal {
 /** What express' own reader refuses, as JSON-RPC. */
 const refusedBody: ErrorRequestHandler = (error: unknown, _req, res, next) => {
   const type: unknown = typeof error === 'object' && error !== null && 'type' in error ? error.type : undefined;
-  if (type === 'entity.too.large') answerError(res, { status: 413, code: SERVER_ERROR, message: `a message has at most ${MESSAGE_LIMIT_BYTES} bytes` });
+  if (type === 'entity.too.large') answerError(res, { status: 413, code: SERVER_ERROR, message: `a message has at most ${MCP_MESSAGE_BYTES} bytes` });
   else if (type === 'encoding.unsupported') answerError(res, { status: 415, code: SERVER_ERROR, message: 'send the message without Content-Encoding' });
   else next(error);
 };
@@ -81,7 +82,7 @@ export function mcpRoutes({ messages, gatewayTokens, origins, logger }: McpRoute
     if (!isForeign(req.get('origin'), origins)) next();
     else answerError(res, { status: 403, code: SERVER_ERROR, message: 'calls of this page are not taken: its origin must stand in MCP_ORIGINS' });
   });
-  router.post('/mcp', express.raw({ type: () => true, limit: MESSAGE_LIMIT_BYTES, inflate: false }), serve, refusedBody);
+  router.post('/mcp', express.raw({ type: () => true, limit: MCP_MESSAGE_BYTES, inflate: false }), serve, refusedBody);
   router.all('/mcp', () => {
     throw new AppError('method_not_allowed', 'there are no sessions and no streams here: use POST', { headers: { Allow: 'POST' } });
   });

@@ -1,7 +1,5 @@
 import { isNestedDeeper } from '@millrace/contracts';
 
-/** Longest message, bytes: the longest argument of a tool is far below. */
-export const MESSAGE_LIMIT_BYTES = 262_144;
 const MAX_DEPTH = 32;
 
 /** JSON-RPC 2.0, section 5.1, and the range that servers define. */

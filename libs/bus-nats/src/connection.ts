@@ -82,13 +82,11 @@ export function createConnection(url: string, logger: BusLogger): Connection {
     });
     lost = new AbortController();
     void follow(nats.nc);
-    void forgetClosed(nats.nc);
+    void nats.nc.closed().finally(() => {
+      lost.abort();
+      opened = undefined;
+    });
     return nats;
-  };
-  const forgetClosed = async (nc: NatsConnection): Promise<void> => {
-    await nc.closed();
-    lost.abort();
-    opened = undefined;
   };
   return {
     replicas: address.replicas,

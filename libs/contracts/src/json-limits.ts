@@ -6,13 +6,16 @@ const MAX_CHARACTERS = 65_536;
 export const isStorable = (text: string): boolean => !text.includes('\0') && text.isWellFormed();
 export const NOT_STORABLE = { error: 'holds a character that cannot be stored (NUL, or half of a surrogate pair)' };
 
-/** Is this JSON nested deeper? Without recursion: its depth is the caller's choice. */
+const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null;
+
+/** Is this JSON nested deeper? Level by level, without recursion: its depth is the caller's choice. */
 export function isNestedDeeper(root: unknown, maxDepth: number): boolean {
-  const open: { readonly value: unknown; readonly depth: number }[] = [{ value: root, depth: 1 }];
-  for (let next = open.pop(); next; next = open.pop()) {
-    if (typeof next.value !== 'object' || next.value === null) continue;
-    if (next.depth > maxDepth) return true;
-    for (const value of Object.values(next.value)) open.push({ value, depth: next.depth + 1 });
+  let level = [root].filter(isObject);
+  for (let depth = 1; level.length > 0; depth += 1) {
+    if (depth > maxDepth) return true;
+    const next: object[] = [];
+    for (const parent of level) for (const value of Object.values(parent)) if (isObject(value)) next.push(value);
+    level = next;
   }
   return false;
 }

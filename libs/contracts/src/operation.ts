@@ -20,6 +20,8 @@ export interface Operation {
   readonly query?: z.ZodType;
   readonly headers?: z.ZodType;
   readonly body?: z.ZodType;
+  /** Longest body that is not streamed, bytes; default 1 MiB. */
+  readonly bodyBytes?: number;
   /** Where the body is streamed instead of parsed: its media types. */
   readonly streams?: readonly string[];
   readonly responses: Readonly<Record<number, { readonly description: string; readonly schema?: z.ZodType; readonly example?: unknown; readonly mediaType?: string; /** As text. */ readonly otherMediaTypes?: readonly string[] }>>;

@@ -36,22 +36,24 @@ function readText(req: IncomingMessage): Promise<string> {
 }
 
 const reading = new WeakMap<IncomingMessage, Promise<string>>();
+const kept = new WeakMap<IncomingMessage, Buffer>();
 
 /** The body as text, for whoever asks first and for who asks again. */
 export function readOnce(req: IncomingMessage): Promise<string> {
   const known = reading.get(req);
   if (known) return known;
-  const text = readText(req);
+  const body = kept.get(req);
+  const text = body ? Promise.resolve(body.toString('utf8')) : readText(req);
   reading.set(req, text);
   return text;
 }
 
-/** For who has read the body already: `parseJsonBody` takes this instead of reading. */
-export const keepBody = (req: IncomingMessage, body: Buffer): void => void reading.set(req, Promise.resolve(body.toString('utf8')));
+/** For who has read the body already: `parseJsonBody` takes this instead of reading. It becomes a text only where somebody asks for that. */
+export const keepBody = (req: IncomingMessage, body: Buffer): void => void kept.set(req, body);
 
 /** What somebody has read is a text only where it was not packed. */
 const isRead = (req: IncomingMessage): boolean => {
-  if (!reading.has(req)) return false;
+  if (!reading.has(req) && !kept.has(req)) return false;
   if (req.headers['content-encoding'] !== undefined) throw new AppError('unsupported_media_type', 'send the body without Content-Encoding', { details: [{ in: 'headers', pointer: '/content-encoding', detail: 'must be absent here' }] });
   return true;
 };

@@ -48,13 +48,37 @@ export function toAppError(error: unknown): AppError | undefined {
   return new AppError('malformed_body', 'the body could not be read', { details: [{ in: 'body', pointer: '', detail: 'could not be read' }] });
 }
 
-/** Mounted last: every error leaves as application/problem+json. A bug is logged with its stack and tells the caller nothing but its request id. */
-export function problemDetails(logger: Logger): ErrorRequestHandler {
+const QUIET_MS = 10_000;
+
+/** A failure of one kind, and how many like it nobody was told of; undefined: it is one of these. Kinds are few: codes and templates of routes. */
+function createSeldom(nowMs: () => number): (kind: string) => { readonly untold: number } | undefined {
+  const kinds = new Map<string, { quietUntil: number; untold: number }>();
+  return (kind) => {
+    const known = kinds.get(kind);
+    if (known && nowMs() < known.quietUntil) {
+      known.untold += 1;
+      return undefined;
+    }
+    kinds.set(kind, { quietUntil: nowMs() + QUIET_MS, untold: 0 });
+    return { untold: known?.untold ?? 0 };
+  };
+}
+
+/**
+ * Mounted last: every error leaves as application/problem+json. A bug is logged with its stack and tells the caller nothing but its request id. An expected
+ * failure of a service (500 and above) is logged once in ten seconds for each code and route: callers can bring it about as often as they like.
+ */
+export function problemDetails(logger: Logger, { nowMs = () => performance.now() }: { readonly nowMs?: () => number } = {}): ErrorRequestHandler {
+  const seldom = createSeldom(nowMs);
+  const log = (error: unknown, expected: AppError | undefined, { route, ...facts }: { readonly route: string | undefined; readonly requestId: string | undefined; readonly method: string; readonly status: number }): void => {
+    const told = expected ? seldom(`${expected.code} ${facts.method} ${route ?? ''}`) : { untold: 0 };
+    if (told) logger[expected ? 'warn' : 'error']({ err: error, route, ...facts, ...(told.untold > 0 && { untold: told.untold }) }, 'request failed');
+  };
   return (error: unknown, req, res, _next) => {
     const expected = toAppError(error);
     const requestId = requestIdOf(req);
     const status = expected ? errorStatuses[expected.code].status : 500;
-    if (status >= 500) logger[expected ? 'warn' : 'error']({ err: error, requestId, route: req.route ? String(req.route.path) : undefined, method: req.method, status }, 'request failed');
+    if (status >= 500) log(error, expected, { requestId, route: req.route ? String(req.route.path) : undefined, method: req.method, status });
     if (res.headersSent) {
       res.destroy();
       return;

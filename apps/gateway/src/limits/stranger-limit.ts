@@ -15,7 +15,7 @@ type Identify = (req: Request, identify: () => Promise<KeyOwner>) => Promise<Key
 export interface GuardCallers {
   /** Who calls, as `identify` says; throws what that throws, or rate_limited. */
   (...call: Parameters<Identify>): ReturnType<Identify>;
-  /** An answer to a call without a key whose service looks for itself who sent it (a signed body): where that says 401, it counts as a call of a stranger. Throws rate_limited, at once where the address has made too many. */
+  /** An answer to a call without a key whose service looks for itself who sent it (a signed body): it counts as a call of a stranger from before its body is read, until it is answered 2xx. Throws rate_limited where the address has made too many. */
   signed<T extends { readonly status: number } | undefined>(req: Request, answer: () => Promise<T>): Promise<T>;
 }
 
@@ -32,7 +32,6 @@ export interface StrangerLimitDeps {
 
 const ADDRESSES = 10_000;
 const WINDOW_SECONDS = 60;
-const UNAUTHENTICATED = 401;
 
 const keyOf = (req: Request): string | undefined => req.get('x-api-key') ?? new URLSearchParams(req.originalUrl.split('?').slice(1).join('?')).get('key') ?? undefined;
 
@@ -44,7 +43,8 @@ export function createStrangerLimit({ perMinute, trustedProxies = new BlockList(
   const limit: Limit = { name: 'strangers', kind: 'refill', by: 'address', quota: perMinute, windowSeconds: WINDOW_SECONDS };
   const tats = new LRUCache<string, number>({ max: ADDRESSES });
   const refused = new Counter({ name: 'rate_limit_strangers_refused_total', help: 'Calls without a valid key or token that were refused because their address had made too many', registers: [metrics] });
-  const stepOf = (address: string) => stepLocally(tats.get(address), nowMs() * 1_000, { burst: perMinute, intervalUs: (WINDOW_SECONDS * 1_000_000) / perMinute, cost: 1 });
+  const intervalUs = (WINDOW_SECONDS * 1_000_000) / perMinute;
+  const stepOf = (address: string) => stepLocally(tats.get(address), nowMs() * 1_000, { burst: perMinute, intervalUs, cost: 1 });
   const refuse = (waitMs: number): never => {
     refused.inc();
     const state = { limit, remaining: 0, moreInMs: waitMs };
@@ -56,10 +56,10 @@ export function createStrangerLimit({ perMinute, trustedProxies = new BlockList(
     const key = keyOf(req);
     return key === undefined ? /^bearer /i.test(req.get('authorization') ?? '') : isKnownKey(key);
   };
-  const check = (req: Request, isWorth: () => boolean): void => {
+  const check = (req: Request): void => {
     if (tats.size === 0) return;
     const { isAdmitted, waitMs } = stepOf(clientAddress(req, trustedProxies));
-    if (!isAdmitted && !isWorth()) refuse(waitMs);
+    if (!isAdmitted && !isWorthALook(req)) refuse(waitMs);
   };
   const count = (req: Request): void => {
     const address = clientAddress(req, trustedProxies);
@@ -67,8 +67,14 @@ export function createStrangerLimit({ perMinute, trustedProxies = new BlockList(
     tats.set(address, tat);
     if (!isAdmitted) refuse(waitMs);
   };
+  const giveBack = (req: Request): void => {
+    const address = clientAddress(req, trustedProxies);
+    const tat = (tats.get(address) ?? 0) - intervalUs;
+    if (tat > nowMs() * 1_000) tats.set(address, tat);
+    else tats.delete(address);
+  };
   const identified: Identify = async (req, identify) => {
-    check(req, () => isWorthALook(req));
+    check(req);
     try {
       return await identify();
     } catch (error) {
@@ -78,9 +84,9 @@ export function createStrangerLimit({ perMinute, trustedProxies = new BlockList(
   };
   return Object.assign(identified, {
     signed: async <T extends { readonly status: number } | undefined>(req: Request, answer: () => Promise<T>): Promise<T> => {
-      check(req, () => false);
+      count(req);
       const whole = await answer();
-      if (whole?.status === UNAUTHENTICATED) count(req);
+      if (whole && whole.status >= 200 && whole.status < 300) giveBack(req);
       return whole;
     },
   });

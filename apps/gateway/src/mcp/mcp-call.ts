@@ -1,4 +1,4 @@
-import { isNestedDeeper, mcpPrompts, mcpTools } from '@millrace/contracts';
+import { MCP_MESSAGE_BYTES, mcpPrompts, mcpTools } from '@millrace/contracts';
 import type { Request, Response } from 'express';
 import { readBody } from '../request-body.ts';
 import { STOCK_TOOL, skuOf } from './stock-change.ts';
@@ -14,14 +14,12 @@ export interface McpCall {
 }
 
 const CLIENT_INFO = 'io.modelcontextprotocol/clientInfo';
-const MAX_DEPTH = 32;
 
 const fieldsOf = (value: unknown): Readonly<Record<string, unknown>> => ({ ...(typeof value === 'object' && !Array.isArray(value) ? value : undefined) });
 
 function parse(body: Buffer): Readonly<Record<string, unknown>> {
   try {
-    const message: unknown = JSON.parse(body.toString('utf8'));
-    return isNestedDeeper(message, MAX_DEPTH) ? {} : fieldsOf(message);
+    return fieldsOf(JSON.parse(body.toString('utf8')));
   } catch {
     // The service says what is wrong with it.
     return {};
@@ -38,9 +36,9 @@ function auditedOf(method: unknown, params: Readonly<Record<string, unknown>>): 
   return method === 'resources/read' ? 'resources/read' : undefined;
 }
 
-/** From a message that may be anything at all. Rejects only where the body cannot be read. */
+/** From a message that may be anything at all: a few fields by name, however deep the rest goes. Rejects only where the body cannot be read; what the service would refuse as too long is not parsed here. */
 export async function readMcpCall(req: Request, res: Response): Promise<McpCall> {
-  const message = parse(await readBody(req, res));
+  const message = parse(await readBody(req, res, { limitBytes: MCP_MESSAGE_BYTES }));
   const params = fieldsOf(message['params']);
   const info = fieldsOf(fieldsOf(params['_meta'])[CLIENT_INFO] ?? params['clientInfo']);
   const client = typeof info['name'] === 'string' ? info['name'] : (req.get('user-agent') ?? '');

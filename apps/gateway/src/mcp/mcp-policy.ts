@@ -25,12 +25,16 @@ export function protocolHeaders(req: Request): Readonly<Record<string, string>> 
   }));
 }
 
+/** A sku has 128 characters, each up to 12 in a path: what is longer names nothing, and the log is kept for ever. */
+export const AUDITED_CHARACTERS = 2_048;
+const beginningOf = (path: string): string => (path.length > AUDITED_CHARACTERS ? `${path.slice(0, AUDITED_CHARACTERS - 1)}…` : path);
+
 /**
- * The path that the audit log gets: of messages the method and the tool, never an argument; of the one that changes stocks also what it did, and of which product. undefined: nothing is written. A message that was refused before it
+ * The path that the audit log gets, of a long one the beginning: of messages the method and the tool, never an argument; of the one that changes stocks also what it did, and of which product. undefined: nothing is written. A message that was refused before it
  * was read is written with the bare path.
  */
 export function auditPath(operation: Operation, req: Request, status: number): string | undefined {
-  if (operation.service !== MCP) return operation.isPersonal === true ? operation.path : req.path;
+  if (operation.service !== MCP) return operation.isPersonal === true ? operation.path : beginningOf(req.path);
   const call = mcpCallOf(req);
   if (call?.audited !== undefined) return `${operation.path}/${call.audited}`;
   return call && status < 400 ? undefined : operation.path;

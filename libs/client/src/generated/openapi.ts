@@ -11745,7 +11745,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The message is too long */
+            /** @description The message is too long; the gateway says it as a problem */
             413: {
                 headers: {
                     "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
