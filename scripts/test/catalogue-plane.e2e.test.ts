@@ -213,6 +213,7 @@ describeWith('shared', 'real input', () => {
     const { body } = await plane.call('GET', '/api/products/1399');
     expect(body).toMatchObject({ price: 125.95, currency: 'USD', brand: 'HP' });
     await plane.agrees(120_000);
-    expect((await searchSkus('q=notebook&limit=5')).length).toBe(5);
+    // Right behind 19,000 changes the search may say that it is overloaded.
+    await eventually(async () => (await searchSkus('q=notebook&limit=5')).length === 5, { timeoutMs: 30_000 });
   }, 240_000);
 });

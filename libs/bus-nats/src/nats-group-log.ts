@@ -42,8 +42,8 @@ interface Holding {
   /** Delivered again: put off by us, or let go by others. */
   readonly due: Set<string>;
   readonly taken: Set<string>;
-  /** Of a leased group: acknowledged, but not below the floor yet. */
-  readonly acknowledged: Set<number>;
+  /** Acknowledged by this process, with the number. What was on its way again by then comes nevertheless, and after a new consumer of a leased group everything above the floor. */
+  readonly acknowledged: Map<string, number>;
   /** The group's consumer in JetStream. */
   consumer: string | undefined;
   readonly reading: Reading;
@@ -57,7 +57,7 @@ const STALE_MS = 5_000;
 const SOON_MS = 10;
 
 const createHolding = (connection: Connection, { topic, fencingToken }: LogOf): Holding => ({
-  held: new Map(), putOff: new Map(), due: new Set(), taken: new Set(), acknowledged: new Set(), consumer: undefined, hasReconnected: false,
+  held: new Map(), putOff: new Map(), due: new Set(), taken: new Set(), acknowledged: new Map(), consumer: undefined, hasReconnected: false,
   reading: createReading(connection, streamOf(topic.name), { isOnly: fencingToken !== undefined }),
 });
 
@@ -80,6 +80,8 @@ export function createNatsGroupLog(deps: NatsLogDeps, of: LogOf): GroupLog {
     async register() {
       holding.consumer = undefined;
       const isNew = await groups.register(of, canBootstrap);
+      // It begins at the start of the topic.
+      if (isNew) holding.acknowledged.clear();
       if (fencingToken === undefined) await groups.setAckWait(of, claimIdleMs);
       return isNew;
     },
@@ -193,7 +195,7 @@ function receive({ held, putOff, due, taken, acknowledged }: Holding, messages: 
     const entry = toRawEntry(message);
     const known = held.get(entry.id);
     if (known) known.reply = message.reply;
-    else if (acknowledged.has(message.number)) again.push(message.reply);
+    else if (acknowledged.has(entry.id) && (isLeased || message.deliveries > 1)) again.push(message.reply);
     else {
       held.set(entry.id, { entry, number: message.number, reply: message.reply });
       if (isLeased || message.deliveries === 1) fresh.push(entry);
@@ -229,11 +231,11 @@ function createNotes(state: State, { topic, group }: LogOf) {
   };
 }
 
-/** What is below everything in hand cannot come again. */
-function boundAcknowledged({ held, acknowledged }: Holding): void {
+/** In a leased group what is below everything in hand cannot come again; elsewhere only what was on its way can. */
+function boundAcknowledged({ held, acknowledged }: Holding, isLeased: boolean): void {
   if (acknowledged.size <= MAX_ACKNOWLEDGED) return;
   const lowest = Math.min(...[...held.values()].map(({ number }) => number));
-  for (const number of acknowledged) if (number < lowest) acknowledged.delete(number);
+  for (const [id, number] of acknowledged) if (isLeased ? number < lowest : acknowledged.size > MAX_ACKNOWLEDGED / 2) acknowledged.delete(id);
 }
 
 /** What becomes of one entry. */
@@ -251,10 +253,10 @@ function entryMethods({ connection, state, letters }: NatsLogDeps, of: LogOf, ho
   const forget = async (all: readonly Held[], isTracked: boolean): Promise<void> => {
     for (const one of all) {
       holding.held.delete(one.entry.id);
-      if (fencingToken !== undefined) holding.acknowledged.add(one.number);
+      holding.acknowledged.set(one.entry.id, one.number);
       if (isTracked) await notes.forget(one);
     }
-    boundAcknowledged(holding);
+    boundAcknowledged(holding, fencingToken !== undefined);
   };
   return {
     async ack(ids, tracked) {
