@@ -16,6 +16,7 @@ import { UnansweredError } from './pull.ts';
 import type { Delivered } from './pull.ts';
 import { createReading, DeliveryMissedError } from './reading.ts';
 import type { Reading } from './reading.ts';
+import { createSightings, forgetUnseen } from './sightings.ts';
 import type { State } from './state.ts';
 
 export interface NatsLogDeps {
@@ -50,7 +51,6 @@ interface Holding {
   hasReconnected: boolean;
 }
 
-const SEEN_EVERY_MS = 10_000;
 const MAX_ACKNOWLEDGED = 5_000;
 /** A delivery that was put off and has not come back by then went to another consumer. */
 const STALE_MS = 5_000;
@@ -113,21 +113,11 @@ export function createNatsGroupLog(deps: NatsLogDeps, of: LogOf): GroupLog {
       holding.hasReconnected = false;
       return was;
     },
-    removeIdleConsumers: async () => 0,
+    removeIdleConsumers: (idleMs) => forgetUnseen(state, of, idleMs),
     async close() {
       stopFollowing();
       await leave(deps, of, holding);
     },
-  };
-}
-
-/** Notes at most every 10 s that this consumer is there. Only listings show it. */
-function createSightings(state: State, { topic, group, consumer }: LogOf): () => void {
-  let seenAt = 0;
-  return () => {
-    if (Date.now() - seenAt < SEEN_EVERY_MS) return;
-    seenAt = Date.now();
-    state.set(stateSubject('seen', topic.name, group, consumer), { consumer }).catch(() => undefined);
   };
 }
 
@@ -214,7 +204,8 @@ async function requireLease(state: State, { topic, group, fencingToken }: LogOf)
 /** How often entries were handled singly: written before each handling, so that a crash in it counts. */
 function createNotes(state: State, { topic, group }: LogOf) {
   const notes = new Map<string, Notes>();
-  const subjectOf = ({ number }: Held): string => stateSubject('attempts', topic.name, group, String(number));
+  // By id: a stream that was lost gives its numbers again.
+  const subjectOf = ({ entry }: Held): string => stateSubject('attempts', topic.name, group, entry.id);
   return {
     get: async (held: Held): Promise<Notes> => notes.get(held.entry.id) ?? (await state.get(subjectOf(held), notesSchema))?.value ?? { attempts: 1, firstMs: Date.now() },
     async write(held: Held, value: Notes): Promise<void> {

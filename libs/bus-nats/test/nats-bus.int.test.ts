@@ -1,13 +1,13 @@
 import { expect, it } from '@jest/globals';
 import { createTestTopic, describeBusContract, describeManagedBusContract, numbered, numbersOf, sorted, upTo } from '@millrace/bus/testing';
 import type { TestEvent } from '@millrace/bus/testing';
-import { jetstreamManager } from '@nats-io/jetstream';
+import { jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { connect, createInbox, nanos } from '@nats-io/transport-node';
 import { defineTopic } from '@millrace/bus';
 import { describeWith, eventually, testServer, uniqueName } from '@millrace/testing';
 import { z } from 'zod';
 import { createNatsBus } from '../src/index.ts';
-import { streamOf } from '../src/names.ts';
+import { stateSubject, streamOf } from '../src/names.ts';
 
 const BURSTS = process.env['TEST_SCALE'] === 'full' ? 1_000 : 200;
 
@@ -83,6 +83,18 @@ describeWith('nats', 'one server', () => {
     await eventually(() => seen.length === published + 3);
     expect(seen).toEqual(upTo(published + 3));
     await thief.close();
+    await bus.close();
+  });
+
+  it('forgets consumers that were not seen for long', async () => {
+    const topic = createTestTopic();
+    const gone = await connect({ servers: testServer('nats').replace('nats://', '') });
+    const bus = createNatsBus({ url: testServer('nats'), consumer: 'here', blockMs: 100, claimIdleMs: 300, forgetConsumersMs: 1 });
+    const names = async () => (await bus.admin([topic]).topics())[0]?.streams[0]?.groups[0]?.consumers.map(({ consumer }) => consumer);
+    await bus.subscribe(topic, { group: 'g' }, async () => undefined);
+    await jetstream(gone).publish(stateSubject('seen', topic.name, 'g', 'gone'), JSON.stringify({ consumer: 'gone' }));
+    await eventually(async () => (await names())?.includes('gone') === false);
+    await gone.close();
     await bus.close();
   });
 
