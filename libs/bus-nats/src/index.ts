@@ -10,6 +10,7 @@ import { createNatsLetters } from './letters.ts';
 import { subjectOf } from './names.ts';
 import { createNatsGroupLog } from './nats-group-log.ts';
 import { createOwnerMethods } from './owner.ts';
+import { MAX_WAIT_MS } from './pull.ts';
 import { createState } from './state.ts';
 import { openNatsTail } from './tail.ts';
 
@@ -30,7 +31,7 @@ export function createNatsBus({ url, ...options }: NatsBusOptions): EngineBus {
   const groups = createGroups(connection, state);
   const appendRaw = (topic: string, fields: readonly string[]): Promise<unknown> => connection.use(({ js }) => js.publish(subjectOf(topic), encodeFields(fields)));
   const letters = createNatsLetters(connection, groups, appendRaw);
-  const deps = { connection, state, groups, letters };
+  const deps = { connection, state, groups, letters, waitMs: Math.min(options.blockMs ?? MAX_WAIT_MS, MAX_WAIT_MS) };
   const engine: Engine = {
     features: { engine: 'nats', partitions: false, ownAtRestart: false, atomicPark: false, atomicContext: false, memoryPressure: false },
     broker: 'NATS',

@@ -24,6 +24,8 @@ export interface NatsLogDeps {
   readonly state: State;
   readonly groups: Groups;
   readonly letters: Letters;
+  /** How long one request of a reader waits at the server. */
+  readonly waitMs: number;
 }
 
 const notesSchema = z.object({ attempts: z.number(), firstMs: z.number() });
@@ -32,6 +34,7 @@ type Notes = z.output<typeof notesSchema>;
 interface Held {
   readonly entry: RawEntry;
   readonly number: number;
+  delivery: number;
   reply: string;
 }
 
@@ -43,8 +46,8 @@ interface Holding {
   /** Delivered again: put off by us, or let go by others. */
   readonly due: Set<string>;
   readonly taken: Set<string>;
-  /** Acknowledged by this process, with the number. What was on its way again by then comes nevertheless, and after a new consumer of a leased group everything above the floor. */
-  readonly acknowledged: Map<string, number>;
+  /** Acknowledged by this process. What was on its way again by then comes nevertheless, and after a new consumer of a leased group everything above the floor. */
+  readonly acknowledged: Map<string, Pick<Held, 'number' | 'delivery'>>;
   /** The group's consumer in JetStream. */
   consumer: string | undefined;
   readonly reading: Reading;
@@ -56,16 +59,16 @@ const MAX_ACKNOWLEDGED = 5_000;
 const STALE_MS = 5_000;
 const SOON_MS = 10;
 
-const createHolding = (connection: Connection, { topic, fencingToken }: LogOf): Holding => ({
+const createHolding = ({ connection, waitMs }: NatsLogDeps, { topic, fencingToken }: LogOf): Holding => ({
   held: new Map(), putOff: new Map(), due: new Set(), taken: new Set(), acknowledged: new Map(), consumer: undefined, hasReconnected: false,
-  reading: createReading(connection, streamOf(topic.name), { isOnly: fencingToken !== undefined }),
+  reading: createReading(connection, streamOf(topic.name), { isOnly: fencingToken !== undefined, waitMs }),
 });
 
 /** One consumer's view of a group: a durable pull consumer, and what this process was given of it. */
 export function createNatsGroupLog(deps: NatsLogDeps, of: LogOf): GroupLog {
   const { connection, state, groups } = deps;
   const { topic, group, canBootstrap, claimIdleMs, fencingToken } = of;
-  const holding = createHolding(connection, of);
+  const holding = createHolding(deps, of);
   const stopFollowing = connection.onReconnect(() => {
     holding.hasReconnected = true;
     // What was delivered and lost on the way comes again from a new consumer.
@@ -184,10 +187,12 @@ function receive({ held, putOff, due, taken, acknowledged }: Holding, messages: 
   for (const message of messages) {
     const entry = toRawEntry(message);
     const known = held.get(entry.id);
-    if (known) known.reply = message.reply;
-    else if (acknowledged.has(entry.id) && (isLeased || message.deliveries > 1)) again.push(message.reply);
+    const done = acknowledged.get(entry.id);
+    if (known) Object.assign(known, { reply: message.reply, delivery: message.delivery });
+    // A consumer that was made anew by hand counts from 1 again, and means it.
+    else if (done && (isLeased || message.delivery > done.delivery)) again.push(message.reply);
     else {
-      held.set(entry.id, { entry, number: message.number, reply: message.reply });
+      held.set(entry.id, { entry, number: message.number, delivery: message.delivery, reply: message.reply });
       if (isLeased || message.deliveries === 1) fresh.push(entry);
       else if (putOff.delete(entry.id)) due.add(entry.id);
       else taken.add(entry.id);
@@ -226,7 +231,7 @@ function createNotes(state: State, { topic, group }: LogOf) {
 function boundAcknowledged({ held, acknowledged }: Holding, isLeased: boolean): void {
   if (acknowledged.size <= MAX_ACKNOWLEDGED) return;
   const lowest = Math.min(...[...held.values()].map(({ number }) => number));
-  for (const [id, number] of acknowledged) if (isLeased ? number < lowest : acknowledged.size > MAX_ACKNOWLEDGED / 2) acknowledged.delete(id);
+  for (const [id, { number }] of acknowledged) if (isLeased ? number < lowest : acknowledged.size > MAX_ACKNOWLEDGED / 2) acknowledged.delete(id);
 }
 
 /** What becomes of one entry. */
@@ -244,7 +249,7 @@ function entryMethods({ connection, state, letters }: NatsLogDeps, of: LogOf, ho
   const forget = async (all: readonly Held[], isTracked: boolean): Promise<void> => {
     for (const one of all) {
       holding.held.delete(one.entry.id);
-      holding.acknowledged.set(one.entry.id, one.number);
+      holding.acknowledged.set(one.entry.id, { number: one.number, delivery: one.delivery });
       if (isTracked) await notes.forget(one);
     }
     boundAcknowledged(holding, fencingToken !== undefined);

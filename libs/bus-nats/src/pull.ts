@@ -12,6 +12,8 @@ export interface Delivered {
   readonly ms: number;
   /** 1 for the first delivery. */
   readonly deliveries: number;
+  /** How many more the consumer had for us then. */
+  readonly pending: number;
   readonly data: Uint8Array;
   /** Where its acknowledgement goes. */
   readonly reply: string;
@@ -44,14 +46,17 @@ export interface Puller {
 const NO_WAIT_MS = 5;
 /** Behind its time a request that was not answered is forgotten. */
 const LATE_MS = 1_000;
-/** A request waits no longer, so that `finish` need not. */
-const WAIT_MS = 1_000;
+/**
+ * A request waits at most so long, also where its reader does not: `finish` need not wait longer. nats-server 2.9.10 takes a message that was put off until the very moment at which a
+ * request expires for delivered, and the last one before it back; readers of what is put off wait exactly until then, so their waits must not be the requests'.
+ */
+export const MAX_WAIT_MS = 1_000;
 
 /** `$JS.ACK.<stream>.<consumer>.<deliveries>.<stream sequence>.<consumer sequence>.<time>.<pending>`; with domain and account hash before, and a random token behind, on newer servers (ADR-15 of NATS). */
-function parseReply(reply: string): Pick<Delivered, 'deliveries' | 'number' | 'delivery' | 'ms'> {
+function parseReply(reply: string): Pick<Delivered, 'deliveries' | 'number' | 'delivery' | 'ms' | 'pending'> {
   const tokens = reply.split('.');
-  const [deliveries = 0, number = 0, delivery = 0, time = 0] = tokens.slice(tokens.length > 9 ? 6 : 4).map(Number);
-  return { deliveries, number, delivery, ms: Math.floor(time / 1_000_000) };
+  const [deliveries = 0, number = 0, delivery = 0, time = 0, pending = 0] = tokens.slice(tokens.length > 9 ? 6 : 4).map(Number);
+  return { deliveries, number, delivery, ms: Math.floor(time / 1_000_000), pending };
 }
 
 /**
@@ -59,7 +64,7 @@ function parseReply(reply: string): Pick<Delivered, 'deliveries' | 'number' | 'd
  * so no request is withdrawn, not even at the end. What is there is asked for by requests that do not wait, and only a single message by one that waits; one that nobody waits for
  * any more stands, and what it brings is read next.
  */
-export function openPuller(nc: NatsConnection, { stream, consumer }: { readonly stream: string; readonly consumer: string }): Puller {
+export function openPuller(nc: NatsConnection, { stream, consumer, waitMs }: { readonly stream: string; readonly consumer: string; readonly waitMs: number }): Puller {
   const arrived: Delivered[] = [];
   const take = ({ reply = '', data }: Msg): void => void arrived.push({ ...parseReply(reply), data, reply });
   const subject = `$JS.API.CONSUMER.MSG.NEXT.${stream}.${consumer}`;
@@ -72,8 +77,8 @@ export function openPuller(nc: NatsConnection, { stream, consumer }: { readonly 
       if (lost.aborted) throw new SinkUnavailableError('the connection to NATS is lost');
       if (arrived.length === 0) await fetch(count, lost);
       if (arrived.length === 0 && blockMs > NO_WAIT_MS && !lost.aborted) {
-        await next.ask({ batch: 1, forMs: Math.min(blockMs, WAIT_MS), signal, lost });
-        if (arrived.length > 0 && arrived.length < count && !lost.aborted) await fetch(count - arrived.length, lost);
+        await next.ask({ batch: 1, forMs: waitMs, endings: [signal, AbortSignal.timeout(Math.ceil(blockMs))], lost });
+        if (arrived.some(({ pending }) => pending > 0) && arrived.length < count && !lost.aborted) await fetch(count - arrived.length, lost);
       }
       const failure = present.takeFailure() ?? next.takeFailure();
       if (arrived.length > 0) return arrived.splice(0, count);
@@ -96,12 +101,13 @@ interface Ask {
   readonly batch: number;
   /** How long the server waits for messages; 0: what is there now. */
   readonly forMs: number;
-  readonly signal?: AbortSignal;
+  /** End the wait, not the request. */
+  readonly endings?: readonly AbortSignal[];
   readonly lost: AbortSignal;
 }
 
 interface Requests {
-  /** Resolves when all has come, or no more comes, or the connection is lost, or at the signal: the request then stands, and whoever asks next waits for it. */
+  /** Resolves when all has come, or no more comes, or the connection is lost, or at an ending: the request then stands, and whoever asks next waits for it. */
   ask(what: Ask): Promise<void>;
   takeFailure(): Error | undefined;
   /** Resolves when what was asked for has ended. */
@@ -154,11 +160,9 @@ function openRequests(nc: NatsConnection, subject: string, take: (message: Msg) 
     subscription.unsubscribe();
   };
   return {
-    async ask({ signal, lost, ...what }) {
-      const standing = current;
-      const request = standing ?? send({ ...what, lost });
-      // The server ends what was sent now.
-      await waitFor(request, { ms: standing && what.forMs, endings: signal ? [signal, lost] : [lost] });
+    async ask({ endings = [], lost, ...what }) {
+      const request = current ?? send({ ...what, lost });
+      await waitFor(request, [...endings, lost]);
       if (lost.aborted) end(request);
     },
     takeFailure() {
@@ -167,23 +171,21 @@ function openRequests(nc: NatsConnection, subject: string, take: (message: Msg) 
       return was;
     },
     async finish(lost) {
-      if (current) await waitFor(current, { ms: undefined, endings: [lost] });
+      if (current) await waitFor(current, [lost]);
       drop();
     },
     drop,
   };
 }
 
-async function waitFor({ ended }: Request, { ms, endings }: { readonly ms: number | undefined; readonly endings: readonly AbortSignal[] }): Promise<void> {
+async function waitFor({ ended }: Request, endings: readonly AbortSignal[]): Promise<void> {
   const over = Promise.withResolvers<undefined>();
   const give = (): void => over.resolve(undefined);
-  const timer = ms === undefined ? undefined : setTimeout(give, ms);
   for (const ending of endings) {
     if (ending.aborted) give();
     ending.addEventListener('abort', give, { once: true });
   }
   await Promise.race([ended.promise, over.promise]);
-  clearTimeout(timer);
   for (const ending of endings) ending.removeEventListener('abort', give);
 }
 

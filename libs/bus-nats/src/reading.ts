@@ -24,14 +24,14 @@ interface Current {
   last: number;
 }
 
-/** `isOnly`: nobody else reads the same consumer, so that all of its deliveries come here. */
-export function createReading(connection: Connection, stream: string, { isOnly }: { readonly isOnly: boolean }): Reading {
+/** `waitMs`: of one request. `isOnly`: nobody else reads the same consumer, so that all of its deliveries come here. */
+export function createReading(connection: Connection, stream: string, { isOnly, waitMs }: { readonly isOnly: boolean; readonly waitMs: number }): Reading {
   let current: Current | undefined;
   const currentFor = (nc: NatsConnection, consumer: string): Current => {
     if (current?.nc === nc && current.consumer === consumer) return current;
     // What came for it and was not read comes again: from the consumer in its place, or after ack_wait.
     current?.puller.drop();
-    return (current = { nc, consumer, puller: openPuller(nc, { stream, consumer }), last: 0 });
+    return (current = { nc, consumer, puller: openPuller(nc, { stream, consumer, waitMs }), last: 0 });
   };
   return {
     read: (consumer, options) =>

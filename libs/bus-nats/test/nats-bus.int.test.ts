@@ -25,7 +25,7 @@ async function askForOne(topic: string): Promise<{ readonly taken: readonly stri
 
 describeWith('nats', 'one server', () => {
   describeBusContract('nats-jetstream', { durable: true, scale: process.env['TEST_SCALE'] === 'full' ? 'full' : 'small' }, async (options) => {
-    const bus = createNatsBus({ url: testServer('nats'), blockMs: 100, claimIdleMs: 2_000, leaseMs: 300, retryBaseMs: 5, ...options });
+    const bus = createNatsBus({ url: testServer('nats'), blockMs: 300, claimIdleMs: 2_000, leaseMs: 300, retryBaseMs: 5, ...options });
     return {
       bus,
       unacknowledged: async (topic, group) => (await bus.lag(topic, group)).messages,
@@ -34,7 +34,7 @@ describeWith('nats', 'one server', () => {
   });
   it('gives each event of many short bursts to a reader, never to a request that has ended', async () => {
     // What went to nobody would come after claimIdleMs only.
-    const bus = createNatsBus({ url: testServer('nats'), blockMs: 100, claimIdleMs: 600_000 });
+    const bus = createNatsBus({ url: testServer('nats'), blockMs: 300, claimIdleMs: 600_000 });
     const topics = Array.from({ length: 10 }, createTestTopic);
     const seen = topics.map((): number[] => []);
     await Promise.all(topics.map((topic, index) => bus.subscribe(topic, { group: 'g' }, async (events) => void seen[index]?.push(...numbersOf(events)))));
@@ -47,7 +47,7 @@ describeWith('nats', 'one server', () => {
   });
 
   it('gives what comes while a reader ends to the others, at once', async () => {
-    const openBus = () => createNatsBus({ url: testServer('nats'), blockMs: 100, claimIdleMs: 600_000 });
+    const openBus = () => createNatsBus({ url: testServer('nats'), blockMs: 300, claimIdleMs: 600_000 });
     const [staying, leaving] = [openBus(), openBus()];
     const topic = createTestTopic();
     const seen: number[] = [];
@@ -66,7 +66,7 @@ describeWith('nats', 'one server', () => {
   });
 
   it('reads again what was lost on the way to the only consumer of a group with an order, before what came behind it', async () => {
-    const bus = createNatsBus({ url: testServer('nats'), blockMs: 100, leaseMs: 1_000 });
+    const bus = createNatsBus({ url: testServer('nats'), blockMs: 300, leaseMs: 1_000 });
     const topic = createTestTopic();
     const seen: number[] = [];
     await bus.subscribe(topic, { group: 'g', ordering: 'partition' }, async (events) => void seen.push(...numbersOf(events)));
@@ -89,7 +89,7 @@ describeWith('nats', 'one server', () => {
   it('forgets consumers that were not seen for long', async () => {
     const topic = createTestTopic();
     const gone = await connect({ servers: testServer('nats').replace('nats://', '') });
-    const bus = createNatsBus({ url: testServer('nats'), consumer: 'here', blockMs: 100, claimIdleMs: 300, forgetConsumersMs: 1 });
+    const bus = createNatsBus({ url: testServer('nats'), consumer: 'here', blockMs: 300, claimIdleMs: 300, forgetConsumersMs: 1 });
     const names = async () => (await bus.admin([topic]).topics())[0]?.streams[0]?.groups[0]?.consumers.map(({ consumer }) => consumer);
     await bus.subscribe(topic, { group: 'g' }, async () => undefined);
     await jetstream(gone).publish(stateSubject('seen', topic.name, 'g', 'gone'), JSON.stringify({ consumer: 'gone' }));
@@ -128,5 +128,5 @@ describeWith('nats', 'one server', () => {
     await bus.close();
   });
 
-  describeManagedBusContract('nats-jetstream', async (url = testServer('nats')) => createNatsBus({ url, blockMs: 100, claimIdleMs: 2_000, leaseMs: 300, retryBaseMs: 5 }), { server: testServer('nats') });
+  describeManagedBusContract('nats-jetstream', async (url = testServer('nats')) => createNatsBus({ url, blockMs: 300, claimIdleMs: 2_000, leaseMs: 300, retryBaseMs: 5 }), { server: testServer('nats') });
 });
