@@ -1,24 +1,14 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { eventually } from './eventually.ts';
 import { freePorts } from './free-ports.ts';
+import { natsGreets } from './nats-greets.ts';
 import type { OwnServer } from './postgres-server.ts';
 import { killChild } from './kill-child.ts';
 import { testServer } from './servers.ts';
-
-const greets = (port: number): Promise<boolean> =>
-  new Promise((resolve) => {
-    const socket = connect(port, '127.0.0.1');
-    const end = (answer: boolean): void => {
-      socket.destroy();
-      resolve(answer);
-    };
-    socket.setTimeout(1_000, () => end(false)).once('error', () => end(false)).once('data', (data) => end(data.toString().startsWith('INFO ')));
-  });
 
 export interface NatsServer extends OwnServer {
   /** Kills it and starts it again with nothing of what it had. */
@@ -31,7 +21,7 @@ export async function startNatsServer({ jetStream = true, args = [] }: { readonl
   let child: ChildProcess | undefined;
   const start = async (): Promise<void> => {
     child = spawn(testServer('nats-server'), ['--addr', '127.0.0.1', '--port', String(port), ...(jetStream ? ['--jetstream', '--store_dir', directory] : []), ...args], { stdio: 'ignore' });
-    await eventually(() => greets(port), { timeoutMs: 20_000, everyMs: 20 });
+    await eventually(() => natsGreets(port), { timeoutMs: 20_000, everyMs: 20 });
   };
   const kill = async (): Promise<void> => {
     const running = child;

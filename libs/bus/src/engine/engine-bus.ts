@@ -8,7 +8,7 @@ import { takeConsumerName } from '../consumer-name.ts';
 import type { ManagedBus } from '../managed-bus.ts';
 import type { Started } from '../start-reading.ts';
 import { PartitionMismatchError } from '../redis/layout.ts';
-import { reportRegularly } from '../report-regularly.ts';
+import { reportLag } from '../report-lag.ts';
 import { createRoom } from '../room.ts';
 import type { Topic } from '../topic.ts';
 import { createEngineAdmin } from './engine-admin.ts';
@@ -18,9 +18,6 @@ import { createEngineOwner } from './engine-owner.ts';
 import type { Engine } from './engine.ts';
 
 export type EngineBus = ManagedBus;
-
-/** Of the 100,000 that a group may have. */
-const DEAD_LETTER_ALARM = 80_000;
 
 /**
  * A bus over a broker: the policy of every bus, on what the engine knows.
@@ -90,15 +87,7 @@ function consume(engine: Engine, options: FilledBusOptions, { topic, subscribeOp
       claimIdleMs, maxDeliveries, retryBaseMs, forgetConsumersMs,
     },
   });
-  const labels = { topic: topic.name, group };
-  let isAlarmed = false;
-  const reporter = reportRegularly(async () => {
-    const lag = await engine.lag(topic, group);
-    metrics.lag(labels, lag);
-    const isTooMany = lag.deadLetters >= DEAD_LETTER_ALARM;
-    if (isTooMany && !isAlarmed) logger.error({ ...labels, deadLetters: lag.deadLetters }, 'dead letters are nearly full: replay or discard them before the oldest are dropped');
-    isAlarmed = isTooMany;
-  });
+  const reporter = reportLag({ labels: { topic: topic.name, group }, read: () => engine.lag(topic, group), metrics, logger });
   return {
     registered: started.registered,
     async close() {

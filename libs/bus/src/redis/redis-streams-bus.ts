@@ -22,7 +22,7 @@ import { probeOnce } from './features.ts';
 import type { ServerFeatures } from './features.ts';
 import { readGroupLag } from './lag.ts';
 import type { GroupLag } from './lag.ts';
-import { reportRegularly } from '../report-regularly.ts';
+import { reportLag } from '../report-lag.ts';
 import { createPublisher } from './publisher.ts';
 import { trimTopic } from './trim.ts';
 
@@ -82,9 +82,6 @@ export function createRedisStreamsBus(given: RedisStreamsBusOptions): RedisStrea
 const groupLag = async (control: Redis, { keys, probe }: Options, topic: string, group: string): Promise<GroupLag> =>
   readGroupLag(control, keys, { topic, group, hasExactLag: (await probe()).hasExactLag });
 
-/** Of the 100,000 that a group and partition may have. */
-const DEAD_LETTER_ALARM = 80_000;
-
 interface Wanted<O> {
   readonly topic: Topic;
   readonly subscribeOptions: O;
@@ -107,15 +104,7 @@ function consume(control: Redis, options: Options, { topic, subscribeOptions, ha
       claimIdleMs, maxDeliveries, retryBaseMs, forgetConsumersMs,
     },
   });
-  const labels = { topic: topic.name, group };
-  let isAlarmed = false;
-  const reporter = reportRegularly(async () => {
-    const lag = await groupLag(control, options, topic.name, group);
-    metrics.lag(labels, lag);
-    const isTooMany = lag.deadLetters >= DEAD_LETTER_ALARM;
-    if (isTooMany && !isAlarmed) logger.error({ ...labels, deadLetters: lag.deadLetters }, 'dead letters are nearly full: replay or discard them before the oldest are dropped');
-    isAlarmed = isTooMany;
-  });
+  const reporter = reportLag({ labels: { topic: topic.name, group }, read: () => groupLag(control, options, topic.name, group), metrics, logger });
   return {
     registered: started.registered,
     async close() {
