@@ -29,7 +29,7 @@ describe('the package of the SDK', () => {
     for (const name of ['openapi-fetch', 'openapi-typescript-helpers']) symlinkSync(join(root, 'node_modules', name), join(dir, 'node_modules', name));
     writeFileSync(join(dir, 'package.json'), '{ "type": "module" }\n');
     writeFileSync(join(dir, 'shop.ts'), consumer);
-  }, 120_000);
+  });
   afterAll(() => rmSync(dir, { recursive: true }));
 
   it('holds JavaScript and declarations, and nothing that this repository alone has', () => {
@@ -42,5 +42,5 @@ describe('the package of the SDK', () => {
   it('compiles in a strict project of somebody else, with the types of a browser, and runs there', async () => {
     await run(join(root, 'node_modules/.bin/tsc'), '--ignoreConfig', '--strict', '--target', 'es2022', '--lib', 'es2022,dom', '--types', '', '--module', 'nodenext', '--outDir', '.', 'shop.ts');
     expect((await run(process.execPath, 'shop.js')).stdout).toBe('a 20 no\n');
-  }, 120_000);
+  });
 });

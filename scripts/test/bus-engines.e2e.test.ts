@@ -4,7 +4,7 @@ import { createPool } from '../../libs/database/src/index.ts';
 import { describeWith, eventually, startNatsServer, startPostgresServer, uniqueName } from '../../libs/testing/src/index.ts';
 import type { OwnServer } from '../../libs/testing/src/index.ts';
 import type { Plane } from './support/plane.ts';
-import { ndjson, startPlane } from './support/plane.ts';
+import { CATALOGUE_APPS, ndjson, startPlane } from './support/plane.ts';
 
 jest.setTimeout(180_000);
 
@@ -18,19 +18,19 @@ function describePlane(name: string, startServer: () => Promise<OwnServer>): voi
     let plane: Plane;
     beforeAll(async () => {
       server = await startServer();
-      plane = await startPlane({ BUS_URL: server.url });
+      plane = await startPlane({ BUS_URL: server.url }, { apps: [...CATALOGUE_APPS, 'event-ingest'] });
     }, 180_000);
     afterAll(async () => {
       await plane.stop();
       await server.stop();
-    }, 60_000);
+    });
 
     it('brings an import to search and vectors, and a change to the cache of the gateway', async () => {
       const sku = uniqueName('engine');
       await plane.call('POST', '/api/products', { sku, name: 'first name', category: 'x' });
       await eventually(async () => (await plane.call('GET', `/api/products/${sku}`)).body['name'] === 'first name');
       expect(await plane.import(ndjson([...products(uniqueName('imp')), { sku, name: 'second name', category: 'x' }]))).toMatchObject({ failed: 0 });
-      await eventually(async () => (await plane.call('GET', `/api/products/${sku}`)).body['name'] === 'second name', { timeoutMs: 20_000 });
+      await eventually(async () => (await plane.call('GET', `/api/products/${sku}`)).body['name'] === 'second name');
       await plane.agrees(60_000);
     });
 
@@ -42,7 +42,7 @@ function describePlane(name: string, startServer: () => Promise<OwnServer>): voi
       expect((await plane.call('GET', '/api/users/engine-1/context')).body).toMatchObject({ recent_items: [{ asin: sku }] });
       expect((await plane.call('POST', '/api/event', { user_id: 'engine-1', asin: sku, event_type: 'view', event_id: body['event_id'] })).body).toMatchObject({ context: 'live' });
       const pool = createPool({ url: plane.stack.env['DATABASE_URL'] ?? '', name: 'e2e', max: 1 });
-      await eventually(async () => (await pool.query('select 1 from events.interaction_logs where event_id = $1', [body['event_id']])).rowCount === 1, { timeoutMs: 20_000 });
+      await eventually(async () => (await pool.query('select 1 from events.interaction_logs where event_id = $1', [body['event_id']])).rowCount === 1);
       await pool.end();
     });
 
@@ -72,7 +72,7 @@ function describePlane(name: string, startServer: () => Promise<OwnServer>): voi
       await server.restart();
       await plane.agrees(90_000);
       expect((await plane.found()).has(sku)).toBe(true);
-      await eventually(async () => JSON.stringify((await plane.call('GET', '/api/users/engine-2/context')).body).includes(sku), { timeoutMs: 30_000 });
+      await eventually(async () => JSON.stringify((await plane.call('GET', '/api/users/engine-2/context')).body).includes(sku));
     });
   });
 }

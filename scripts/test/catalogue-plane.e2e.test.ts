@@ -9,12 +9,12 @@ import { z } from 'zod';
 import { describeWith, eventually, testServer, uniqueName } from '../../libs/testing/src/index.ts';
 import { root } from '../local/paths.ts';
 import type { Plane } from './support/plane.ts';
-import { ndjson, startPlane } from './support/plane.ts';
+import { CATALOGUE_APPS, ndjson, startPlane } from './support/plane.ts';
 
 const scale = process.env['TEST_SCALE'] === 'full' ? 4 : 1;
 let plane: Plane;
-beforeAll(async () => { plane = await startPlane(); }, 120_000);
-afterAll(() => plane.stop(), 30_000);
+beforeAll(async () => { plane = await startPlane({}, { apps: [...CATALOGUE_APPS, 'event-ingest', 'recommender'] }); });
+afterAll(() => plane.stop());
 
 const products = function* (prefix: string, count: number, name = 'Bình giữ nhiệt'): Generator<Record<string, unknown>> {
   for (let n = 0; n < count; n += 1) yield { sku: `${prefix}-${n}`, name: `${name} ${n}`, description: `Thermal bottle number ${n} keeps water cold for ${n % 24} hours`, category: `c${n % 7}`, brand: `b${n % 5}`, price: 10 + n, stock: n % 3 };
@@ -31,12 +31,12 @@ describe('the catalogue plane', () => {
     const word = uniqueName('zeppelin').replace('_', '');
     const [a, b] = [uniqueName('sku'), uniqueName('sku')];
     for (const sku of [a, b]) expect((await plane.call('POST', '/api/products', { sku, name: `${word} lamp`, description: 'brass lamp', category: 'lamps' })).status).toBe(201);
-    await eventually(async () => (await searchSkus(`q=${word}`)).length === 2, { timeoutMs: 5_000 });
+    await eventually(async () => (await searchSkus(`q=${word}`)).length === 2);
     const similar = await eventually(async () => {
       const { body } = await plane.call('GET', `/api/products/${a}/similar?limit=5`);
       const first = dataOf(body)[0];
       return first?.sku === b && first.source === 'similar' && { first, body };
-    }, { timeoutMs: 5_000 });
+    });
     expect(similar.first.similarity_score).toBeGreaterThan(0.99);
     expect(similar.body).toMatchObject({ model: expect.any(String), degraded: false });
     const aliases = await Promise.all([plane.call('GET', `/api/recommendations/${a}/similar?limit=5`), plane.call('GET', `/recommendations/${a}/similar?limit=5`), plane.call('POST', '/products', { product_id: a, limit: 5 })]);
@@ -48,15 +48,15 @@ describe('the catalogue plane', () => {
     await plane.call('POST', '/api/products', { sku, name: 'first life', category: 'x' });
     expect((await plane.call('DELETE', `/api/products/${sku}`, undefined, { 'if-match': '*' })).status).toBe(204);
     const { body } = await plane.call('POST', '/api/products', { sku, name: 'second life', category: 'x' });
-    await eventually(async () => (await plane.found()).get(sku) === body['version'], { timeoutMs: 5_000 });
-    await eventually(async () => (await plane.embedded()).get(sku) === body['version'], { timeoutMs: 5_000 });
+    await eventually(async () => (await plane.found()).get(sku) === body['version']);
+    await eventually(async () => (await plane.embedded()).get(sku) === body['version']);
   });
 
   it('gives a product from the cache, the change of its writer to the next read, and that of an import within a second', async () => {
     const sku = uniqueName('cached');
     const path = `/api/products/${sku}`;
     await plane.call('POST', '/api/products', { sku, name: 'first name', category: 'x' });
-    await eventually(async () => (await plane.found()).has(sku), { timeoutMs: 5_000 });
+    await eventually(async () => (await plane.found()).has(sku));
     const hit = await eventually(async () => { const answer = await plane.call('GET', path); return /^millrace; hit; ttl=\d+/.test(answer.headers.get('cache-status') ?? '') && answer; });
     expect([hit.headers.get('age'), (await plane.call('GET', path, undefined, { 'if-none-match': hit.headers.get('etag') ?? '' })).status]).toEqual([expect.stringMatching(/^\d+$/), 304]);
     await plane.call('PATCH', path, { name: 'second name' }, { 'if-match': '*' });
@@ -80,9 +80,9 @@ describe('the catalogue plane', () => {
   it('hides drafts and archived products', async () => {
     const sku = uniqueName('hidden');
     const { body } = await plane.call('POST', '/api/products', { sku, name: `visible ${sku}`, category: 'x' });
-    await eventually(async () => (await plane.found()).has(sku), { timeoutMs: 5_000 });
+    await eventually(async () => (await plane.found()).has(sku));
     await plane.call('PATCH', `/api/products/${sku}`, { status: 'archived' }, { 'if-match': '*' });
-    await eventually(async () => !(await plane.found()).has(sku), { timeoutMs: 5_000 });
+    await eventually(async () => !(await plane.found()).has(sku));
     expect(body['status']).toBe('active');
   });
 
@@ -90,7 +90,7 @@ describe('the catalogue plane', () => {
     const word = uniqueName('teapot').replaceAll(/[^a-z]/g, '');
     const skus = [uniqueName('sku'), uniqueName('sku')] as const;
     for (const sku of skus) await plane.call('POST', '/api/products', { sku, name: `${word} ${sku}`, category: word, price: '20.00', currency: 'USD', stock: 1 });
-    await eventually(async () => (await searchSkus(`q=${word}`)).length === 2, { timeoutMs: 5_000 });
+    await eventually(async () => (await searchSkus(`q=${word}`)).length === 2);
     const run = promisify(execFile);
     const shop = async (): Promise<string> => (await run(process.execPath, ['examples/storefront.ts', word], { cwd: root, env: { ...process.env, MILLRACE_URL: plane.stack.gatewayUrl, MILLRACE_API_KEY: plane.stack.apiKey } })).stdout;
     const first = await shop();
@@ -99,7 +99,7 @@ describe('the catalogue plane', () => {
     expect(skus).toContain(sold);
     expect(first).toContain(`${sold} costs 18.00 USD now`);
     expect(first).toMatch(/\d+ of \d+ products are out of stock/);
-    await eventually(async () => (await shop()).includes(`${sold} is sold out`), { timeoutMs: 5_000 });
+    await eventually(async () => (await shop()).includes(`${sold} is sold out`));
     expect((await plane.call('GET', `/api/products/${sold}`)).body).toMatchObject({ stock: 0 });
   });
 
@@ -108,7 +108,7 @@ describe('the catalogue plane', () => {
     const [plain, pinned] = [uniqueName('sku'), uniqueName('sku')];
     await plane.call('POST', '/api/products', { sku: plain, name: known });
     await plane.call('POST', '/api/products', { sku: pinned, name: 'something else' });
-    await eventually(async () => (await plane.found()).has(pinned) && (await searchSkus(`q=${known}`)).length === 1, { timeoutMs: 5_000 });
+    await eventually(async () => (await plane.found()).has(pinned) && (await searchSkus(`q=${known}`)).length === 1);
     const synonym = await plane.call('POST', '/api/admin/synonyms', { kind: 'one_way', terms: [asked], means: [known] });
     const rule = await plane.call('POST', '/api/admin/rules', { query: known, action: { type: 'pin', skus: [pinned] } });
     expect([synonym.status, rule.status]).toEqual([201, 201]);
@@ -116,7 +116,7 @@ describe('the catalogue plane', () => {
     expect(body).toMatchObject({ data: [{ sku: pinned, explanation: [`pinned by rule ${String(rule.body['id'])}`] }, { sku: plain, explanation: expect.any(Array) }], hybrid: false });
     // Most of these come from the cache of the gateway.
     for (let n = 0; n < 8; n += 1) await plane.call('GET', `/api/search?q=${asked}`);
-    await eventually(async () => JSON.stringify((await plane.call('GET', '/api/admin/searches/popular')).body['data']).includes(`"query":"${asked}","searches":9,`), { timeoutMs: 10_000 });
+    await eventually(async () => JSON.stringify((await plane.call('GET', '/api/admin/searches/popular')).body['data']).includes(`"query":"${asked}","searches":9,`));
     await plane.call('DELETE', `/api/admin/rules/${String(rule.body['id'])}`);
     expect(await searchSkus(`q=${asked}`)).toEqual([plain]);
   });
@@ -200,7 +200,7 @@ describe('faults', () => {
     await plane.stack.redis.restart();
     await plane.agrees(60_000);
     expect((await plane.found()).has(sku)).toBe(true);
-  }, 120_000);
+  });
 });
 
 describeWith('shared', 'real input', () => {
@@ -214,6 +214,6 @@ describeWith('shared', 'real input', () => {
     expect(body).toMatchObject({ price: 125.95, currency: 'USD', brand: 'HP' });
     await plane.agrees(120_000);
     // Right behind 19,000 changes the search may say that it is overloaded.
-    await eventually(async () => (await searchSkus('q=notebook&limit=5')).length === 5, { timeoutMs: 30_000 });
+    await eventually(async () => (await searchSkus('q=notebook&limit=5')).length === 5);
   }, 240_000);
 });

@@ -3,7 +3,7 @@ import { mkdtemp, readFile, readdir, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Redis } from 'ioredis';
 import { createPool } from '../../libs/database/src/index.ts';
 import { eventually, uniqueName } from '../../libs/testing/src/index.ts';
@@ -14,16 +14,13 @@ import { startPlane } from './support/plane.ts';
 import { describeServiceDoors } from './support/service-doors.ts';
 import { describeSubscriberCanary } from './support/subscriber-canary.ts';
 
-// A dozen processes one after the other: on a busy machine each takes seconds.
-jest.setTimeout(120_000);
-
 let plane: Plane;
 let directory: string;
 beforeAll(async () => {
   plane = await startPlane({ LOG_LEVEL: 'debug' });
   directory = await mkdtemp(join(tmpdir(), 'millrace-cli-'));
-}, 120_000);
-afterAll(() => plane.stop(), 30_000);
+});
+afterAll(() => plane.stop());
 
 /** The command line as a user's shell runs it, finding the local stack by itself. */
 async function millrace(args: readonly string[], env: Record<string, string> = {}): Promise<{ code: number | null; out: string; err: string }> {
@@ -89,7 +86,7 @@ describe('millrace ut360', () => {
     expect(texts.join('')).toMatch(/ut360_subscribers_read_total\{.*\} [1-9]/);
     const canaries = [...tokens.slice(0, 3), ...tokens.slice(4, 7), '84323456789', '84912345678'].flatMap((token) => [token, encodeURIComponent(token)]);
     expect(canaries.filter((canary) => texts.some((text) => text.includes(canary)))).toEqual([]);
-  }, 60_000);
+  });
 });
 
 describe('millrace sync and resync', () => {
@@ -130,7 +127,7 @@ describe('millrace replay and quarantine', () => {
     } finally {
       await pool.end();
     }
-  }, 60_000);
+  });
 });
 
 /** Parks an event that is no product, of a product that is there: mended, it changes nothing. */
@@ -176,7 +173,7 @@ describe('millrace streams and dlq', () => {
     await plane.stack.redis.restart();
     await eventually(async () => (await millrace(['streams'])).code === 0);
     await plane.agrees(60_000);
-  }, 120_000);
+  });
 });
 
 describeServiceDoors(() => plane);

@@ -1,13 +1,11 @@
 // The catalogue plane on a Redis Cluster of three processes, with a partitioned topic: one flow, and a node that dies in it.
-import { afterAll, beforeAll, expect, it, jest } from '@jest/globals';
+import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { describeWith, eventually, startRedisCluster } from '@millrace/testing';
 import type { RedisCluster } from '@millrace/testing';
 import { discardDeadLetters, listDeadLetters, listStreams } from '../../libs/contracts/src/index.ts';
 import { connectRedis, closeRedis } from '../../libs/redis-kit/src/index.ts';
 import { ndjson, startPlane } from './support/plane.ts';
 import type { Plane } from './support/plane.ts';
-
-jest.setTimeout(120_000);
 
 const products = (count: number, price: number) => Array.from({ length: count }, (_, n) => ({ sku: `cluster-${n}`, name: `Lamp number ${n}`, category: `c${n % 7}`, price }));
 
@@ -16,7 +14,7 @@ describeWith('redis-server', 'the catalogue plane on a cluster', () => {
   let plane: Plane;
   beforeAll(async () => {
     cluster = await startRedisCluster({ extraArguments: ['--appendonly', 'yes'] });
-    plane = await startPlane({ BUS_PARTITIONS: 'product:updates=3' }, cluster.url);
+    plane = await startPlane({ BUS_PARTITIONS: 'product:updates=3' }, { redisUrl: cluster.url });
   });
   afterAll(async () => {
     await plane.stop();

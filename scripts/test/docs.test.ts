@@ -86,7 +86,7 @@ describe('the documentation', () => {
     const snippets = allBlocks.filter(({ language, info, file }) => language === 'ts' && info !== 'ignore' && /^(README\.md|docs\/|libs\/[^/]+\/README\.md)/.test(file));
     expect(snippets.length).toBeGreaterThan(0);
     expect(await compile(snippets)).toBe('');
-  }, 120_000);
+  });
 
   it('exempts few snippets', () => {
     expect(allBlocks.filter(({ language, info }) => language === 'ts' && info === 'ignore').length).toBeLessThanOrEqual(3);

@@ -5,7 +5,7 @@ import { getTrace, verifyStores } from '../../libs/contracts/src/index.ts';
 import { describeWith, eventually, testServer, uniqueName } from '../../libs/testing/src/index.ts';
 import { startFaultyProxy } from './support/faulty-proxy.ts';
 import type { FaultyProxy } from './support/faulty-proxy.ts';
-import { NOT_CACHED, ndjson, startPlane } from './support/plane.ts';
+import { CATALOGUE_APPS, NOT_CACHED, ndjson, startPlane } from './support/plane.ts';
 import type { Plane } from './support/plane.ts';
 
 const SCALE = process.env['TEST_SCALE'] === 'full' ? 5 : 1;
@@ -16,7 +16,7 @@ describeWith('elasticsearch', 'the search plane on an Elasticsearch that fails',
   const alias = uniqueName('faulty').toLowerCase();
   beforeAll(async () => {
     proxy = await startFaultyProxy(testServer('elasticsearch'));
-    plane = await startPlane({ SEARCH_ENGINE: 'elasticsearch', ELASTICSEARCH_URL: proxy.url, ELASTICSEARCH_INDEX: alias, RECONCILE_INTERVAL_MS: '0', SYNC_SWEEP_INTERVAL_MS: '3600000' });
+    plane = await startPlane({ SEARCH_ENGINE: 'elasticsearch', ELASTICSEARCH_URL: proxy.url, ELASTICSEARCH_INDEX: alias, RECONCILE_INTERVAL_MS: '0', SYNC_SWEEP_INTERVAL_MS: '3600000' }, { apps: CATALOGUE_APPS });
   }, 180_000);
   afterEach(() => {
     proxy.down(false);
@@ -29,7 +29,7 @@ describeWith('elasticsearch', 'the search plane on an Elasticsearch that fails',
     const client = new Client({ node: testServer('elasticsearch') });
     await client.indices.delete({ index: Object.keys(await client.indices.get({ index: `${alias}-*` })) });
     await client.close();
-  }, 60_000);
+  });
 
   const products = (prefix: string, count: number, more: Record<string, unknown> = {}) => ndjson(Array.from({ length: count }, (_, n) => ({ sku: `${prefix}-${n}`, name: `Đèn bàn ${n}`, category: 'lamps', price: 5 + n, ...more })));
   const statusOf = async (app: 'catalog-api' | 'es-sync-worker'): Promise<number> => (await fetch(`${plane.stack.app(app).internalUrl}/readyz`)).status;
@@ -48,12 +48,12 @@ describeWith('elasticsearch', 'the search plane on an Elasticsearch that fails',
     await equal();
     proxy.down(true);
     expect(await plane.import(products(prefix, 300 * SCALE, { brand: 'changed' }))).toMatchObject({ failed: 0, rows: 300 * SCALE });
-    await eventually(async () => (await statusOf('es-sync-worker')) === 503, { timeoutMs: 20_000 });
+    await eventually(async () => (await statusOf('es-sync-worker')) === 503);
     expect(await statusOf('catalog-api')).toBe(200);
     expect((await plane.call('GET', `/api/search?q=${prefix}-1`)).body).toMatchObject({ degraded: true, data: [{ sku: `${prefix}-1` }] });
     proxy.down(false);
     await equal();
-    await eventually(async () => (await statusOf('es-sync-worker')) === 200, { timeoutMs: 20_000 });
+    await eventually(async () => (await statusOf('es-sync-worker')) === 200);
     expect((await plane.call('GET', `/api/search?category=lamps&brand=changed&limit=1`)).body).toMatchObject({ degraded: false, total: 300 * SCALE });
   }, 180_000);
 
@@ -61,7 +61,7 @@ describeWith('elasticsearch', 'the search plane on an Elasticsearch that fails',
     const prefix = uniqueName('busy');
     proxy.busy(true);
     await plane.import(products(prefix, 100));
-    await eventually(() => proxy.refused() > 5, { timeoutMs: 30_000 });
+    await eventually(() => proxy.refused() > 5);
     proxy.busy(false);
     await equal();
     expect((await plane.call('GET', '/api/admin/dead-letters?limit=10')).body['data']).toEqual([]);
@@ -81,7 +81,7 @@ describeWith('elasticsearch', 'the search plane on an Elasticsearch that fails',
     const sent = proxy.bulks.flat().filter((id) => id.startsWith(prefix));
     expect(refused.size).toBe(12);
     for (const id of new Set(sent)) expect(sent.filter((one) => one === id)).toHaveLength(refused.has(id) ? 2 : 1);
-  }, 120_000);
+  });
 
   it('parks a document that it refuses for what it is, alone, and says where it is', async () => {
     const prefix = uniqueName('bad');
@@ -91,20 +91,20 @@ describeWith('elasticsearch', 'the search plane on an Elasticsearch that fails',
     const letter = await eventually(async () => {
       const { data } = (await plane.call('GET', `/api/admin/dead-letters?key=${bad}`)).body as { data: { key: string; reason: string; group: string }[] };
       return data[0];
-    }, { timeoutMs: 30_000 });
+    });
     expect(letter).toMatchObject({ key: bad, group: 'es-sync-worker', reason: expect.stringContaining('failed to parse') });
     const { body } = (await plane.call('GET', '/api/admin/dead-letters?limit=100')) as { body: { data?: unknown[] } };
     expect(body.data).toHaveLength(1);
     proxy.onBulk(undefined);
     await plane.call('POST', '/api/admin/dead-letters/replay', { filter: { key: bad } });
     await equal();
-  }, 120_000);
+  });
 
   it('keeps a product deleted when an older change comes late, after it was closed and opened again', async () => {
     const sku = uniqueName('gone');
     const { body } = await plane.call('POST', '/api/products', { sku, name: 'soon gone', category: 'gone' });
     await plane.call('DELETE', `/api/products/${sku}`, undefined, { 'if-match': '*' });
-    await eventually(async () => (await plane.client.call(getTrace, { params: { sku } })).body.search.found?.deleted === true, { timeoutMs: 20_000 });
+    await eventually(async () => (await plane.client.call(getTrace, { params: { sku } })).body.search.found?.deleted === true);
     const client = new Client({ node: testServer('elasticsearch') });
     const [index = ''] = Object.keys(await client.indices.getAlias({ name: alias }));
     await client.indices.flush({ index });
@@ -119,10 +119,10 @@ describeWith('elasticsearch', 'the search plane on an Elasticsearch that fails',
     const trace = await eventually(async () => {
       const found = (await plane.client.call(getTrace, { params: { sku } })).body;
       return found.bus.found?.streams[0]?.entries[0]?.event_id === late.id && found.bus.found.streams[0].entries[0].groups.every(({ state }) => state === 'acknowledged') && found;
-    }, { timeoutMs: 20_000 });
+    });
     expect(trace).toMatchObject({ in_sync: true, search: { found: { deleted: true, visible_version: null } } });
     expect((await plane.call('GET', `/api/search?q=${sku}`, undefined, NOT_CACHED)).body).toMatchObject({ total: 0, degraded: false });
-  }, 120_000);
+  });
 
   it('reflects every one of 20,000 updates in one burst', async () => {
     const prefix = uniqueName('burst');

@@ -1,13 +1,11 @@
 // The catalogue plane with vectors of a service: a stub of OpenAI's API on this machine.
 import { readFileSync } from 'node:fs';
-import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { eventually, uniqueName } from '@millrace/testing';
 import { problem, startOpenAiStub } from '../../libs/embedding-openai/src/testing.ts';
 import type { EmbeddingsRequest, OpenAiStub, Reply } from '../../libs/embedding-openai/src/testing.ts';
-import { NOT_CACHED, ndjson, startPlane } from './support/plane.ts';
+import { CATALOGUE_APPS, NOT_CACHED, ndjson, startPlane } from './support/plane.ts';
 import type { Plane } from './support/plane.ts';
-
-jest.setTimeout(120_000);
 
 const apiKey = 'sk-e2e-77aa31f0';
 const dimensions = 32;
@@ -33,7 +31,7 @@ describe('the catalogue plane with vectors of a service', () => {
   beforeAll(async () => {
     stub = await startOpenAiStub();
     stub.otherwise = answer;
-    plane = await startPlane();
+    plane = await startPlane({}, { apps: CATALOGUE_APPS });
     await plane.import(ndjson(items(60)));
     await plane.agrees();
   });

@@ -1,21 +1,18 @@
 import { globSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Redis } from 'ioredis';
 import { createPool } from '../../libs/database/src/index.ts';
 import { eventually, findEverywhere, uniqueName } from '../../libs/testing/src/index.ts';
 import type { Plane } from './support/plane.ts';
-import { startPlane } from './support/plane.ts';
+import { CATALOGUE_APPS, startPlane } from './support/plane.ts';
 import { describeRecommendations } from './support/recommendation-cases.ts';
 import { describeTracker } from './support/tracker-suite.ts';
 
-// A dozen processes one after the other: on a busy machine each takes seconds.
-jest.setTimeout(120_000);
-
 let plane: Plane;
-beforeAll(async () => { plane = await startPlane(); }, 120_000);
-afterAll(() => plane.stop(), 30_000);
+beforeAll(async () => { plane = await startPlane({}, { apps: [...CATALOGUE_APPS, 'event-ingest', 'recommender'] }); });
+afterAll(() => plane.stop());
 
 const rows = async (eventIds: readonly unknown[]): Promise<readonly Record<string, unknown>[]> => {
   const pool = createPool({ url: plane.stack.env['DATABASE_URL'] ?? '', name: 'e2e', max: 1 });
@@ -93,7 +90,7 @@ describe('events through the gateway', () => {
       const done = await eventually(async () => {
         const { body } = await plane.call('GET', path);
         return body['state'] === 'done' && body;
-      }, { timeoutMs: 30_000 });
+      });
       expect(done).toMatchObject({ names: 2, waiting_for: [], receipts: expect.arrayContaining([expect.objectContaining({ service: 'recommender', store: 'counts', due: 0 }), expect.objectContaining({ service: 'catalog-api', store: 'searches', due: 0 })]) });
       expect(await plane.call('POST', '/api/event', { user_id: alias, asin: sku, event_type: 'view' })).toMatchObject({ status: 410, body: { code: 'gone' } });
       await plane.call('GET', `/api/recommendations?user_id=${id}`);
@@ -137,10 +134,10 @@ describe('events through the gateway', () => {
       return (body['rebuilds'] ?? []) as { id: number; reason: string; generation: string | null; events: number; drift: Record<string, number> | null }[];
     };
     // The first one comes by itself.
-    const first = await eventually(async () => (await rebuilds()).find(({ generation }) => generation !== null), { timeoutMs: 20_000 });
+    const first = await eventually(async () => (await rebuilds()).find(({ generation }) => generation !== null));
     const rebuilt = async (after: number) => {
       expect((await plane.call('POST', '/api/admin/recommendations/rebuild')).status).toBe(202);
-      return await eventually(async () => (await rebuilds()).find(({ id, generation }) => id > after && generation !== null), { timeoutMs: 20_000 });
+      return await eventually(async () => (await rebuilds()).find(({ id, generation }) => id > after && generation !== null));
     };
     // What erased users did is in the counts of products until this one.
     const second = await rebuilt(first.id);

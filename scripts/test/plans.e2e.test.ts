@@ -12,7 +12,7 @@ import { z } from 'zod';
 import { createPool } from '../../libs/database/src/index.ts';
 import { freePorts } from '../../libs/testing/src/free-ports.ts';
 import { eventually, uniqueName } from '../../libs/testing/src/index.ts';
-import { root } from '../local/paths.ts';
+import { mainOf } from '../local/apps.ts';
 import { developmentKeyFileOf } from '../local/stack.ts';
 import type { Plane } from './support/plane.ts';
 import { startPlane } from './support/plane.ts';
@@ -68,7 +68,7 @@ async function startGateway(): Promise<Gateway> {
   const address = proxy.address();
   const keys = join(plane.stack.stateDir, 'secrets', 'keys');
   const log: string[] = [];
-  const child = spawn(process.execPath, [join(root, 'apps/gateway/src/main.ts')], {
+  const child = spawn(process.execPath, [mainOf('gateway')], {
     stdio: ['ignore', 'pipe', 'ignore'],
     env: {
       PATH: process.env['PATH'] ?? '', LOG_LEVEL: 'info', PORT: String(port), CACHE_ENABLED: 'false', PLAN_LEASE_MS: '1500', GATEWAY_DATABASE_URL: plane.stack.env['GATEWAY_DATABASE_URL'] ?? '', REDIS_URL: plane.stack.env['REDIS_URL'] ?? '',
@@ -82,7 +82,7 @@ async function startGateway(): Promise<Gateway> {
 }
 
 beforeAll(async () => {
-  plane = await startPlane();
+  plane = await startPlane({}, { apps: ['gateway', 'catalog-api'] });
   pool = createPool({ url: plane.stack.env['DATABASE_URL'] ?? '', name: 'e2e', max: 2 });
   redis = new Redis(plane.stack.env['REDIS_URL'] ?? '');
   key = readFileSync(developmentKeyFileOf(plane.stack.stateDir), 'utf8').trim();
@@ -98,7 +98,7 @@ afterAll(async () => {
   redis.disconnect();
   await pool.end();
   await plane.stop();
-}, 60_000);
+});
 
 const call = async (at: Gateway, method: string, path: string, body?: unknown): Promise<{ readonly status: number; readonly body: Record<string, unknown> }> => {
   const answer = await fetch(at.url + path, { method, headers: { 'x-api-key': key, ...(body !== undefined && { 'content-type': 'application/json' }) }, ...(body !== undefined && { body: JSON.stringify(body) }) });
@@ -160,16 +160,16 @@ describe('a plan over four gateways', () => {
       const id = await makePlan(sku, [5, 70]);
       holds.set(`plan:${id}:1`, hold);
       await call(any(), 'POST', `/api/plans/${id}/run`, {});
-      const late = await eventually(() => held.find((one) => one.key === `plan:${id}:1`), { timeoutMs: 30_000 });
+      const late = await eventually(() => held.find((one) => one.key === `plan:${id}:1`));
       const stopped = await holderOf(id);
       stopped.child.kill('SIGSTOP');
-      await eventually(async () => { const { holder } = await planRow(id); return holder !== null && !holder.includes(`:${stopped.child.pid}:`); }, { timeoutMs: 30_000 });
+      await eventually(async () => { const { holder } = await planRow(id); return holder !== null && !holder.includes(`:${stopped.child.pid}:`); });
       await eventually(async () => { await endLocks(); return (await planRow(id)).state === 'done'; }, { timeoutMs: 60_000, everyMs: 200 });
       const before = (await pool.query('select * from gateway.plan_steps where plan_id = $1 order by number', [id])).rows;
       expect(await stockOf(sku)).toBe(75);
       await late.release();
       stopped.child.kill('SIGCONT');
-      await eventually(() => stopped.log.join('').includes('a late record of a plan was refused'), { timeoutMs: 30_000 });
+      await eventually(() => stopped.log.join('').includes('a late record of a plan was refused'));
       expect((await pool.query('select * from gateway.plan_steps where plan_id = $1 order by number', [id])).rows).toEqual(before);
       expect([await stockOf(sku), (await planRow(id)).state]).toEqual([75, 'done']);
     }

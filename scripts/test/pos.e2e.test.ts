@@ -14,12 +14,12 @@ beforeAll(async () => {
   plane = await startPlane({
     KIOTVIET_API_URL: stub.url, KIOTVIET_TOKEN_URL: stub.tokenUrl, KIOTVIET_CLIENT_ID: stub.credentials.clientId, KIOTVIET_CLIENT_SECRET: stub.credentials.clientSecret, KIOTVIET_RETAILER: stub.credentials.retailer,
     POS_ENCRYPTION_KEYS: `k1:${randomBytes(32).toString('base64')}`, KIOTVIET_WEBHOOK_SECRET: SECRET, POS_CHECK_MS: '100', POS_LEASE_MS: '1000',
-  });
-}, 120_000);
+  }, { apps: ['gateway', 'catalog-api', 'es-sync-worker', 'pos'] });
+});
 afterAll(async () => {
   await plane.stop();
   await stub.close();
-}, 30_000);
+});
 
 const product = (sku: string): Promise<Answer> => plane.call('GET', `/api/products/${sku}`, undefined, NOT_CACHED);
 
@@ -46,7 +46,7 @@ describe('the point of sale through the gateway', () => {
       const { body } = await plane.call('GET', '/api/pos/status');
       expect(body).toMatchObject({ sync: { run: { state: 'done' } } });
       return true;
-    }, { timeoutMs: 20_000 });
+    });
     expect([(await product('SP000001')).body['price'], (await product('SP000230')).body['price']]).toEqual([16_500, 15_000 + (230 % 97) * 1_000 + 500]);
   });
 

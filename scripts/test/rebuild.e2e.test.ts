@@ -7,7 +7,7 @@ import type { Rebuild, RebuildStoreName } from '../../libs/contracts/src/index.t
 import { createPool } from '../../libs/database/src/index.ts';
 import { eventually, uniqueName } from '../../libs/testing/src/index.ts';
 import type { Plane } from './support/plane.ts';
-import { NOT_CACHED, ndjson, startPlane } from './support/plane.ts';
+import { CATALOGUE_APPS, NOT_CACHED, ndjson, startPlane } from './support/plane.ts';
 
 const isFull = process.env['TEST_SCALE'] === 'full';
 const COUNT = isFull ? 50_000 : 4_000;
@@ -17,7 +17,7 @@ let plane: Plane;
 let pool: ReturnType<typeof createPool>;
 beforeAll(async () => {
   // One fit, at the first fill: a fit that falls due on its own would be a rebuild too.
-  plane = await startPlane({ MODEL_FIT_MIN_PRODUCTS: '1000000', REBUILD_CHECK_MS: '200' });
+  plane = await startPlane({ MODEL_FIT_MIN_PRODUCTS: '1000000', REBUILD_CHECK_MS: '200' }, { apps: CATALOGUE_APPS });
   pool = createPool({ url: plane.stack.env['DATABASE_URL'] ?? '', name: 'rebuild-e2e', max: 2 });
   await plane.import(ndjson(products('base', COUNT)));
   await plane.agrees(300_000);
@@ -25,7 +25,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await pool.end();
   await plane.stop();
-}, 30_000);
+});
 
 function* products(category: string, count: number, over: Record<string, unknown> = {}): Generator<Record<string, unknown>> {
   for (let n = 0; n < count; n += 1) yield { sku: `${category}-${n}`, name: `Bình giữ nhiệt ${n}`, description: `Thermal bottle number ${n} keeps water cold for ${n % 24} hours`, category, brand: `b${n % 5}`, price: 10 + n, stock: n % 3, ...over };

@@ -7,7 +7,7 @@ import type { VerificationBody } from '../../libs/contracts/src/index.ts';
 import { createPool } from '../../libs/database/src/index.ts';
 import { eventually, uniqueName } from '../../libs/testing/src/index.ts';
 import type { Plane } from './support/plane.ts';
-import { NOT_CACHED, ndjson, startPlane } from './support/plane.ts';
+import { CATALOGUE_APPS, NOT_CACHED, ndjson, startPlane } from './support/plane.ts';
 
 const COUNT = process.env['TEST_SCALE'] === 'full' ? 5_000 : 800;
 const STORES = ['search', 'vectors'] as const;
@@ -15,13 +15,13 @@ let plane: Plane;
 let skus: readonly string[];
 beforeAll(async () => {
   // Never by itself: what is found is what this test did.
-  plane = await startPlane({ RECONCILE_INTERVAL_MS: '0', SYNC_SWEEP_INTERVAL_MS: '3600000' });
+  plane = await startPlane({ RECONCILE_INTERVAL_MS: '0', SYNC_SWEEP_INTERVAL_MS: '3600000' }, { apps: CATALOGUE_APPS });
   const prefix = uniqueName('right');
   await plane.import(ndjson(Array.from({ length: COUNT }, (_, n) => ({ sku: `${prefix}-${n}`, name: `Bình giữ nhiệt ${n}`, category: `c${n % 7}`, price: 10 + n }))));
   await plane.agrees();
   skus = [...(await plane.truth()).keys()].toSorted();
 }, 180_000);
-afterAll(() => plane.stop(), 30_000);
+afterAll(() => plane.stop());
 
 /** In the tables of the embedded engines. */
 const harms = {
@@ -66,9 +66,9 @@ describe('freshness', () => {
     const lag = async (): Promise<number> => Number((await plane.call('GET', '/api/search?limit=1', undefined, NOT_CACHED)).body['index_lag_ms'] ?? Infinity);
     await eventually(async () => (await lag()) < 3_000);
     await plane.stack.app('es-sync-worker').kill('SIGKILL');
-    await eventually(async () => (await lag()) > 3_000, { timeoutMs: 20_000 });
+    await eventually(async () => (await lag()) > 3_000);
     await plane.stack.app('es-sync-worker').restart();
-    await eventually(async () => (await lag()) < 3_000, { timeoutMs: 20_000 });
+    await eventually(async () => (await lag()) < 3_000);
     const metrics = await (await fetch(`${plane.stack.app('es-sync-worker').internalUrl}/metrics`)).text();
     expect(metrics).toMatch(/sync_freshness_seconds\{quantile="0.99",.*store="search".*\}/);
   });
@@ -79,7 +79,7 @@ describe('the trace of a product', () => {
   it('shows it in every store at the version of the catalogue, whatever its sku is written with', async () => {
     const sku = uniqueName('trace : % ? đ 😀');
     const { body } = await plane.call('POST', '/api/products', { sku, name: 'Followed everywhere' });
-    const found = await eventually(async () => { const now = await trace(sku); return now.in_sync === true && now; }, { timeoutMs: 5_000 });
+    const found = await eventually(async () => { const now = await trace(sku); return now.in_sync === true && now; });
     const version = Number(body['version']);
     expect(found.catalogue.found).toMatchObject({ row: { version, status: 'active', deleted: false }, outbox: { waiting: [], published: { version, event_type: 'create' } } });
     expect(found.bus.found?.streams[0]?.entries[0]).toMatchObject({ version, event_id: found.catalogue.found?.outbox.published?.event_id });
@@ -90,12 +90,12 @@ describe('the trace of a product', () => {
     await plane.stack.app('es-sync-worker').kill('SIGKILL');
     const sku = uniqueName('waits');
     await plane.call('POST', '/api/products', { sku, name: 'Waits for a worker' });
-    const found = await eventually(async () => { const now = await trace(sku); return now.vectors.found?.version !== null && now; }, { timeoutMs: 5_000 });
+    const found = await eventually(async () => { const now = await trace(sku); return now.vectors.found?.version !== null && now; });
     expect(found.in_sync).toBe(null);
     expect(found.findings).toContain('search: es-sync-worker cannot be reached now');
     expect(found.bus.found?.streams[0]?.entries[0]?.groups).toContainEqual(expect.objectContaining({ group: 'es-sync-worker', state: expect.stringMatching(/unread|pending/) }));
     await plane.stack.app('es-sync-worker').restart();
-    await eventually(async () => (await trace(sku)).in_sync === true, { timeoutMs: 15_000 });
+    await eventually(async () => (await trace(sku)).in_sync === true);
   });
   it('answers for a sku that nobody knows', async () => {
     expect(await trace(uniqueName('nobody'))).toMatchObject({ in_sync: true, findings: ['the catalogue does not know this sku', 'search has nothing of it', 'vectors have nothing of it'] });
@@ -152,5 +152,5 @@ describe('verification', () => {
     await eventually(async () => Object.values(await verify(false)).every(({ remaining }) => remaining === 0), { timeoutMs: 60_000, everyMs: 500 });
     await plane.agrees();
     expect((await plane.found()).has(late)).toBe(false);
-  }, 120_000);
+  });
 });

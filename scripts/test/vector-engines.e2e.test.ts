@@ -4,7 +4,7 @@ import { describeWith, eventually, testServer, uniqueName } from '@millrace/test
 import { openRedisVectorAdmin } from '../../libs/vectors/src/index.ts';
 import type { VectorAdmin } from '../../libs/vectors/src/index.ts';
 import { openMilvusVectorAdmin } from '../../libs/vectors-milvus/src/index.ts';
-import { NOT_CACHED, ndjson, startPlane } from './support/plane.ts';
+import { CATALOGUE_APPS, NOT_CACHED, ndjson, startPlane } from './support/plane.ts';
 import type { Plane } from './support/plane.ts';
 
 jest.setTimeout(180_000);
@@ -50,7 +50,7 @@ for (const engine of engines.filter(({ server }) => server === 'milvus')) {
     let admin: VectorAdmin;
     beforeAll(async () => {
       const env = engine.variables();
-      plane = await startPlane(env);
+      plane = await startPlane(env, { apps: [...CATALOGUE_APPS, 'recommender'] });
       admin = await engine.openAdmin(plane, env);
     });
     afterAll(async () => {
@@ -93,7 +93,7 @@ for (const engine of engines) {
     let admin: VectorAdmin;
     const env = { ...(process.env[engine.server === 'milvus' ? 'TEST_MILVUS_ADDRESS' : 'TEST_REDIS_STACK_URL'] && engine.variables()) };
     beforeAll(async () => {
-      plane = await startPlane();
+      plane = await startPlane({}, { apps: [...CATALOGUE_APPS, 'recommender'] });
       admin = await engine.openAdmin(plane, env);
     });
     afterAll(async () => {

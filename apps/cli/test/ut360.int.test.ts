@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { createTestDatabase, eventually, startRedisServer } from '@millrace/testing';
 import type { RedisServer, TestDatabase } from '@millrace/testing';
 import { Client } from 'pg';
@@ -10,8 +10,6 @@ import { z } from 'zod';
 import { migrate } from '../src/commands/migrate.ts';
 import { loadMigrations } from '../src/load-migrations.ts';
 import { run } from '../src/run.ts';
-
-jest.setTimeout(90_000);
 
 const HEADER = 'isdn,service_type,bad_debt_risk,priority_score';
 const csv = (count: number, score: number): string => `${[HEADER, ...Array.from({ length: count }, (_none, at) => `8491${String(at).padStart(7, '0')},DATA,LOW,${score}`)].join('\n')}\n`;
@@ -114,7 +112,7 @@ describe('Ctrl-C', () => {
     child.stderr.on('data', (chunk: Buffer) => { err += chunk.toString(); });
     const ended = new Promise<number | null>((done) => void child.once('close', done));
     // Of this database: tests beside this one wait for locks, too.
-    await eventually(async () => ((await owner.query('select 1 from pg_locks where not granted and database = (select oid from pg_database where datname = current_database())')).rowCount ?? 0) > 0, { timeoutMs: 30_000 });
+    await eventually(async () => ((await owner.query('select 1 from pg_locks where not granted and database = (select oid from pg_database where datname = current_database())')).rowCount ?? 0) > 0);
     child.kill('SIGINT');
     await eventually(() => err.includes('stopping'));
     await owner.query('rollback');

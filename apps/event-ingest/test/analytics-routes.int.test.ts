@@ -99,7 +99,7 @@ describe('analytics', () => {
     await log('rate', 'even', { rating: 5 });
     await eventually(async () => (await ask(one)).totals['ratings'] === 1);
     await one.close();
-  }, 30_000);
+  });
 
   it('answer a series without gaps, with searches, and the users of each day', async () => {
     const { get, close } = await startAnalytics();
@@ -135,7 +135,7 @@ describe('analytics', () => {
     expect(recounted).toEqual({ from: '2026-03-04T00:00:00.000Z', to: '2026-03-05T00:00:00.000Z', added: 0, removed: 0 });
     expect((await ask()).data[1]).toMatchObject({ views: 3, searches: 1, users: 3 });
     await close();
-  }, 30_000);
+  });
 
   const refused: readonly (readonly [string, string, string])[] = [
     ['summary?granularity=week', '/granularity', 'must be minute or hour or day'],
@@ -172,5 +172,5 @@ describe('analytics', () => {
     await plane.redis.restart();
     await eventually(async () => !total.parse((await get('/api/analytics/summary')).body).degraded);
     await close();
-  }, 30_000);
+  });
 });

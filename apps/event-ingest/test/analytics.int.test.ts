@@ -180,7 +180,7 @@ describe('counting by time', () => {
     } finally {
       await cluster.stop();
     }
-  }, 60_000);
+  });
 });
 
 describe('a recount', () => {

@@ -41,7 +41,7 @@ describe('erasing a user', () => {
     return eventually(async () => {
       const job = await show(asked);
       return job.state === 'done' && job;
-    }, { timeoutMs: 10_000 });
+    });
   };
   const erasedOf = ({ receipts }: ErasureBody): Record<string, number> => Object.fromEntries(receipts.flatMap(({ store, erased }) => (erased > 0 ? [[store, erased]] : [])));
   const rowsOf = async (id: string): Promise<number> => (await plane.pool.query('select 1 from events.interaction_logs where user_id = $1', [id])).rowCount ?? 0;
@@ -138,7 +138,7 @@ describe('erasing a user', () => {
     const done = await eventually(async () => {
       const job = await show(asked);
       return job.state === 'done' && job;
-    }, { timeoutMs: 15_000 });
+    });
     expect(done.receipts.find(({ store }) => store === interactions.name)).toMatchObject({ found: 1, erased: 1, due: 0 });
     expect(await redis.call('XPENDING', [interactions.name, 'slow'])).toEqual([0, null, null, null]);
     await redis.xgroup('DESTROY', interactions.name, 'slow');
@@ -177,7 +177,7 @@ describe('erasing a user while something is away', () => {
       const done = await eventually(async () => {
         const now = await findErasureJob(pool, job ?? '');
         return now?.state === 'done' && now;
-      }, { timeoutMs: 30_000 });
+      });
       expect(failed).toEqual(['marking', 'erasing', 'draining', 'again', 'checking']);
       expect(done.receipts.find(({ store }) => store === 'events.interaction_logs')).toMatchObject({ erased: 25_001, due: 0 });
       expect(await findEverywhere(plane.pool, redis, id)).toEqual([]);
@@ -231,13 +231,13 @@ describe('erasing a user while something is away', () => {
       const asked = await instance.call('DELETE', `/api/users/${id}`);
       const path = `/api/admin/erasures/${erasureSchema.parse(asked.body).job}`;
       const job = async (): Promise<ErasureBody> => erasureSchema.parse((await instance.call('GET', path)).body);
-      await eventually(async () => (await job()).waiting_for[0] === 'Redis', { timeoutMs: 15_000 });
+      await eventually(async () => (await job()).waiting_for[0] === 'Redis');
       expect(await instance.call('POST', '/api/event', view(id, 'P-3'))).toMatchObject({ status: 410 });
       await plane.redis.restart();
       const done = await eventually(async () => {
         const now = await job();
         return now.state === 'done' && now;
-      }, { timeoutMs: 30_000 });
+      });
       expect(done.receipts.find(({ store }) => store === 'events.interaction_logs')).toMatchObject({ erased: 2 });
       expect((await plane.pool.query('select 1 from events.users where user_id = $1', [id])).rowCount).toBe(0);
     } finally {
@@ -267,7 +267,7 @@ describe('erasing a user while something is away', () => {
       const done = await eventually(async () => {
         const now = await job();
         return now.state === 'done' && now;
-      }, { timeoutMs: 20_000 });
+      });
       // One with something due, one without, and the last look.
       expect(attempts.length).toBeGreaterThan(2);
       expect(done.receipts.find(({ service }) => service === 'recommender')).toEqual({ service: 'recommender', store: 'counts', found: attempts.length - 1, erased: attempts.length - 1, due: 0 });

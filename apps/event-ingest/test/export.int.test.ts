@@ -32,7 +32,7 @@ describe('the export of interactions', () => {
     const events = Array.from({ length: USERS * EACH }, (_, n) => ({ event_id: `x-${n}`, user_id: `u-${n % USERS}`, asin: `P-${n % 7}`, event_type: n % 5 === 0 ? 'rate' : 'purchase', ...(n % 5 === 0 && { rating: 4 }), timestamp: months[(n * 13) % 3], metadata: {} }));
     await instance.call('POST', '/api/events', events);
     await eventually(async () => (await countRows(plane.pool)) === events.length);
-  }, 60_000);
+  });
   afterAll(async () => {
     await server.close();
     await plane.close();

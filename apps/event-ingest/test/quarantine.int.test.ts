@@ -178,7 +178,7 @@ describe('the quarantine of event-ingest', () => {
     await replay({ filter: {} });
     expect(sums.reduce((sum, count) => sum + count, 0)).toBeLessThanOrEqual(rows);
     expect(await list('user=both')).toEqual([]);
-    await eventually(async () => (await plane.pool.query<{ n: number }>(`select count(*)::int as n from events.interaction_logs where user_id = 'both'`)).rows[0]?.n === rows, { timeoutMs: 20_000 });
+    await eventually(async () => (await plane.pool.query<{ n: number }>(`select count(*)::int as n from events.interaction_logs where user_id = 'both'`)).rows[0]?.n === rows);
   });
 
   it('is bounded: a flood is answered, counted, and keeps no more than its share', async () => {
@@ -204,7 +204,7 @@ describe('the quarantine of event-ingest', () => {
     expect(flood.body).toMatchObject({ failed: 2_500 });
     expect(await instance.metric('events_quarantine_dropped_total')).toBeGreaterThanOrEqual(500);
     tunnel.drop(false);
-    await eventually(async () => (await plane.pool.query(`select 1 from events.quarantine where user_id = 'away'`)).rowCount === 1, { timeoutMs: 10_000 });
+    await eventually(async () => (await plane.pool.query(`select 1 from events.quarantine where user_id = 'away'`)).rowCount === 1);
     await instance.quarantine.flush();
     tunnel.close();
   });

@@ -62,13 +62,13 @@ beforeAll(async () => {
   const address = service.address();
   const url = `http://127.0.0.1:${typeof address === 'object' && address ? address.port : 0}`;
   for (let n = 0; n < 2; n += 1) gateways.push(await startCachingGateway({ originUrl: url, cacheUrl: cacheRedis.url, busUrl: busRedis.url, findKeyOwner: async (hash) => owners.get(hash) }));
-}, 60_000);
+});
 afterAll(async () => {
   for (const gateway of gateways) await gateway.close();
   service?.closeAllConnections();
   service?.close();
   await Promise.all([cacheRedis?.stop(), busRedis?.stop()]);
-}, 30_000);
+});
 
 interface Init extends RequestInit { readonly key?: string; readonly gateway?: number }
 const call = async (path: string, { key = keys.all, gateway = 0, ...init }: Init = {}) => {
@@ -228,7 +228,7 @@ describe('a change', () => {
       expect(await Promise.all([0, 1].map(async (gateway) => (await call(path, { gateway })).body['version']))).toEqual([wanted, wanted]);
     }
     origin.isSlow = false;
-  }, 120_000);
+  });
 });
 
 describe('the search log', () => {

@@ -19,7 +19,7 @@ beforeAll(async () => {
   const redisUrl = testServer('redis');
   [runs, shows] = [await opened.openGateway({ redisUrl }), await opened.openGateway({ redisUrl, runs: false })];
   ({ key } = await base.makeKey(['plans', 'products:write']));
-}, 60_000);
+});
 afterAll(async () => {
   for (const step of closing.toReversed()) await step();
 });

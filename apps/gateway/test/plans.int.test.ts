@@ -23,7 +23,7 @@ beforeAll(async () => {
   const redisUrl = testServer('redis');
   [here, there, idle] = [await open({ redisUrl, patienceMs: 1_500 }), await open({ redisUrl, patienceMs: 1_500 }), await open({ redisUrl, runs: false })];
   ({ key } = await base.makeKey(SCOPES));
-}, 60_000);
+});
 afterAll(async () => {
   for (const step of steps.toReversed()) await step();
 });
@@ -44,7 +44,7 @@ const make = async (given: readonly unknown[], more: object = {}, options: Optio
 const run = (id: string, body: object = {}, options: Options = {}): Promise<Sent> => send('POST', `/api/plans/${id}/run`, body, options);
 const read = async (id: string, options: Options = {}): Promise<Plan> => planSchema.parse((await send('GET', `/api/plans/${id}`, undefined, options)).body);
 const until = (id: string, state: Plan['state']): Promise<Plan> =>
-  eventually(async () => { const plan = await read(id, { at: idle }); return plan.state === state && plan; }, { timeoutMs: 15_000 });
+  eventually(async () => { const plan = await read(id, { at: idle }); return plan.state === state && plan; });
 const adjust = (sku: string, delta = 1) => ({ operation: 'adjustStock', params: { sku }, body: { delta } });
 const callsFor = (sku: string) => base.service.calls.filter(({ url }) => url.includes(`/${sku}`));
 
@@ -175,6 +175,6 @@ describe('a plan that is not right', () => {
     expect((await send('POST', '/api/plans', { steps: [adjust('x')] }, as)).status).toBe(409);
     base.service.onCall = (call) => call.answer();
     for (const call of base.service.calls) call.answer();
-    for (const id of ids.slice(0, -1)) await eventually(async () => (await read(id, as)).state === 'done', { timeoutMs: 10_000 });
+    for (const id of ids.slice(0, -1)) await eventually(async () => (await read(id, as)).state === 'done');
   });
 });

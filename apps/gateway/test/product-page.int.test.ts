@@ -53,7 +53,7 @@ beforeAll(async () => {
   const authenticate = async () => ({ id: 'key', kind: 'secret' as const, workspaceId: 'default', scopes, isDevelopment: false });
   const routes = routeTable({ operations: [...served, getProductPage], upstreams, local: pageRoutes({ upstreams, signer, policies, metrics, rules }), policies, authenticate, logger, signer, audit: async () => undefined });
   server = await startHttpServer(createHttpApp({ logger, metrics, handlers: [routes] }), { host: '127.0.0.1', port: 0 });
-}, 30_000);
+});
 afterAll(async () => {
   await server?.close(0);
   await Promise.all([catalog?.kill(), recommender?.kill()]);

@@ -46,7 +46,6 @@ let lookups = 0;
 let uploads = 0;
 let upstreams: Readonly<Record<'svc' | 'down', Upstream>>;
 
-
 beforeAll(async () => {
   service = createServer((req, res) => {
     if (req.url === '/api/upload') uploads += 1;

@@ -10,8 +10,8 @@ let one: Instance;
 beforeAll(async () => {
   kit = await startKit();
   one = await kit.start({ MCP_ORIGINS: 'https://desk.example' });
-}, 60_000);
-afterAll(() => kit.close(), 30_000);
+});
+afterAll(() => kit.close());
 
 const JSON_HEADERS = { 'content-type': 'application/json', accept: 'application/json, text/event-stream' };
 const list = { jsonrpc: '2.0', id: 7, method: 'tools/list' };

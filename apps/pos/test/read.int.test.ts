@@ -61,7 +61,7 @@ describe('lists of the POS', () => {
     await fresh.close();
     plane.stub.setWeather({ mode: 'fine' });
     if (mode === 'too_many') await eventually(async () => (await instance.call('GET', '/api/pos/customers')).status === 200);
-  }, 30_000);
+  });
 
   it('leave others than the key that asks half of the calls that are for callers', async () => {
     const small = await startPlane({ products: 1 });

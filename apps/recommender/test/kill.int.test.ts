@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { afterEach, describe, expect, it, jest } from '@jest/globals';
+import { afterEach, describe, expect, it } from '@jest/globals';
 import { hasPassed, readEnds } from '@millrace/bus';
 import { interactions } from '@millrace/contracts';
 import { closeRedis, connectRedis } from '@millrace/redis-kit';
@@ -8,8 +8,6 @@ import type { Redis } from '@millrace/redis-kit';
 import { describeWith, eventually, testServer, uniqueName } from '@millrace/testing';
 import { partitionKeys } from '../src/count-keys.ts';
 import { expectedCounts, GROUP, keysOfTest, keysUnder, manyEvents, openCounting, readAllCounts } from './counts-kit.ts';
-
-jest.setTimeout(60_000);
 
 const EVENTS = 1_200;
 const KILLS = 2;
@@ -41,7 +39,7 @@ function guarantees(server: 'redis' | 'redis-cluster', partitions: number): void
       await once(child, 'exit');
     }
     await counting.start();
-    await eventually(async () => hasPassed(redis, GROUP, await readEnds(redis, keys, interactions.name)), { timeoutMs: 30_000 });
+    await eventually(async () => hasPassed(redis, GROUP, await readEnds(redis, keys, interactions.name)));
     const expected = await expectedCounts(redis, keysOfTest(url, `${prefix}-expected`), events);
     expect(await readAllCounts(redis, await counting.partitions.live())).toEqual(expected);
     await counting.bus.close();

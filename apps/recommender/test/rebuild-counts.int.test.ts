@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { hasPassed, readEnds } from '@millrace/bus';
 import { interactions } from '@millrace/contracts';
 import type { NewInteraction } from '@millrace/contracts';
@@ -13,8 +13,6 @@ import type { RebuildCountsDeps, Rebuilt } from '../src/rebuild-counts.ts';
 import { findUserCounts, forgetUserCounts, moveUserCounts } from '../src/user-counts.ts';
 import { createFakeLog, expectedCounts, GROUP, keysOfTest, keysUnder, manyEvents, openCounting, readAllCounts, TTL_SECONDS } from './counts-kit.ts';
 import type { Counting, FakeLog } from './counts-kit.ts';
-
-jest.setTimeout(60_000);
 
 function guarantees(server: 'redis' | 'redis-cluster', count: number): void {
   let url: string;

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { closeRedis, connectRedis } from '@millrace/redis-kit';
 import { sampleSubscriber, sampleSubscribers } from '@millrace/sample-subscribers';
 import { rollBack, underLoadLock, verifyGenerations } from '@millrace/subscribers';
@@ -6,8 +6,6 @@ import { eventually, startRedisCluster } from '@millrace/testing';
 import type { RedisCluster } from '@millrace/testing';
 import { startPlane } from './lookup-kit.ts';
 import type { Answer, Instance, Plane } from './lookup-kit.ts';
-
-jest.setTimeout(90_000);
 
 const COUNT = 300;
 const isdns = Array.from({ length: COUNT }, (_none, at) => sampleSubscriber(at).isdn);
@@ -95,7 +93,7 @@ describe('lookups on a Redis Cluster', () => {
     await everythingFrom('postgres');
     expect((await instance.call('GET', '/api/ut360/clusters/3?limit=5')).status).toBe(200);
     second?.resume();
-    await eventually(async () => sources(await bulk()) === 'redis', { timeoutMs: 20_000 });
+    await eventually(async () => sources(await bulk()) === 'redis');
     await first?.kill();
     await everythingFrom('postgres');
     for (const at of [1, 2, 3, 4]) expect((await find(isdns[at] ?? '')).status).toBe(200);
@@ -104,8 +102,8 @@ describe('lookups on a Redis Cluster', () => {
     await eventually(async () => {
       await instance.housekeeping.check();
       return sources(await bulk(1)) === 'redis';
-    }, { timeoutMs: 30_000 });
+    });
     // The test's own client has to find the node again, too.
-    await eventually(async () => (await plane.repair()).problems.length === 0, { timeoutMs: 20_000 });
+    await eventually(async () => (await plane.repair()).problems.length === 0);
   });
 });

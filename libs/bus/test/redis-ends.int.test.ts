@@ -1,4 +1,4 @@
-import { describe, expect, it, jest } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { createKeys } from '@millrace/redis-kit';
 import type { Redis } from '@millrace/redis-kit';
 import { hasPassed, readEnds } from '../src/index.ts';
@@ -6,8 +6,6 @@ import { publishAll } from '../src/testing.ts';
 import type { TestTopic } from '../src/testing.ts';
 import { createBusKit } from './bus-kit.ts';
 import { servers } from './servers.ts';
-
-jest.setTimeout(30_000);
 
 let redis: Redis;
 let topic: TestTopic;

@@ -1,12 +1,10 @@
-import { afterEach, beforeEach, expect, it, jest } from '@jest/globals';
+import { afterEach, beforeEach, expect, it } from '@jest/globals';
 import { closeRedis, connectRedis, infoField } from '@millrace/redis-kit';
 import { describeWith, eventually, startRedisReplica, startRedisSentinel, startRedisServer, startTunnel } from '@millrace/testing';
 import type { RedisServer } from '@millrace/testing';
 import { createRedisStreamsBus } from '../src/index.ts';
 import type { RedisStreamsBus } from '../src/index.ts';
 import { createTestTopic, numbersOf, publishAll, sorted, upTo } from '../src/testing.ts';
-
-jest.setTimeout(60_000);
 
 describeWith('redis-server', 'the bus on a Redis that fails', () => {
   let server: RedisServer;
@@ -30,10 +28,10 @@ describeWith('redis-server', 'the bus on a Redis that fails', () => {
     const step = count / 24;
     await bus.subscribe(topic, { group: 'g', batchSize: 10 }, async (events) => void seen.push(...numbersOf(events)));
     for (let n = 0; n < count; n += step) {
-      await eventually(() => publishAll(bus, topic, step, n).then(() => true), { timeoutMs: 20_000 });
+      await eventually(() => publishAll(bus, topic, step, n).then(() => true));
       if (n === step * 8 || n === step * 12) await server.restart();
     }
-    await eventually(() => sorted(seen).length === count, { timeoutMs: 20_000 });
+    await eventually(() => sorted(seen).length === count);
     expect(sorted(seen)).toEqual(upTo(count));
   });
 
@@ -64,8 +62,8 @@ describeWith('redis-server', 'the bus on a Redis that fails', () => {
     tunnel.swallow(true);
     await eventually(() => tunnel.connections() > before);
     tunnel.swallow(false);
-    await eventually(() => publishAll(bus, topic, 5, 5).then(() => true), { timeoutMs: 20_000 });
-    await eventually(() => sorted(seen).length === 10, { timeoutMs: 20_000 });
+    await eventually(() => publishAll(bus, topic, 5, 5).then(() => true));
+    await eventually(() => sorted(seen).length === 10);
     expect(sorted(seen)).toEqual(upTo(10));
     await bus.close();
     tunnel.close();
@@ -86,8 +84,8 @@ describeWith('redis-server', 'the bus on a Redis that fails', () => {
     await closeRedis(admin);
     await server.kill();
     // What was confirmed by the primary only may be gone: the producer repeats what was not confirmed, the outbox relay also the rest.
-    await eventually(() => publishAll(bus, topic, 100, 100).then(() => true), { timeoutMs: 30_000 });
-    await eventually(() => sorted(seen).length === 200, { timeoutMs: 20_000 });
+    await eventually(() => publishAll(bus, topic, 100, 100).then(() => true));
+    await eventually(() => sorted(seen).length === 200);
     expect(sorted(seen)).toEqual(upTo(200));
     await bus.close();
   });
@@ -117,7 +115,7 @@ describeWith('redis-server', 'the bus on a Redis that fails', () => {
     await eventually(async () => (await redis.xpending(topic.name, 'g', '-', '+', 1, 'me')).length === 1);
     tunnel.drop(false);
     await publishAll(bus, topic, 3, 2);
-    await eventually(() => sorted(seen).length === 5, { timeoutMs: 20_000 });
+    await eventually(() => sorted(seen).length === 5);
     await closeRedis(redis);
     await bus.close();
     tunnel.close();
@@ -160,12 +158,12 @@ describeWith('redis-server', 'the bus on a Redis that fails', () => {
     const log: string[] = [];
     await bus.subscribe(topic, { group: 'g', onGroupCreated: async () => void log.push('export') }, async (events) => void log.push(...events.map(({ n }) => `event ${n}`)));
     await server.restart();
-    await eventually(() => publishAll(bus, topic, 1).then(() => true), { timeoutMs: 20_000 });
-    await eventually(() => log.includes('event 0'), { timeoutMs: 20_000 });
+    await eventually(() => publishAll(bus, topic, 1).then(() => true));
+    await eventually(() => log.includes('event 0'));
     const redis = connectRedis(server.url, { role: 'background', name: 'flush' });
     await redis.flushall();
     redis.disconnect();
-    await eventually(() => log.filter((line) => line === 'export').length === 2, { timeoutMs: 20_000 });
+    await eventually(() => log.filter((line) => line === 'export').length === 2);
     expect(log.slice(0, 2)).toEqual(['export', 'event 0']);
   });
 

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { describe, expect, it, jest } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { asEntries, asFields, asList } from '@millrace/redis-kit';
 import type { Redis } from '@millrace/redis-kit';
 import { eventually } from '@millrace/testing';
@@ -9,8 +9,6 @@ import { numbered, numbersOf, publishAll, sorted, upTo } from '../src/testing.ts
 import type { TestTopic } from '../src/testing.ts';
 import { createBusKit } from './bus-kit.ts';
 import { servers } from './servers.ts';
-
-jest.setTimeout(30_000);
 
 let url: string;
 let redis: Redis;

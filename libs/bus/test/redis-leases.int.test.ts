@@ -92,9 +92,9 @@ describe('a leased consumer', () => {
       seen.push(...numbersOf(events));
     });
     await bus.publish(topic, upTo(1_500).map((n) => event(n + 1)));
-    await eventually(() => calls > 8, { timeoutMs: 20_000 });
+    await eventually(() => calls > 8);
     isAway = false;
-    await eventually(() => seen.length === 1_501, { timeoutMs: 20_000 });
+    await eventually(() => seen.length === 1_501);
     expect(seen).toEqual(upTo(1_501));
     expect(await redis.exists(`${topic.name}:dlq:g`)).toBe(0);
   });

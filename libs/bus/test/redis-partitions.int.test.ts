@@ -158,7 +158,7 @@ describe('repartition', () => {
     await repartition(redis, keys, topic.name, to);
     await publishing;
     await publishAll(openAny('q'), topic, 300, 2_200);
-    await eventually(holds(() => expect(handlings).toHaveLength(2_500)), { timeoutMs: 15_000 });
+    await eventually(holds(() => expect(handlings).toHaveLength(2_500)));
     expectOrderPerKey(handlings);
     expect(await streams()).toHaveLength(to);
     // The owner's next trim removes the old partitions; a publisher that still believes in them is told.

@@ -25,7 +25,7 @@ describe('delayed retry', () => {
       handlings += 1;
       throw new Error('not yet');
     });
-    await eventually(async () => (await delayed()).length === 1, { timeoutMs: 10_000 });
+    await eventually(async () => (await delayed()).length === 1);
     await first.close();
     const before = handlings;
     const due = Number(await redis.zscore(`${topic.name}:delayed:g`, (await delayed())[0] ?? ''));

@@ -46,7 +46,7 @@ describe.each([
   { where: 'a cluster', start: () => startRedisCluster({ masters: 3 }) },
 ])('the response cache over $where', ({ start }) => {
   let server: Awaited<ReturnType<typeof start>>;
-  beforeAll(async () => { server = await start(); }, 60_000);
+  beforeAll(async () => { server = await start(); });
   afterAll(() => server.stop());
 
   it('gives what another instance stored, then from its own memory, until a purge by either', async () => {
@@ -93,7 +93,7 @@ describe.each([
 
 describe('the response cache', () => {
   let server: Awaited<ReturnType<typeof startRedisServer>>;
-  beforeAll(async () => { server = await startRedisServer(); }, 60_000);
+  beforeAll(async () => { server = await startRedisServer(); });
   afterAll(() => server.stop());
 
   it(`shows no version from before a change once its purge is done, in ${100 * scale} races of two instances`, async () => {

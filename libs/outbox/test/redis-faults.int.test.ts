@@ -1,13 +1,11 @@
 import { readdir, stat, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, it, jest } from '@jest/globals';
+import { afterEach, beforeEach, expect, it } from '@jest/globals';
 import { pause } from '@millrace/bus';
 import { describeWith, eventually, startRedisServer } from '@millrace/testing';
 import type { RedisServer } from '@millrace/testing';
 import { openOutbox } from './outbox-kit.ts';
 import type { Outbox } from './outbox-kit.ts';
-
-jest.setTimeout(60_000);
 
 const missing = (expected: Iterable<string>, found: ReadonlySet<string>): string[] => [...expected].filter((id) => !found.has(id));
 
@@ -105,7 +103,7 @@ describeWith('redis-server', 'the relay on a Redis that fails', () => {
     await eventually(async () => (await outbox.pool.query<{ n: number }>(openTransactions)).rows[0]?.n === 0);
     expect(await outbox.waiting()).toBe(10);
     await server.restart();
-    await eventually(async () => (await outbox.ids()).size === 20, { timeoutMs: 20_000 });
+    await eventually(async () => (await outbox.ids()).size === 20);
     expect(await outbox.ids()).toEqual(new Set(written));
   });
 
@@ -120,7 +118,7 @@ describeWith('redis-server', 'the relay on a Redis that fails', () => {
     await eventually(async () => (await outbox.pool.query<{ n: number }>(isIdle)).rows[0]?.n === 1);
     await eventually(async () => (await outbox.pool.query<{ n: number }>(isIdle)).rows[0]?.n === 0);
     server.resume();
-    await eventually(async () => missing(written, await outbox.ids()).length === 0, { timeoutMs: 20_000 });
+    await eventually(async () => missing(written, await outbox.ids()).length === 0);
     expect((await outbox.ids()).size).toBe(11);
   });
 

@@ -1,13 +1,11 @@
 import { encodeEvent } from '@millrace/bus';
 import { connectRedis } from '@millrace/redis-kit';
 import { eventually, testServer } from '@millrace/testing';
-import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { Client, Pool } from 'pg';
 import { createOutboxWaker, outboxChannel } from '../src/index.ts';
 import { createProducts, openOutbox } from './outbox-kit.ts';
 import type { Outbox } from './outbox-kit.ts';
-
-jest.setTimeout(30_000);
 
 let outbox: Outbox;
 beforeEach(async () => {
@@ -154,7 +152,7 @@ describe('two relays of one outbox', () => {
     await eventually(() => first.isLeading());
     const written = await outbox.write(5);
     outbox.startRelay();
-    await eventually(async () => (await outbox.waiting()) === 0, { timeoutMs: 20_000 });
+    await eventually(async () => (await outbox.waiting()) === 0);
     expect(await outbox.ids()).toEqual(new Set(written));
   });
 

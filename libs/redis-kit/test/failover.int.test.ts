@@ -19,7 +19,7 @@ describeWith('redis-server', 'on a cluster with replicas', () => {
   let cluster: RedisCluster;
   beforeEach(async () => {
     cluster = await startRedisCluster({ replicas: 1 });
-  }, 30_000);
+  });
   afterEach(async () => {
     await closeAll();
     await cluster.stop();
@@ -57,7 +57,7 @@ describeWith('redis-server', 'on a cluster with replicas', () => {
     await eventually(async () => String(await replica.client('LIST')).includes('cmd=xread'));
     const id = await redis.xadd(stream, '*', 'at', 'last');
     expect(await waiting).toEqual([[stream, [[id, ['at', 'last']]]]]);
-  }, 30_000);
+  });
 
   it('while a killed master has no successor a request fails fast, background work soon, and a blocking command waits; then all work', async () => {
     const [request, background, blocking] = [connect(cluster.url, 'request'), connect(cluster.url, 'background'), connect(cluster.url, 'blocking')];
@@ -74,11 +74,11 @@ describeWith('redis-server', 'on a cluster with replicas', () => {
     await Promise.all([request, background].map((redis) => redis.set(key, 'a').catch(() => failed.push(redis === request ? 'request' : 'background'))));
     expect(failed).toEqual(['request', 'background']);
     await replica.config('SET', 'cluster-replica-no-failover', 'no');
-    await Promise.all([request, background].map((redis) => eventually(() => redis.set(key, 'b').then(() => true), { timeoutMs: 20_000 })));
+    await Promise.all([request, background].map((redis) => eventually(() => redis.set(key, 'b').then(() => true))));
     const id = await request.xadd(stream, '*', 'a', '1');
     expect(await waiting).toEqual([[stream, [[id, ['a', '1']]]]]);
     expect(masterNodes(request).length).toBeGreaterThanOrEqual(3);
-  }, 40_000);
+  });
 
   it('leaves a master that stays silent for the one that has taken over, and closes in time meanwhile', async () => {
     const redis = connect(cluster.url, 'blocking', { silentSocketMs: 1_000 });
@@ -97,7 +97,7 @@ describeWith('redis-server', 'on a cluster with replicas', () => {
     await expect(redis.set(key, 'b')).resolves.toBe('OK');
     silent.resume();
     await expect(redis.get(key)).resolves.toBe('b');
-  }, 30_000);
+  });
 
   it('finds the whole cluster again after every node was away', async () => {
     const redis = connect(cluster.url, 'blocking');
@@ -107,7 +107,7 @@ describeWith('redis-server', 'on a cluster with replicas', () => {
     const answer = redis.set(uniqueName(), 'a');
     await Promise.all(cluster.nodes.map((one) => one.restart()));
     await expect(answer).resolves.toBe('OK');
-  }, 40_000);
+  });
 });
 
 describeWith('redis-server', 'behind Sentinel', () => {
@@ -125,13 +125,13 @@ describeWith('redis-server', 'behind Sentinel', () => {
     const waiting = blocking.blpop('list', 0);
 
     await primary.kill();
-    await eventually(() => request.set('a', '2').then(() => true), { timeoutMs: 20_000 });
+    await eventually(() => request.set('a', '2').then(() => true));
     await expect(infoField(request, 'tcp_port')).resolves.toBe(String(replica.port));
-    await eventually(() => background.rpush('list', 'x').then(() => true), { timeoutMs: 20_000 });
+    await eventually(() => background.rpush('list', 'x').then(() => true));
     expect(await waiting).toEqual(['list', 'x']);
     await closeAll();
     await Promise.all([primary, replica, sentinel].map((server) => server.stop()));
-  }, 60_000);
+  });
 
   it('rejects by role while no sentinel answers, and closing ends it', async () => {
     const url = 'redis-sentinel://127.0.0.1:1?node=127.0.0.1:2&sentinelServiceName=nobody';

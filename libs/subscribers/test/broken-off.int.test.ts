@@ -1,6 +1,6 @@
 import { fork } from 'node:child_process';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { writeSampleFiles } from '@millrace/sample-subscribers';
 import { eventually } from '@millrace/testing';
 import { ErasureSecretError, LoadNotPossibleError, endLoadsNamed, eraseSubscribers, listSets, planDrop, readPointer, rollBack, underLoadLock } from '../src/index.ts';
@@ -8,8 +8,6 @@ import type { PoolClient } from 'pg';
 import type { LoadOptions } from '../src/index.ts';
 import { startStores } from './kit.ts';
 import type { TestStores } from './kit.ts';
-
-jest.setTimeout(90_000);
 
 const csv = (score: number): string => `isdn,service_type,bad_debt_risk,priority_score\n84912345678,DATA,LOW,${score}\n`;
 
@@ -97,7 +95,7 @@ describe('what is broken off', () => {
         if ((rowCount ?? 0) === 0) return false;
         child.kill('SIGSTOP');
         return ((await stores.pool.query(`select 1 from pg_stat_activity where query like 'copy ut360.recommendations_1 %' and state = 'active'`)).rowCount ?? 0) > 0;
-      }, { timeoutMs: 30_000 });
+      });
       await endLoadsNamed(stores.pool, 'stands-still');
       await stores.pool.query(`set lock_timeout = '5s'`);
       expect((await stores.load(files, { name: 'next' })).datasets).toMatchObject([{ rows: 40_000, resumed: false }]);

@@ -2,7 +2,7 @@ import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { sampleSubscriber, writeSampleFiles } from '@millrace/sample-subscribers';
 import { describeWith, eventually, testServer } from '@millrace/testing';
 import { z } from 'zod';
@@ -10,8 +10,6 @@ import { LoadNotPossibleError, LoadRefusedError, listSets, parseMappings, parseP
 import type { LoadOptions } from '../src/index.ts';
 import { startStores } from './kit.ts';
 import type { TestStores } from './kit.ts';
-
-jest.setTimeout(90_000);
 
 const HEADER = 'isdn,service_type,bad_debt_risk,priority_score,note';
 const line = (at: number, score: number | string = at): string => `8491${String(at).padStart(7, '0')},DATA,LOW,${score},n${at}`;

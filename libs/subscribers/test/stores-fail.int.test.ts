@@ -1,7 +1,7 @@
 import { appendFile, mkdir, rename } from 'node:fs/promises';
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { createPool } from '@millrace/database';
 import { writeSampleFiles } from '@millrace/sample-subscribers';
 import { startTunnel } from '@millrace/testing';
@@ -9,8 +9,6 @@ import { LoadNotPossibleError, LoadRefusedError, loadFiles, readPointer, verifyG
 import type { FailedLoad, LoadOptions, LoadPhase, LoadReport } from '../src/index.ts';
 import { startStores } from './kit.ts';
 import type { TestStores } from './kit.ts';
-
-jest.setTimeout(60_000);
 
 const COUNT = 600;
 type Files = LoadOptions['files'];

@@ -48,7 +48,7 @@ describeWith('redis-stack', 'the Redis of the vectors, killed', () => {
       await store.destroy();
       await server.stop();
     }
-  }, 60_000);
+  });
 
   it('gets again what it acknowledged and then lost with its memory: upserts, changed payloads and deletes', async () => {
     const server = await startRedisStack();
@@ -85,7 +85,7 @@ describeWith('redis-stack', 'the Redis of the vectors, killed', () => {
       await store.destroy();
       await server.stop();
     }
-  }, 60_000);
+  });
 
   it('keeps no reader waiting while it hangs, and answers again when it goes on', async () => {
     const server = await startRedisStack();
@@ -111,5 +111,5 @@ describeWith('redis-stack', 'the Redis of the vectors, killed', () => {
       await store.destroy();
       await server.stop();
     }
-  }, 60_000);
+  });
 });

@@ -9,6 +9,7 @@ import type { ImportReport } from '../../../libs/contracts/src/index.ts';
 import { createPool } from '../../../libs/database/src/index.ts';
 import { eventually } from '@millrace/testing/eventually';
 import { openEmbeddedVectorAdmin } from '../../../libs/vectors/src/index.ts';
+import type { AppName } from '../../local/apps.ts';
 import { startStack } from '../../local/stack.ts';
 import type { Stack } from '../../local/stack.ts';
 import { newStateDir } from '../../local/test-run.ts';
@@ -87,9 +88,18 @@ function difference(truth: ReadonlyMap<string, number>, store: ReadonlyMap<strin
   return `${missing.length} missing or old (${missing.slice(0, 3).join(', ')}), ${extra.length} too many (${extra.slice(0, 3).join(', ')})`;
 }
 
-/** `redisUrl`: instead of a server of its own. */
-export async function startPlane(env: Record<string, string> = {}, redisUrl?: string): Promise<Plane> {
-  const stack = await startStack({ stateDir: newStateDir('plane'), ports: 'free', durable: false, ...(redisUrl !== undefined && { external: { redisUrl } }), env: { LOG_LEVEL: 'warn', PRODUCT_STREAM_CLAIM_IDLE_MS: '1000', MODEL_CHECK_INTERVAL_MS: '300', ...env } });
+/** What the search index and the vector store need to follow the catalogue. */
+export const CATALOGUE_APPS = ['gateway', 'catalog-api', 'es-sync-worker', 'embedding-worker'] as const satisfies readonly AppName[];
+
+export interface PlaneOptions {
+  /** All of them unless said: a file that starts what it needs leaves the machine to the others. */
+  readonly apps?: readonly AppName[];
+  /** Instead of a server of its own. */
+  readonly redisUrl?: string;
+}
+
+export async function startPlane(env: Record<string, string> = {}, { apps, redisUrl }: PlaneOptions = {}): Promise<Plane> {
+  const stack = await startStack({ stateDir: newStateDir('plane'), ports: 'free', durable: false, ...(apps && { apps }), ...(redisUrl !== undefined && { external: { redisUrl } }), env: { LOG_LEVEL: 'warn', PRODUCT_STREAM_CLAIM_IDLE_MS: '1000', MODEL_CHECK_INTERVAL_MS: '300', ...env } });
   const client = createClient({ baseUrl: stack.gatewayUrl, apiKey: stack.apiKey, timeoutMs: CALL_TIMEOUT_MS });
   const pool = createPool({ url: stack.env['DATABASE_URL'] ?? '', name: 'e2e', max: 2 });
   const directory = join(stack.env['EMBEDDED_DATA_DIR'] ?? '', 'vectors');

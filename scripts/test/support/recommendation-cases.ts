@@ -28,7 +28,7 @@ export function describeRecommendations(plane: () => Plane): void {
     await plane().call('POST', '/api/events', seen);
     await eventually(async () => (await shop.alsoBought(first(audio))).data.filter(({ stage }) => stage === 'co_buy').length === 5);
     await eventually(async () => (await shop.list('limit=100')).data.filter(({ sku, stage }) => lamps.includes(sku) && stage === 'trending').length === 3);
-  }, 30_000);
+  });
 
   describe('recommendations through the gateway', () => {
     it('have moved up the category of a click, and have dropped what was bought, in the very next list', async () => {

@@ -86,7 +86,7 @@ export const describeSubscriberCanary = (planeOf: () => Plane): void => describe
       await stack.ut360Redis.kill();
       await askEverywhere(planeOf());
       await stack.ut360Redis.restart();
-      await eventually(async () => JSON.stringify((await call('GET', `/api/ut360/subscribers/${PHONE}`)).body).includes('"source":"redis"'), { timeoutMs: 30_000 });
+      await eventually(async () => JSON.stringify((await call('GET', `/api/ut360/subscribers/${PHONE}`)).body).includes('"source":"redis"'));
       await stack.app('ut360-lookup').kill();
       await askEverywhere(planeOf());
       await stack.app('ut360-lookup').restart();

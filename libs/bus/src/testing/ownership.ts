@@ -23,7 +23,7 @@ async function parkOne(bus: ManagedBus, topic: TestTopic): Promise<{ close(): Pr
   const subscription = await bus.subscribe(topic, { group: 'g' }, async (events) => {
     if (events.some(({ n }) => n === 3)) throw new Error('three is bad');
   });
-  await eventually(async () => (await bus.lag(topic, 'g')).messages === 0 && (await bus.lag(topic, 'g')).deadLetters === 1, { timeoutMs: 20_000 });
+  await eventually(async () => (await bus.lag(topic, 'g')).messages === 0 && (await bus.lag(topic, 'g')).deadLetters === 1);
   return subscription;
 }
 
@@ -195,7 +195,7 @@ function describeLetters(open: OpenManaged): void {
     await eventually(() => seen.length === 1);
     await bus.admin([topic]).dropGroup('g', { force: true });
     await publishAll(bus, topic, 1, 1);
-    await eventually(() => seen.some(({ n }) => n === 1), { timeoutMs: 20_000 });
+    await eventually(() => seen.some(({ n }) => n === 1));
     const [first, last] = [seen[0], seen.at(-1)];
     expect(last?.n).toBe(1);
     expect(last?.token).toBeGreaterThanOrEqual(first?.token ?? Infinity);

@@ -52,18 +52,18 @@ export function describeSurvival(name: string, start: () => Promise<MortalServer
           return next;
         })();
         for (const size of [100, 400]) {
-          await eventually(() => seen.length > size, { timeoutMs: 30_000 });
+          await eventually(() => seen.length > size);
           await server.kill();
           await server.restart();
         }
-        await eventually(() => seen.length > 800, { timeoutMs: 30_000 });
+        await eventually(() => seen.length > 800);
         over.abort();
         const published = await publishing;
         await eventually(async () => (await consumer.lag(topic, 'g')).messages === 0, { timeoutMs: 40_000, everyMs: 100 });
         expect(sorted(numbersOf(seen))).toEqual(upTo(published));
         expect((await consumer.lag(topic, 'g')).deadLetters).toBe(0);
       });
-    }, 120_000);
+    });
 
     it('tells of a broadcast again as soon as it is back', async () => {
       await withServer(async (server, openBus) => {
@@ -76,9 +76,9 @@ export function describeSurvival(name: string, start: () => Promise<MortalServer
         await server.kill();
         await server.restart();
         await eventually(() => publisher.publish(topic, numbered(1, 1)).then(() => true), { timeoutMs: 30_000, everyMs: 50 });
-        await eventually(() => seen.includes(1), { timeoutMs: 20_000 });
+        await eventually(() => seen.includes(1));
       });
-    }, 60_000);
+    });
 
     it('leaves its clients their time while it is away', async () => {
       await withServer(async (server, openBus) => {
@@ -92,7 +92,7 @@ export function describeSurvival(name: string, start: () => Promise<MortalServer
         await new Promise((resolve) => setTimeout(resolve, 1_000));
         expect(performance.eventLoopUtilization(before).utilization).toBeLessThan(0.5);
       });
-    }, 60_000);
+    });
 
     it('is waited for: subscriptions made while it is away begin when it comes', async () => {
       await withServer(async (server, openBus) => {
@@ -104,8 +104,8 @@ export function describeSurvival(name: string, start: () => Promise<MortalServer
         await expect(bus.publish(topic, numbered(1))).rejects.toMatchObject({ code: 'unavailable' });
         await server.restart();
         await eventually(() => bus.publish(topic, numbered(1)).then(() => true), { timeoutMs: 30_000, everyMs: 50 });
-        await eventually(() => seen.includes(0), { timeoutMs: 20_000 });
+        await eventually(() => seen.includes(0));
       });
-    }, 60_000);
+    });
   });
 }
