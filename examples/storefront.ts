@@ -3,7 +3,7 @@
 import { ProblemError, createMillrace } from '@millrace/client';
 import type { Schemas } from '@millrace/client';
 
-const millrace = createMillrace({ baseUrl: process.env['MILLRACE_URL'] ?? 'http://127.0.0.1:8080', apiKey: process.env['MILLRACE_API_KEY'] ?? '', timeoutMs: 2_000, retries: 2 });
+const millrace = createMillrace({ baseUrl: process.env['MILLRACE_URL'] ?? 'http://127.0.0.1:8080', apiKey: process.env['MILLRACE_API_KEY'] ?? '', timeoutMs: 5_000, retries: 2 });
 const [query = 'headphones'] = process.argv.slice(2);
 
 /** The first hits, and what is like the best of them. */
@@ -24,7 +24,8 @@ async function sell(sku: string): Promise<void> {
     const { data } = await millrace.POST('/api/products/{sku}/stock/adjust', { params: { path: { sku } }, body: { delta: -1 } });
     console.log(`sold one ${sku}, ${data.stock} left`);
   } catch (error) {
-    if (!(error instanceof ProblemError) || error.problem.code !== 'conflict') throw error;
+    // With Retry-After it is another conflict: the first try is still running.
+    if (!(error instanceof ProblemError) || error.problem.code !== 'conflict' || error.retryAfterMs !== undefined) throw error;
     console.log(`${sku} is sold out`);
   }
 }

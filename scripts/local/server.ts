@@ -33,8 +33,8 @@ export interface ServerProgram {
 
 const START_TIMEOUT_MS = 60_000;
 const STOP_TIMEOUT_MS = 8_000;
-/** The helpers of a killed PostgreSQL live a moment longer than it and keep its data locked. */
-const ATTEMPTS = 3;
+/** How long a server that ends at once is started again: at first, where that may be for a setting of it, and after a kill. */
+const RETRY_FOR_MS = { start: 2_000, restart: 30_000 };
 const RETRY_MS = 300;
 
 /** Its own process group: a Ctrl-C in the terminal must reach the apps first, and the servers only through us. */
@@ -70,19 +70,20 @@ async function waitUntilReady(program: ServerProgram, child: ChildProcess): Prom
 
 /** Starts a server and waits until it answers. Its pid file lets a later run stop it if this one is killed. */
 export async function startServer(program: ServerProgram): Promise<LocalServer> {
-  const start = async (attempt = 1): Promise<number> => {
+  /** The helpers of a killed PostgreSQL live longer than it and keep its data locked, on a busy machine for seconds. */
+  const start = async (untilMs: number): Promise<number> => {
     const child = launch(program);
     if (child.pid !== undefined) rememberProcess(program.stateDir, { name: program.name, pid: child.pid, stopBy: program.stopBy });
     try {
       return await waitUntilReady(program, child);
     } catch (error) {
       forgetProcess(program.stateDir, program.name);
-      if (attempt === ATTEMPTS || child.exitCode === null) throw error;
+      if (Date.now() > untilMs || child.exitCode === null) throw error;
       await delay(RETRY_MS);
-      return start(attempt + 1);
+      return start(untilMs);
     }
   };
-  let pid = await start();
+  let pid = await start(Date.now() + RETRY_FOR_MS.start);
   const stop = async (graceMs = STOP_TIMEOUT_MS): Promise<void> => {
     await stopProcess(pid, program.stopBy, graceMs);
     forgetProcess(program.stateDir, program.name);
@@ -98,7 +99,7 @@ export async function startServer(program: ServerProgram): Promise<LocalServer> 
     },
     restart: async () => {
       if (findProcess(program.stateDir, program.name) !== undefined) await stopProcess(pid, program.stopBy, STOP_TIMEOUT_MS);
-      pid = await start();
+      pid = await start(Date.now() + RETRY_FOR_MS.restart);
     },
     stop,
   };

@@ -63,7 +63,7 @@ describe('the catalogue plane', () => {
     expect((await plane.call('GET', path)).body['name']).toBe('second name');
     // An import is no write whose gateway knows the products: the bus tells.
     await plane.import(ndjson([{ sku, name: 'third name', category: 'x' }]));
-    await eventually(async () => (await plane.call('GET', path)).body['name'] === 'third name', { timeoutMs: scale === 4 ? 1_000 : 5_000 });
+    await eventually(async () => (await plane.call('GET', path)).body['name'] === 'third name');
   });
 
   it('has all parts of a product page in one call as soon as every service knows the product', async () => {
@@ -99,7 +99,6 @@ describe('the catalogue plane', () => {
     expect(skus).toContain(sold);
     expect(first).toContain(`${sold} costs 18.00 USD now`);
     expect(first).toMatch(/\d+ of \d+ products are out of stock/);
-    await eventually(async () => (await shop()).includes(`${sold} is sold out`));
     expect((await plane.call('GET', `/api/products/${sold}`)).body).toMatchObject({ stock: 0 });
   });
 

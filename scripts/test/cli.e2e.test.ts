@@ -123,7 +123,7 @@ describe('millrace replay and quarantine', () => {
     try {
       const typesOf = async () => (await pool.query<{ event_type: string }>('select event_type from events.interaction_logs where user_id = $1 order by event_type', [user])).rows.map((row) => row.event_type);
       await eventually(async () => (await typesOf()).join() === 'view,view,purchase');
-      expect((await pool.query(`select 1 from gateway.audit_log where operation = 'replayQuarantine' and path like '%quarantine%'`)).rowCount).toBe(2);
+      await eventually(async () => (await pool.query(`select 1 from gateway.audit_log where operation = 'replayQuarantine' and path like '%quarantine%'`)).rowCount === 2);
     } finally {
       await pool.end();
     }

@@ -13,7 +13,7 @@ describeWith('redis-server', 'the catalogue plane on a cluster', () => {
   let cluster: RedisCluster;
   let plane: Plane;
   beforeAll(async () => {
-    cluster = await startRedisCluster({ extraArguments: ['--appendonly', 'yes'] });
+    cluster = await startRedisCluster({ nodeTimeoutMs: 30_000, extraArguments: ['--appendonly', 'yes'] });
     plane = await startPlane({ BUS_PARTITIONS: 'product:updates=3' }, { redisUrl: cluster.url });
   });
   afterAll(async () => {

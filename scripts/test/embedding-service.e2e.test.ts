@@ -49,9 +49,9 @@ describe('the catalogue plane with vectors of a service', () => {
     await plane.stack.app('embedding-worker').restart({ ...env, EMBEDDING_PROVIDER: 'openai', VECTOR_DIMENSION: String(dimensions) });
     const degraded: unknown[] = [];
     await eventually(async () => {
-      const { body } = await similar();
-      if (body['degraded'] !== false) degraded.push(body);
-      return body['model'] !== before;
+      const { status, body } = await similar();
+      if (status === 200 && body['degraded'] !== false) degraded.push(body);
+      return status === 200 && body['model'] !== before;
     }, { timeoutMs: 60_000, everyMs: 50 });
     expect(degraded).toEqual([]);
     await plane.agrees();

@@ -20,7 +20,7 @@ async function installation(): Promise<Record<string, string>> {
   const apps = appNames.map((name) => `MILLRACE_${variablePrefix(name)}`);
   const variables = [...apps.map((prefix) => `${prefix}_PORT`), ...apps.map((prefix) => `${prefix}_INTERNAL_PORT`), 'MILLRACE_POSTGRES_PORT', 'MILLRACE_REDIS_PORT', 'MILLRACE_CACHE_REDIS_PORT', 'MILLRACE_SERVING_REDIS_PORT'];
   const ports = await freePorts(variables.length);
-  return { ...Object.fromEntries(variables.map((name, at) => [name, String(ports[at])])), MILLRACE_STATE_DIR: newStateDir('start') };
+  return { ...Object.fromEntries(variables.map((name, at) => [name, String(ports[at])])), MILLRACE_STATE_DIR: newStateDir('start'), EVENT_REDIS_TIMEOUT_MS: '5000', SEARCH_TIMEOUT_MS: '9000', VECTOR_TIMEOUT_MS: '9000' };
 }
 
 interface Started { readonly child: ChildProcess; out(): string; exit(): Promise<number | null> }
@@ -33,7 +33,7 @@ function npmStart(env: Record<string, string>): Started {
   let out = '';
   child.stdout.on('data', (chunk: Buffer) => { out += chunk.toString(); });
   child.stderr.on('data', (chunk: Buffer) => { out += chunk.toString(); });
-  const exited = once(child, 'exit').then(([code]: unknown[]) => (running.delete(child), typeof code === 'number' ? code : null));
+  const exited = once(child, 'close').then(([code]: unknown[]) => (running.delete(child), typeof code === 'number' ? code : null));
   return { child, out: () => out, exit: () => exited };
 }
 

@@ -112,8 +112,10 @@ for (const engine of engines) {
       // Readers first: a worker that has swapped stops writing the old store.
       await plane.stack.app('catalog-api').restart(switched);
       await plane.stack.app('recommender').restart(switched);
-      await eventually(async () => (await similar(plane, `${prefix}-1`)).status === 200);
-      expect((await similar(plane, `${prefix}-1`)).body).toMatchObject({ degraded: false, fallback: false, model: before });
+      await eventually(async () => {
+        expect((await similar(plane, `${prefix}-1`)).body).toMatchObject({ degraded: false, fallback: false, model: before });
+        return true;
+      });
       expect(await admin.liveCollection()).toBeUndefined();
 
       const seen: Record<string, unknown>[] = [];
@@ -126,6 +128,7 @@ for (const engine of engines) {
           if (isBefore || engine.server !== 'milvus') seen.push({ status, degraded: body['degraded'], fallback: body['fallback'], found: Array.isArray(body['data']) ? body['data'].length : 0 });
         }
       })();
+      ask.catch(() => undefined); // said where it is awaited
       await plane.stack.app('embedding-worker').restart(switched);
       expect(await plane.import(ndjson(products(`${prefix}x`, 150)))).toMatchObject({ created: 150 });
       await eventually(async () => (await admin.liveCollection()) !== undefined, { timeoutMs: 90_000, everyMs: 100 });
@@ -144,7 +147,10 @@ for (const engine of engines) {
       await plane.stack.app('catalog-api').restart(back);
       await plane.stack.app('embedding-worker').restart(back);
       await plane.agrees(60_000);
-      expect((await similar(plane, [...(await plane.truth()).keys()][0] ?? '')).body).toMatchObject({ degraded: false, fallback: false });
+      await eventually(async () => {
+        expect((await similar(plane, [...(await plane.truth()).keys()][0] ?? '')).body).toMatchObject({ degraded: false, fallback: false });
+        return true;
+      });
     });
   });
 }

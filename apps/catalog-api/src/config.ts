@@ -11,6 +11,7 @@ export const configSchema = z
     ...searchVariables,
     ...vectorVariables,
     ...embeddingServiceVariables,
+    SEARCH_TIMEOUT_MS: z.coerce.number().int().min(10).max(60_000).default(2_000).describe('Longest wait for one answer of the search engine, milliseconds; then the answer is degraded'),
     QUERY_EMBEDDING_TIMEOUT_MS: z.coerce.number().int().min(20).max(60_000).default(1_000).describe("Longest wait for the vector of a search's words where a service makes them, milliseconds; the search goes on without"),
     QUERY_VECTOR_CACHE: z.coerce.number().int().min(1).max(1_000_000).default(5_000).describe('Vectors of searched words that are remembered; each takes four bytes a dimension'),
     HYBRID_MIN_SIMILARITY: z.coerce.number().min(-1).max(1).default(0.2).describe("Products less similar than this to a search's words are not found by vector, where a service makes the vectors; each model has its own"),

@@ -70,6 +70,7 @@ export type VectorStoreName = (typeof vectorStores)[number];
 export const vectorVariables = {
   VECTOR_STORE: z.enum(vectorStores).optional().describe('Default: qdrant where QDRANT_URL is set, redis where VECTOR_REDIS_URL is, milvus where MILVUS_ADDRESS is, pinecone where PINECONE_API_KEY is, else embedded (VECTOR_STORE_TYPE is accepted too)'),
   VECTOR_STORE_PREVIOUS: z.enum(vectorStores).optional().describe('The store before a change of VECTOR_STORE: it answers, and follows the catalogue, until the new one is filled, validated and live. Its own variables stay set meanwhile'),
+  VECTOR_TIMEOUT_MS: z.coerce.number().int().min(10).max(60_000).default(2_000).describe('Longest wait of a reader for one answer of the vector store, milliseconds; Redis has half a second whatever stands here'),
   QDRANT_URL: z.url().optional().describe('Qdrant'),
   QDRANT_API_KEY: z.string().optional().describe('API key of Qdrant'),
   QDRANT_COLLECTION: z.string().regex(/^[a-zA-Z0-9_-]{1,100}$/).default('products').describe('Alias of the live collection'),

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { chmod, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,7 +10,7 @@ const COUNT = 20_000;
 /** Processes that start after one another begin far apart. */
 const APART = 97;
 
-let next = (process.pid * APART) % COUNT;
+let next = process.pid * APART;
 
 async function isFree(port: number): Promise<boolean> {
   const server = createServer().listen(port, '127.0.0.1');
@@ -23,7 +23,7 @@ async function isFree(port: number): Promise<boolean> {
   return true;
 }
 
-/** A file for each port that was given to a process: until its server listens, nobody else would see that it is taken. */
+/** A file for each process, of the ports that it was given: until their servers listen, nobody else would see that they are taken. */
 const CLAIMS = join(tmpdir(), 'millrace-ports');
 
 const codeOf = (error: unknown): unknown => (error instanceof Error && 'code' in error ? error.code : undefined);
@@ -37,17 +37,36 @@ const isRunning = (pid: number): boolean => {
   }
 };
 
-async function claim(port: number): Promise<boolean> {
-  const file = join(CLAIMS, String(port));
-  // Where no file can be written the look at the port must do.
-  const isWritten = (): Promise<boolean> => writeFile(file, String(process.pid), { flag: 'wx' }).then(() => true, (error: unknown) => codeOf(error) !== 'EEXIST');
-  if (await isWritten()) return true;
-  const owner = Number(await readFile(file, 'utf8').catch(() => ''));
-  if (owner === process.pid) return true;
-  // Without an owner it is being written, or it is another user's.
-  if (owner === 0 || isRunning(owner)) return false;
-  await rm(file, { force: true }).catch(() => undefined);
-  return isWritten();
+/** What other running processes say that they have; the files of those that have ended are removed. */
+async function claimedByOthers(): Promise<Set<number>> {
+  const claimed = await Promise.all((await readdir(CLAIMS)).map(async (name) => {
+    const pid = Number(name);
+    if (!Number.isInteger(pid) || pid === process.pid) return [];
+    const file = join(CLAIMS, name);
+    if (isRunning(pid)) return (await readFile(file, 'utf8').catch(() => '')).split(' ').map(Number);
+    await rm(file, { force: true }).catch(() => undefined); // another user's stays
+    return [];
+  }));
+  return new Set(claimed.flat());
+}
+
+const own = new Set<number>();
+let claiming: Promise<unknown> = Promise.resolve();
+
+/** Those of the ports that no other process has. Says first, then looks: of two that want the same port at least one sees the other, so never both have it. */
+function claim(ports: readonly number[]): Promise<number[]> {
+  const claimed = claiming.then(async () => {
+    const file = join(CLAIMS, String(process.pid));
+    const draft = `${file}.draft`;
+    await writeFile(draft, [...own, ...ports].join(' '));
+    await rename(draft, file);
+    const taken = await claimedByOthers();
+    const kept = ports.filter((port) => !taken.has(port));
+    for (const port of kept) own.add(port);
+    return kept;
+  });
+  claiming = claimed.catch(() => undefined);
+  return claimed;
 }
 
 async function openClaims(): Promise<void> {
@@ -62,11 +81,11 @@ async function openClaims(): Promise<void> {
 export async function freePorts(count: number): Promise<number[]> {
   await openClaims();
   const found: number[] = [];
-  for (let tried = 0; found.length < count; tried += 1) {
-    if (tried === COUNT) throw new Error(`no ${count} free ports between ${FIRST} and ${FIRST + COUNT - 1}`);
-    const port = FIRST + next;
-    next = (next + 1) % COUNT;
-    if ((await claim(port)) && (await isFree(port))) found.push(port);
+  for (let tried = 0; found.length < count; ) {
+    const wanted = Array.from({ length: count - found.length }, () => FIRST + (next++ % COUNT));
+    tried += wanted.length;
+    if (tried > COUNT) throw new Error(`no ${count} free ports between ${FIRST} and ${FIRST + COUNT - 1}`);
+    for (const port of await claim(wanted)) if (await isFree(port)) found.push(port);
   }
   return found;
 }

@@ -30,7 +30,7 @@ export async function startNatsServer({ jetStream = true, args = [] }: { readonl
   };
   const stop = async (): Promise<void> => {
     await kill();
-    await rm(directory, { recursive: true, force: true });
+    await rm(directory, { recursive: true, force: true, maxRetries: 20 });
   };
   await start().catch(async (error: unknown) => {
     await stop();

@@ -61,7 +61,7 @@ export async function startPostgresPair(): Promise<PostgresPair> {
       child.kill('SIGQUIT');
       await exited;
     }));
-    await rm(directory, { recursive: true, force: true });
+    await rm(directory, { recursive: true, force: true, maxRetries: 20 });
   };
   const urlOf = (port: number): string => `postgres://millrace:${password}@127.0.0.1:${port}/postgres`;
   try {

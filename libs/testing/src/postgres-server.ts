@@ -48,7 +48,7 @@ export async function startPostgresServer(): Promise<OwnServer> {
   };
   const stop = async (): Promise<void> => {
     await kill();
-    await rm(directory, { recursive: true, force: true });
+    await rm(directory, { recursive: true, force: true, maxRetries: 20 });
   };
   try {
     await writeFile(passwordFile, `${password}\n`, { mode: 0o600 });

@@ -68,7 +68,7 @@ export async function runRedis({ port, directory, args, program, isReady = answe
   const signal = (name: 'SIGSTOP' | 'SIGCONT') => (): void => void child?.kill(name);
   const stop = async (): Promise<void> => {
     await kill();
-    await rm(directory, { recursive: true, force: true });
+    await rm(directory, { recursive: true, force: true, maxRetries: 20 });
   };
 
   await start().catch(async (error: unknown) => {

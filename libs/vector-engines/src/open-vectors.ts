@@ -45,16 +45,16 @@ interface Engine {
 
 /** Each further engine's package is loaded here and nowhere else, and only where it is configured. */
 const engines: Readonly<Record<VectorStoreName, Engine>> = {
-  embedded: { admin: (config) => openEmbeddedVectorAdmin(embedded(config)), reader: (config) => openEmbeddedVectorReader(embedded(config)) },
-  qdrant: { admin: (config) => openQdrantVectorAdmin(qdrant(config)), reader: (config) => openQdrantVectorReader(qdrant(config)) },
+  embedded: { admin: (config) => openEmbeddedVectorAdmin(embedded(config)), reader: (config) => openEmbeddedVectorReader({ ...embedded(config), queryTimeoutMs: config.VECTOR_TIMEOUT_MS }) },
+  qdrant: { admin: (config) => openQdrantVectorAdmin(qdrant(config)), reader: (config) => openQdrantVectorReader({ ...qdrant(config), timeoutMs: config.VECTOR_TIMEOUT_MS }) },
   redis: { admin: (config) => openRedisVectorAdmin(redis(config)), reader: (config) => openRedisVectorReader(redis(config)) },
   milvus: {
     admin: async (config) => (await import('@millrace/vectors-milvus')).openMilvusVectorAdmin(milvus(config)),
-    reader: async (config) => (await import('@millrace/vectors-milvus')).openMilvusVectorReader(milvus(config)),
+    reader: async (config) => (await import('@millrace/vectors-milvus')).openMilvusVectorReader({ ...milvus(config), timeoutMs: config.VECTOR_TIMEOUT_MS }),
   },
   pinecone: {
     admin: async (config) => (await import('@millrace/vectors-pinecone')).openPineconeVectorAdmin(pinecone(config)),
-    reader: async (config) => (await import('@millrace/vectors-pinecone')).openPineconeVectorReader(pinecone(config)),
+    reader: async (config) => (await import('@millrace/vectors-pinecone')).openPineconeVectorReader({ ...pinecone(config), timeoutMs: config.VECTOR_TIMEOUT_MS }),
   },
 };
 

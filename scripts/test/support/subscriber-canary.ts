@@ -1,5 +1,4 @@
 import { spawn } from 'node:child_process';
-import { globSync, readFileSync, statSync } from 'node:fs';
 import { mkdtemp, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,6 +9,7 @@ import { createPool } from '../../../libs/database/src/index.ts';
 import { eventually, findEverywhere } from '../../../libs/testing/src/index.ts';
 import { mainOf } from '../../local/apps.ts';
 import { root } from '../../local/paths.ts';
+import { findInFiles } from './find-in-files.ts';
 import type { Plane } from './plane.ts';
 
 const PHONE = '84908172635';
@@ -69,9 +69,8 @@ export const describeSubscriberCanary = (planeOf: () => Plane): void => describe
     const pool = createPool({ url: stack.env['DATABASE_URL'] ?? '', name: 'e2e', max: 1 });
     const [bus, cache, serving] = ['REDIS_URL', 'CACHE_REDIS_URL', 'UT360_REDIS_URL'].map((name) => new Redis(stack.env[name] ?? ''));
     const inProcesses = async (): Promise<readonly string[]> => {
-      const files = globSync(['embedded/**/*', 'logs/**/*'], { cwd: stack.stateDir }).map((file) => join(stack.stateDir, file)).filter((file) => statSync(file).isFile());
       const metrics = await Promise.all(stack.apps.map(async ({ name, internalUrl }) => [`metrics of ${name}`, await (await fetch(`${internalUrl}/metrics`)).text()] as const));
-      return [...files.map((file) => [file, readFileSync(file, 'utf8')] as const), ...metrics].flatMap(([where, content]) => (NEEDLES.some((needle) => content.includes(needle)) ? [where] : []));
+      return [...findInFiles(stack.stateDir, NEEDLES), ...metrics.flatMap(([where, content]) => (NEEDLES.some((needle) => content.includes(needle)) ? [where] : []))];
     };
     const inStores = async (): Promise<string[]> => {
       const found: string[] = [];
