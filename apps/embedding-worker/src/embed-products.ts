@@ -41,7 +41,7 @@ interface Options { readonly now?: () => Date; /** Vectors that need not be made
 export async function embedProducts({ writer, embed }: Target, changes: readonly ProjectedChange[], { now = () => new Date(), known: knownVector }: Options = {}): Promise<EmbedOutcome> {
   const stored = await writer.describe(changes.map((change) => change.sku));
   const texts: Embeddable[] = [];
-  const payloads: { sku: string; version: number; payload: VectorPayload }[] = [];
+  const sameTexts: Embeddable[] = [];
   const changed: ChangedItem[] = [];
   for (const { sku, version, product } of changes) {
     const known = stored.get(sku);
@@ -51,13 +51,12 @@ export async function embedProducts({ writer, embed }: Target, changes: readonly
     if (!product || again) continue;
     const text = productText(product);
     const hash = textHash(text);
-    const payload = toPayload(product);
-    if (known && !known.deleted && known.textHash === hash) payloads.push({ sku, version, payload });
-    else texts.push({ sku, version, text, textHash: hash, payload });
+    const isSame = known && !known.deleted && known.textHash === hash;
+    (isSame ? sameTexts : texts).push({ sku, version, text, textHash: hash, payload: toPayload(product) });
   }
   const tombstones = changes.filter((change) => !change.product && (stored.get(change.sku)?.version ?? 0) < change.version);
   if (tombstones.length > 0) await writer.remove(tombstones.map(({ sku, version }) => ({ sku, version })));
-  if (payloads.length > 0) await writer.updatePayload(payloads);
+  if (sameTexts.length > 0) texts.push(...(await updatePayloads(writer, sameTexts)));
   const { vectors, waiting } = await vectorsOf(texts, embed, knownVector);
   const made = texts.filter(({ sku }) => vectors.has(sku));
   const embeddedAt = now().toISOString();
@@ -68,6 +67,13 @@ export async function embedProducts({ writer, embed }: Target, changes: readonly
     }));
   }
   return waiting === undefined ? { changed } : { changed: changed.filter(({ sku }) => !waiting.skus.has(sku)), waiting };
+}
+
+/** Returns those whose vector has gone since it was looked at, by a delete or another text of another worker: they need one made. */
+async function updatePayloads(writer: VectorWriter, sameTexts: readonly Embeddable[]): Promise<Embeddable[]> {
+  await writer.updatePayload(sameTexts);
+  const stored = await writer.describe(sameTexts.map(({ sku }) => sku));
+  return sameTexts.filter(({ sku, version }) => (stored.get(sku)?.version ?? 0) < version);
 }
 
 /** By sku; undefined: its text has none. What is not there waits for the model. */

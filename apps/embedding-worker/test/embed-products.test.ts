@@ -4,6 +4,7 @@ import type { Product } from '@millrace/contracts';
 import { EmbeddingUnavailableError } from '@millrace/embedding';
 import type { EmbedTexts } from '@millrace/embedding';
 import type { ProjectedChange } from '@millrace/projection';
+import type { VectorWriter } from '@millrace/vectors';
 import { embedProducts } from '../src/embed-products.ts';
 import { memoryWriter } from './support/memory-writer.ts';
 
@@ -40,6 +41,23 @@ describe('embedProducts', () => {
     await embedProducts(target, [put('a', 2, 'x')]);
     expect(await embedProducts(target, [put('a', 2, 'x')])).toMatchObject({ changed: [{ sku: 'a', again: true }] });
     expect(await embedProducts(target, [put('a', 1, 'x')])).toEqual({ changed: [] });
+  });
+  it.each([
+    { name: 'deletes it', meddle: [gone('a', 2)] },
+    { name: 'gives it another text', meddle: [put('a', 2, 'another')] },
+  ])('stores a product whose price changed while another worker $name, with a vector of its own text', async ({ meddle }) => {
+    const { writer, kept } = memoryWriter();
+    const target = { collection: 'c', writer, embed: one };
+    await embedProducts(target, [put('a', 1, 'x')]);
+    const meddled: VectorWriter = { ...writer, updatePayload: async (changes) => {
+      await embedProducts(target, meddle);
+      await writer.updatePayload(changes);
+    } };
+    const embedded: string[] = [];
+    const embed: EmbedTexts = async (texts) => { embedded.push(...texts); return await one(texts); };
+    expect(await embedProducts({ ...target, writer: meddled, embed }, [put('a', 3, 'x', { stock: 0 })])).toMatchObject({ changed: [{ sku: 'a', version: 3 }] });
+    expect(embedded).toEqual([expect.stringMatching(/^x\n/)]);
+    expect(kept.get('a')).toMatchObject({ version: 3, deleted: false, record: { payload: { name: 'x', in_stock: false } } });
   });
   it('names the categories that a product was and is in', async () => {
     const { writer } = memoryWriter();

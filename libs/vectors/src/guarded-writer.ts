@@ -86,7 +86,7 @@ export function createGuardedWriter({ collection, dimensions, lock, rows }: Guar
       return change(tombstones, { withVectors: false }, ({ sku, version }, stored) => ({ sku, version, deleted: true, deletedAtMs, category: categoryOf(stored) }));
     },
     updatePayload: (changes) =>
-      change(changes, { withVectors: true }, ({ version, payload }, stored) => (stored === undefined || stored.deleted ? undefined : { ...stored, version, payload })),
+      change(changes, { withVectors: true }, ({ version, textHash, payload }, stored) => (stored === undefined || stored.deleted || stored.textHash !== textHash ? undefined : { ...stored, version, payload })),
     async describe(skus) {
       if (skus.length === 0) return new Map();
       const stored = await rows.read(skus, { withVectors: false });

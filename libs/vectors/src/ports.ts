@@ -24,6 +24,8 @@ export interface VectorRecord {
   readonly embeddedAt: string;
 }
 
+export type PayloadChange = Pick<VectorRecord, 'sku' | 'version' | 'textHash' | 'payload'>;
+
 export interface VectorTombstone { readonly sku: string; readonly version: number }
 
 /** The embedding model of a collection, kept beside its vectors and never mixed: a JSON document named by its hash. */
@@ -35,8 +37,8 @@ export interface VectorWriter {
   remove(tombstones: readonly VectorTombstone[]): Promise<void>;
   /** Version, text hash and category of those that are stored (tombstones included, without textHash). */
   describe(skus: readonly string[]): Promise<ReadonlyMap<string, { version: number; textHash?: string; embeddedAt?: string; category?: string | null; deleted: boolean }>>;
-  /** New payload and version beside the stored vector, for changes that leave the text as it was. Same guard. */
-  updatePayload(changes: readonly { sku: string; version: number; payload: VectorPayload }[]): Promise<void>;
+  /** New payload and version beside the stored vector, where that is of the text with this hash: else, and where nothing or a tombstone is stored, nothing changes. Same guard. */
+  updatePayload(changes: readonly PayloadChange[]): Promise<void>;
   close(): Promise<void>;
 }
 

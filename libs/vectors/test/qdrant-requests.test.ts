@@ -90,9 +90,9 @@ describe('requests sent to Qdrant', () => {
     });
   });
 
-  it('change a payload only of an older point that is not a tombstone', async () => {
-    await (await writer()).updatePayload([{ sku: 'a', version: 4, payload: payload('a') }]);
-    const filter = { must: [{ has_id: [pointId('a')] }, olderThan(4)], must_not: [{ key: 'deleted', match: { value: true } }] };
+  it('change a payload only of an older point of the same text that is not a tombstone', async () => {
+    await (await writer()).updatePayload([{ sku: 'a', version: 4, textHash: 'h', payload: payload('a') }]);
+    const filter = { must: [{ has_id: [pointId('a')] }, olderThan(4), { key: 'text_hash', match: { value: 'h' } }], must_not: [{ key: 'deleted', match: { value: true } }] };
     expect(sent('POST /collections/products-1/points/batch')[0]?.body).toEqual({ operations: [{ set_payload: { payload: { ...payload('a'), version: 4 }, filter } }] });
   });
 

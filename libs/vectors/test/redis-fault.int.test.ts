@@ -67,7 +67,7 @@ describeWith('redis-stack', 'the Redis of the vectors, killed', () => {
       await copyFile(join(server.directory, 'dump.rdb'), join(server.directory, 'kept.rdb'));
 
       await writer.upsert([record('a', 2, [1, 1]), record('d', 1, [4])]);
-      await writer.updatePayload([{ sku: 'b', version: 2, payload: { ...record('b', 2).payload, category: 'new' } }]);
+      await writer.updatePayload([{ sku: 'b', version: 2, textHash: record('b', 1, [2]).textHash, payload: { ...record('b', 2).payload, category: 'new' } }]);
       await writer.remove([{ sku: 'c', version: 2 }]);
       await server.kill();
       await rm(join(server.directory, 'appendonlydir'), { recursive: true, force: true });

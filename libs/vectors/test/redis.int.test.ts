@@ -189,7 +189,7 @@ describeWith('redis-stack', 'the store in Redis', () => {
     it('has them equal to the live collection, and never of one that is built', async () => {
       const writer = await aliased.openWriter(await live());
       await writer.upsert([record('a', 1, [1]), record('b', 1, [1, 1])]);
-      await writer.updatePayload([{ sku: 'a', version: 2, payload: payload('a', { price_minor: 5 }) }]);
+      await writer.updatePayload([{ sku: 'a', version: 2, textHash: record('a', 1, [1]).textHash, payload: payload('a', { price_minor: 5 }) }]);
       await writer.upsert([record('a', 1, [2])]);
       await writer.remove([{ sku: 'b', version: 2 }]);
       expect(await redis.hgetall(plain('a'))).toEqual(await redis.hgetall(key('a')));

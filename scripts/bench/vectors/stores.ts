@@ -127,7 +127,7 @@ export async function fillStore(kind: Kind, { model, records }: Catalogue): Prom
   return {
     name: kind.name, features: kind.features, raw, reader, openMs,
     upsert: () => msOf(() => writer.upsert(nextBatch())),
-    changePayloads: () => msOf(() => writer.updatePayload(nextBatch().map(({ sku, version: next, payload }) => ({ sku, version: next, payload: { ...payload, price_minor: next } })))),
+    changePayloads: () => msOf(() => writer.updatePayload(nextBatch().map(({ sku, version: next, textHash, payload }) => ({ sku, version: next, textHash, payload: { ...payload, price_minor: next } })))),
     rewrite: rewrite && (() => msOf(rewrite)),
     async close() {
       await reader.close();

@@ -14,9 +14,9 @@ export function memoryWriter(): { writer: VectorWriter; kept: Map<string, { vers
         return known ? [[sku, { version: known.version, deleted: known.deleted, category: known.record?.payload.category ?? null, ...(known.record && { textHash: known.record.textHash }) }] as const] : [];
       })),
       updatePayload: async (changes) => {
-        for (const { sku, version, payload } of changes) {
+        for (const { sku, version, textHash, payload } of changes) {
           const known = kept.get(sku);
-          if (known?.record && newer(sku, version)) kept.set(sku, { version, deleted: false, record: { ...known.record, version, payload } });
+          if (known?.record?.textHash === textHash && newer(sku, version)) kept.set(sku, { version, deleted: false, record: { ...known.record, version, payload } });
         }
       },
       close: async () => undefined,

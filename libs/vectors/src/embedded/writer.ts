@@ -15,7 +15,7 @@ const removeSql = `INSERT INTO records (sku, version, change, deleted, deleted_a
   ON CONFLICT (sku) DO UPDATE SET ${assign(['version', 'change', 'deleted', 'deleted_at', 'searchable'])},
     text_hash = NULL, embedded_at = NULL, name = NULL, brand = NULL, image_url = NULL, vector = NULL WHERE excluded.version > records.version`;
 const payloadSql = `UPDATE records SET version = ?1, change = ?2, ${payloadColumns.map((column, at) => `${column} = ?${at + 3}`).join(', ')}
-  WHERE sku = ?${payloadColumns.length + 3} AND deleted = 0 AND version < ?1`;
+  WHERE sku = ?${payloadColumns.length + 3} AND text_hash = ?${payloadColumns.length + 4} AND deleted = 0 AND version < ?1`;
 const describeSql = `SELECT r.sku, r.version, r.deleted, r.text_hash, r.embedded_at, r.category FROM json_each(?) AS wanted JOIN records AS r ON r.sku = wanted.value`;
 
 /** One connection; each call is one transaction, so a crash leaves a batch stored or not at all. */
@@ -34,7 +34,7 @@ export function openEmbeddedWriter(directory: string, collection: string): Vecto
       write(db, tombstones, ({ sku, version }, change) => remove.run(sku, version, change, now));
     },
     async updatePayload(changes) {
-      write(db, changes, ({ sku, version, payload }, change) => updatePayload.run(version, change, ...payloadValues(payload), sku));
+      write(db, changes, ({ sku, version, textHash, payload }, change) => updatePayload.run(version, change, ...payloadValues(payload), sku, textHash));
     },
     async describe(skus) {
       return new Map(describe.all(JSON.stringify(skus)).map((row) => [text(row, 'sku'), toDescription(row)]));

@@ -13,7 +13,7 @@ const operationsPerRequest = 256;
 const olderThan = (version: number): Schemas['Filter'] => ({ must: [{ key: 'version', range: { lt: version } }] });
 
 /** The same for operations that select their point by a filter. */
-const olderPoint = (sku: string, version: number): Schemas['Filter'] => ({ must: [{ has_id: [pointId(sku)] }, { key: 'version', range: { lt: version } }] });
+const olderPoint = (sku: string, version: number) => ({ must: [{ has_id: [pointId(sku)] }, { key: 'version', range: { lt: version } }] });
 
 /**
  * Each record is an operation with its own guard; those of one request are done in order. A failure may leave a batch stored in part:
@@ -47,8 +47,9 @@ export function createQdrantWriter(client: QdrantClient, { collection, dimension
       }));
     },
     async updatePayload(changes) {
-      await run(changes.map(({ sku, version, payload }) => {
-        const filter = { ...olderPoint(sku, version), must_not: [{ key: 'deleted', match: { value: true } }] };
+      await run(changes.map(({ sku, version, textHash, payload }) => {
+        const { must } = olderPoint(sku, version);
+        const filter = { must: [...must, { key: 'text_hash', match: { value: textHash } }], must_not: [{ key: 'deleted', match: { value: true } }] };
         return { set_payload: { payload: { ...payload, version }, filter } };
       }));
     },

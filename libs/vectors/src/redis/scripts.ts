@@ -3,19 +3,19 @@ import { defineScript } from '@millrace/redis-kit';
 /**
  * Changes one record if its version is newer than the stored one: the guard and the write are one step, so writers need no lock.
  * KEYS: record, collection, skus, tombstones, live name, plain key. ARGV: put | payload | remove, sku, version, collection, mirrors the live
- * one (1 or 0), ms of now, number of fields to clear, those fields, then names and values to set.
- * Returns 1 = written, 0 = not newer, -1 = the collection is not there any more.
+ * one (1 or 0), ms of now, hash of the text that a payload belongs to, number of fields to clear, those fields, then names and values to set.
+ * Returns 1 = written, 0 = not newer, or a payload of another text, -1 = the collection is not there any more.
  * Fields are cleared before the others are set: each of the two is indexed by itself, and mostly there is nothing to clear.
  */
 export const writeRecord = defineScript(`
 local mode, sku, version, now = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[6]
 if redis.call('HGET', KEYS[2], 'state') ~= 'open' then return -1 end
-local stored = redis.call('HMGET', KEYS[1], 'version', 'deleted')
+local stored = redis.call('HMGET', KEYS[1], 'version', 'deleted', 'text_hash')
 if stored[1] and tonumber(stored[1]) >= version then return 0 end
-if mode == 'payload' and (not stored[1] or stored[2]) then return 0 end
-local cleared = tonumber(ARGV[7])
-if cleared > 0 then redis.call('HDEL', KEYS[1], unpack(ARGV, 8, 7 + cleared)) end
-redis.call('HSET', KEYS[1], 'version', ARGV[3], unpack(ARGV, 8 + cleared))
+if mode == 'payload' and (stored[2] or stored[3] ~= ARGV[7]) then return 0 end
+local cleared = tonumber(ARGV[8])
+if cleared > 0 then redis.call('HDEL', KEYS[1], unpack(ARGV, 9, 8 + cleared)) end
+redis.call('HSET', KEYS[1], 'version', ARGV[3], unpack(ARGV, 9 + cleared))
 if mode == 'remove' then
   redis.call('ZREM', KEYS[3], sku)
   redis.call('ZADD', KEYS[4], now, sku)

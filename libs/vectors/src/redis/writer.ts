@@ -20,15 +20,15 @@ export interface WriterDeps {
 }
 
 /** One change of one record; may be sent again at any time. */
-interface Operation extends HashChange { readonly mode: 'put' | 'payload' | 'remove'; readonly sku: string; readonly version: number }
+interface Operation extends HashChange { readonly mode: 'put' | 'payload' | 'remove'; readonly sku: string; readonly version: number; /** What the stored vector must be of. */ readonly textHash?: string }
 
 /** Each record is one script with its own guard, done in the order of the batch. A failure may leave a batch stored in part: send it again. */
 export function createRedisWriter({ redis, names, replay, collection, model, aliasKeys }: WriterDeps): VectorWriter {
   const [skus, tombstones] = [names.skus(collection), names.tombstones(collection)];
 
-  const send = async ({ mode, sku, version, set, clear }: Operation, now: Date): Promise<unknown> => {
+  const send = async ({ mode, sku, version, textHash = '', set, clear }: Operation, now: Date): Promise<unknown> => {
     const keys = [names.record(collection, sku), collection, skus, tombstones, names.live, names.plain(sku)];
-    const args = [mode, sku, version, collection, aliasKeys ? 1 : 0, now.getTime(), clear.length, ...clear, 'updated_at', now.toISOString(), ...set];
+    const args = [mode, sku, version, collection, aliasKeys ? 1 : 0, now.getTime(), textHash, clear.length, ...clear, 'updated_at', now.toISOString(), ...set];
     return writeRecord(redis, keys, args);
   };
   const sendAll = async (operations: readonly Operation[]): Promise<readonly unknown[]> => {
@@ -59,7 +59,7 @@ export function createRedisWriter({ redis, names, replay, collection, model, ali
       await run(all.map(({ sku, version }) => ({ mode: 'remove', sku, version, set: ['sku', sku, 'model', model.id, 'deleted', 1, 'deleted_at', deletedAt], clear: productFields })));
     },
     async updatePayload(changes) {
-      await run(changes.map(({ sku, version, payload }) => ({ mode: 'payload', sku, version, ...toPayloadChange(payload) })));
+      await run(changes.map(({ sku, version, textHash, payload }) => ({ mode: 'payload', sku, version, textHash, ...toPayloadChange(payload) })));
     },
     async describe(wanted) {
       const hashes = await readHashes(redis, wanted.map((sku) => names.record(collection, sku)), ['version', 'deleted', 'category', 'text_hash', 'embedded_at']);

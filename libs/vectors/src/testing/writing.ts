@@ -43,7 +43,7 @@ export function describeWriting(store: () => Store): void {
     await writer.upsert([record('a', 1, [1]), record('b', 1, [1, 1])]);
     await writer.remove([{ sku: 'a', version: 3 }]);
     await writer.upsert([record('a', 2, [1])]);
-    await writer.updatePayload([{ sku: 'a', version: 2, payload: payload('a') }]);
+    await writer.updatePayload([{ sku: 'a', version: 2, textHash: record('a', 2).textHash, payload: payload('a') }, { sku: 'a', version: 4, textHash: record('a', 1).textHash, payload: payload('a') }]);
     expect(await similar(reader)).toEqual(['b']);
     expect(await reader.get('a')).toBeUndefined();
     expect(await admin.count(collection)).toBe(1);
@@ -85,8 +85,9 @@ export function describeWriting(store: () => Store): void {
     const first = record('a', 1, [1, 2], { category: 'old' });
     await writer.upsert([first]);
     const changed = payload('a', { category: 'new', price_minor: 5, in_stock: false });
-    await writer.updatePayload([{ sku: 'a', version: 2, payload: changed }]);
-    await writer.updatePayload([{ sku: 'a', version: 1, payload: payload('a', { category: 'stale' }) }]);
+    const { textHash } = first;
+    await writer.updatePayload([{ sku: 'a', version: 2, textHash, payload: changed }]);
+    await writer.updatePayload([{ sku: 'a', version: 1, textHash, payload: payload('a', { category: 'stale' }) }]);
     const kept = await reader.get('a');
     expect(kept).toMatchObject({ version: 2, textHash: first.textHash, payload: changed });
     expect(kept?.vector).toHaveLength(first.vector?.length ?? 0);
@@ -96,11 +97,13 @@ export function describeWriting(store: () => Store): void {
     expect(await reader.get('a')).toMatchObject({ textHash: first.textHash });
   });
 
-  it('changes no payload of a product that is unknown', async () => {
+  it('changes no payload of a product that is unknown, and none beside the vector of another text', async () => {
     const { writer, reader } = store();
-    await writer.updatePayload([{ sku: 'a', version: 2, payload: payload('a') }]);
+    await writer.upsert([record('b', 1, [1], { category: 'old' })]);
+    await writer.updatePayload(['a', 'b'].map((sku) => ({ sku, version: 2, textHash: 'of another text', payload: payload(sku, { category: 'new' }) })));
     expect(await reader.get('a')).toBeUndefined();
-    expect(await writer.describe(['a'])).toEqual(new Map());
+    expect(await reader.get('b')).toMatchObject({ version: 1, payload: { category: 'old' } });
+    expect([...(await writer.describe(['a', 'b'])).keys()]).toEqual(['b']);
   });
 
   it('describes what is stored: version, hash and category, of tombstones without a hash, of the unknown nothing', async () => {
