@@ -30,6 +30,7 @@ const service = z.looseObject({
   security_opt: z.array(z.string()).default([]),
   // An empty default reads as null in YAML.
   environment: z.record(z.string(), z.string().nullable().transform((value) => value ?? '')).default({}),
+  env_file: z.array(z.object({ path: z.string(), required: z.literal(false) })).default([]),
   ports: z.array(z.string()).default([]),
   expose: z.array(z.string()).default([]),
   volumes: z.array(z.string()).default([]),
@@ -120,6 +121,11 @@ describe('docker-compose.yml', () => {
     const unknown = Object.keys(one.environment).filter((name) => !known.includes(name));
     expect(schema === undefined ? [] : unknown).toEqual([]);
     expect(() => schema && loadConfig(schema, { ...one.environment, NODE_ENV: 'production' })).not.toThrow();
+  });
+
+  it.each(longRunning)('$name takes its other variables from a file of its own, where there is one, which is never committed and in no image', ({ name, one }) => {
+    expect(one.env_file).toEqual([{ path: `infra/${name}.env`, required: false }]);
+    for (const ignore of ['.gitignore', '.dockerignore']) expect(readFileSync(join(root, ignore), 'utf8').split('\n')).toContain('infra/*.env');
   });
 
   it.each(longRunning)('$name mounts its own private key only', ({ name, one }) => {
