@@ -84,7 +84,7 @@ describe('cached answers of the gateway', () => {
     const path = `/api/products/${uniqueName('sku')}`;
     expect((await call(path)).how).toBe('millrace; fwd=uri-miss; stored');
     const again = await call(path, { gateway: 1 });
-    expect([again.how, again.headers.get('age'), again.headers.get('etag'), again.body['version']]).toEqual([expect.stringMatching(/^millrace; hit; ttl=2\d\d$/), '0', `"${origin.version}.${origin.version}"`, origin.version]);
+    expect([again.how, again.headers.get('age'), again.headers.get('etag'), again.body['version']]).toEqual([expect.stringMatching(/^millrace; hit; ttl=2\d\d$/), expect.stringMatching(/^\d$/), `"${origin.version}.${origin.version}"`, origin.version]);
     expect((await call(path, { key: keys.reader })).how).toBe('millrace; fwd=uri-miss; stored');
   });
 
@@ -130,7 +130,7 @@ describe('cached answers of the gateway', () => {
   it('say for a while that there is no such product, each with the id of its own request', async () => {
     const path = `/api/products/missing-${uniqueName()}`;
     const [first, second] = [await call(path), await call(path)];
-    expect([first.status, second.status, second.how]).toEqual([404, 404, expect.stringMatching(/^millrace; hit; ttl=[89]$/)]);
+    expect([first.status, second.status, second.how]).toEqual([404, 404, expect.stringMatching(/^millrace; hit; ttl=\d$/)]);
     expect([second.body['request_id'], second.headers.get('x-request-id')]).toEqual([second.headers.get('x-request-id'), expect.any(String)]);
   });
 
@@ -275,6 +275,7 @@ describe('the operations of the cache', () => {
 
   it('need the scope ops, and tell what the cache does', async () => {
     expect((await call('/api/admin/cache', { key: keys.reader })).status).toBe(403);
+    await call(`/api/products/${uniqueName('sku')}`);
     const { body } = await call('/api/admin/cache');
     expect(body).toMatchObject({ enabled: true, usable: true, redis: { used_bytes: expect.any(Number) }, near: { bytes: expect.any(Number) } });
     expect(JSON.stringify(body['operations'])).toMatch(/"getProduct","fresh_seconds":300,.*"miss":[1-9]/);

@@ -34,7 +34,7 @@ export interface CachingGatewayOptions extends Pick<AuthenticateKeyDeps, 'findKe
 /** A gateway with nothing but its cache, on servers of the test. */
 export async function startCachingGateway({ originUrl, cacheUrl, busUrl, findKeyOwner }: CachingGatewayOptions): Promise<CachingGateway> {
   const logger = createLogger('test', 'silent');
-  const cache = openResponseCache({ url: cacheUrl, name: 'test', registry: createMetrics('test'), logger, timeoutMs: 2_000 });
+  const cache = openResponseCache({ url: cacheUrl, name: 'test', registry: createMetrics('test'), logger, timeoutMs: 20_000 });
   const bus = createRedisStreamsBus({ connect: (role) => connectRedis(busUrl, { role, name: 'test' }), keys: keysFor(busUrl), logger, metrics: createMetrics('test') });
   await followUpdates(bus, cache);
   const log = createCachedSearches({ bus, logger, metrics: createMetrics('test'), everyMs: 5 });

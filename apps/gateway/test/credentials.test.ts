@@ -117,9 +117,10 @@ async function refusals(wanted: number, make: Make): Promise<readonly string[]> 
 describe('every operation of the API', () => {
   it('is reached with a key that has its scope, so that what follows is no accident', async () => {
     const key = gateway.key();
+    const before = gateway.reached.length + gateway.answeredHere.length;
     const answers = await Promise.all(operations.map(async (operation) => [operation.operationId, (await ask(operation, withKey(key))).status] as const));
     expect(answers.filter(([, status]) => status !== 200)).toEqual([]);
-    expect(gateway.reached.length + gateway.answeredHere.length).toBe(operations.length);
+    expect(gateway.reached.length + gateway.answeredHere.length - before).toBe(operations.length);
     expect(new Set(gateway.answeredHere)).toEqual(new Set(operations.filter(({ service }) => service === 'gateway').map(({ operationId }) => operationId)));
   });
   it.each(keysRefused)('refuses %s with %d', async (_what, status, make) => expect(await refusals(status, make)).toEqual([]));

@@ -150,6 +150,12 @@ describe('a token that a gateway hands on', () => {
     clockMs = 0;
     expect(decodeJwt(await delegate({ ...user, expiresAtMs: exp * 1_000 - 30_000, isDelegated: true })).exp).toBe(exp - 30);
   });
+  it('lasts its minute where the second changes while it is made', async () => {
+    let nowMs = Date.now();
+    const hurried = await openDelegate(file('gateway.jwk'), () => (nowMs += 1_000));
+    const { exp = 0, iat = 0 } = decodeJwt(await hurried({ ...user, expiresAtMs: nowMs + 600_000 }));
+    expect(exp - iat).toBe(60);
+  });
   it('is not prolonged by calling with it: the token that such a call hands on ends with it', async () => {
     const { owner } = await makeKey(['search:read']);
     const first = await delegate({ ...owner, expiresAtMs: Date.now() + 30_000 });

@@ -21,7 +21,7 @@ import { routeTable } from '../src/route-table.ts';
 
 const operation = (over: Partial<Operation>): Operation => ({ operationId: 'create', method: 'post', path: '/api/things', service: 'svc', scope: 'products:write', summary: '', responses: {}, ...over });
 const start = { operationId: 'start', method: 'post', path: '/api/jobs', service: 'gateway', scope: 'products:write', summary: '', responses: {}, body: z.strictObject({ name: z.string() }) } as const satisfies Operation;
-const operations = [operation({}), operation({ operationId: 'slow', path: '/api/slow', timeoutMs: 50 }), operation({ operationId: 'log', path: '/api/log' }), operation({ operationId: 'secret', path: '/api/secrets', holdsSecret: true }), operation({ operationId: 'gone', path: '/api/gone', service: 'gone' }), start];
+const operations = [operation({}), operation({ operationId: 'slow', path: '/api/slow', timeoutMs: 500 }), operation({ operationId: 'log', path: '/api/log' }), operation({ operationId: 'secret', path: '/api/secrets', holdsSecret: true }), operation({ operationId: 'gone', path: '/api/gone', service: 'gone' }), start];
 const table = { create: 'keyed', slow: 'keyed', start: 'keyed', log: 'safe', secret: 'keyed', gone: 'keyed' } as const;
 const keys = { one: createApiKey(), other: createApiKey(), anna: createApiKey(), namesake: createApiKey(), lesser: createApiKey() };
 const owners = new Map(Object.entries(keys).map(([id, key]) => [hashApiKey(key), { id, kind: 'secret' as const, workspaceId: 'default', scopes: ['products:write'], isDevelopment: false }]));

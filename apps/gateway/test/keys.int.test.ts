@@ -2,15 +2,15 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { createRedisStreamsBus } from '@millrace/bus';
 import { ProblemError, createClient } from '@millrace/client/contract';
 import type { Client } from '@millrace/client/contract';
-import { auditOperations, changeKey, createKey, getKey, keyOperations, keyUpdates, listAudit, listKeys, revokeKey, rotateKey } from '@millrace/contracts';
+import { auditOperations, changeKey, createKey, getKey, keyOperations, listAudit, listKeys, revokeKey, rotateKey } from '@millrace/contracts';
 import type { Operation } from '@millrace/contracts';
 import { createKysely, createPool, migrateSchema } from '@millrace/database';
 import { createHttpApp, encodeCursor, ok, route, startHttpServer } from '@millrace/http';
 import type { HttpServer } from '@millrace/http';
 import { connectRedis } from '@millrace/redis-kit';
 import { createApiKey, createLogger, createMetrics, hashApiKey } from '@millrace/service';
-import { createTestDatabase, eventually, testServer } from '@millrace/testing';
-import type { TestDatabase } from '@millrace/testing';
+import { createTestDatabase, eventually, startRedisServer } from '@millrace/testing';
+import type { RedisServer, TestDatabase } from '@millrace/testing';
 import { Router } from 'express';
 import { sql } from 'kysely';
 import { z } from 'zod';
@@ -27,7 +27,6 @@ import { insertKey } from '../src/keys/managed-key.repository.ts';
 import { migrations } from '../src/migrations/index.ts';
 import { routeTable } from '../src/route-table.ts';
 
-const url = testServer('redis');
 const logged: string[] = [];
 const logger = createLogger('test', 'debug', { write: (line: string) => void logged.push(line) });
 const peek = { operationId: 'peek', method: 'get', path: '/api/peek', service: 'gateway', scope: 'search:read', summary: '', responses: { 200: { description: '', schema: z.object({ id: z.string(), workspace: z.string() }) } } } as const satisfies Operation;
@@ -41,6 +40,8 @@ interface Gateway {
   as(key: string): Client;
 }
 let database: TestDatabase;
+/** Of this file alone: keys have one stream. */
+let redis: RedisServer;
 let db: GatewayDb;
 let here: Gateway;
 let there: Gateway;
@@ -54,11 +55,11 @@ const makeKey = async (given: readonly string[], more: { workspaceId?: string; e
 };
 
 /** As main.ts wires it, on a Redis of its own choice. */
-async function openGateway(redisUrl = url): Promise<Gateway> {
+async function openGateway(redisUrl = redis.url): Promise<Gateway> {
   const bus = createRedisStreamsBus({ connect: (role) => connectRedis(redisUrl, { role, name: 'gateway test' }), blockMs: 50, logger });
   onClose(() => bus.close());
   startKeyRelay({ databaseUrl: database.url, directUrl: database.url, logger, onClose, pollMs: 20, connect: () => connectRedis(redisUrl, { role: 'background', name: 'gateway test' }) });
-  const usage = createKeyUsage(db, logger);
+  const usage = createKeyUsage(db, logger, 3_600_000);
   onClose(() => usage.close());
   const authenticate = createAuthenticateKey({ isProduction: true, onUsed: (id) => usage.used(id), findKeyOwner: async (hash) => { lookups += 1; return findKeyOwner(db, hash); } });
   followKeyChanges(bus, [authenticate], logger);
@@ -74,8 +75,8 @@ async function openGateway(redisUrl = url): Promise<Gateway> {
 }
 
 beforeAll(async () => {
-  database = await createTestDatabase();
-  onClose(() => database.drop());
+  [database, redis] = await Promise.all([createTestDatabase(), startRedisServer()]);
+  onClose(() => Promise.all([database.drop(), redis.stop()]));
   const pool = createPool({ url: database.url, name: 'gateway test', max: 4 });
   onClose(() => pool.end());
   await migrateSchema(createKysely(pool), migrations);
@@ -85,9 +86,6 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   for (const step of steps.toReversed()) await step();
-  const redis = connectRedis(url, { role: 'background', name: 'gateway test' });
-  await redis.unlink(keyUpdates.name, `${keyUpdates.name}:epoch`, `${keyUpdates.name}:meta`);
-  redis.disconnect();
 });
 
 const statusOf = (call: Promise<{ readonly status: number }>): Promise<number> =>
@@ -257,10 +255,13 @@ describe('without its neighbours', () => {
     expect(await works(alone, body.key)).toBe(200);
   });
   it('asks the database once for many requests of one key', async () => {
-    const key = await makeKey(['search:read']);
-    const before = lookups;
-    const statuses = await Promise.all(Array.from({ length: 20 }, () => works(here, key)));
-    expect([new Set(statuses), lookups - before]).toEqual([new Set([200]), 1]);
+    // Once more where a change that was told of meanwhile, of whichever key, has it asked again.
+    await eventually(async () => {
+      const [key, before] = [await makeKey(['search:read']), lookups];
+      const statuses = await Promise.all(Array.from({ length: 20 }, () => works(here, key)));
+      expect([new Set(statuses), lookups - before]).toEqual([new Set([200]), 1]);
+      return true;
+    });
   });
   it('has no secret and no hash in logs, the audit log, the outbox or listings', async () => {
     const { body } = await here.as(admin).call(createKey, { body: { name: 'canary', scopes: ['search:read'] } });

@@ -28,12 +28,15 @@ let passed = 0;
 
 beforeAll(async () => {
   tunnel = await startTunnel(testServer('redis'));
-  limits = openLimits({ redisUrl: tunnel.url, operations: served, settings, logger, metrics });
+  limits = openLimits({ redisUrl: tunnel.url, operations: served, settings, logger, metrics, timeoutMs: 20_000 });
   const answer = { forward: async () => { passed += 1; return { status: 200, headers: { 'content-type': 'application/json' }, body: Buffer.from('{}') }; }, endFeeds: () => undefined, close: async () => undefined };
   const authenticate = async (key: string | undefined) => ({ id: key ?? '', kind: 'secret' as const, workspaceId: key?.split('~', 1)[0] ?? '', scopes: ['products:read', 'products:write', 'ut360:read', 'pii:read', 'admin', 'ops', 'ut360:write', 'sessions'], isDevelopment: key === 'development' });
   const routes = routeTable({ operations: served, upstreams: { svc: answer }, local: {}, policies: [limits.policy], authenticate, logger, signer: { sign: async () => '' }, audit: async () => undefined });
   server = await startHttpServer(createHttpApp({ logger, metrics: createMetrics('test'), handlers: [routes] }), { host: '127.0.0.1', port: 0 });
-  await eventually(async () => (await call('/api/things', uniqueName('key'))).status === 200);
+  await eventually(async () => {
+    await call('/api/things', uniqueName('key'));
+    return /^rate_limit_decisions_total\{by="redis"/m.test(await metrics.metrics());
+  });
 });
 afterAll(async () => {
   await server.close(0);

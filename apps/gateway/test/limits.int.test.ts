@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { closeRedis, connectRedis, keysFor, whenReady } from '@millrace/redis-kit';
-import type { Redis } from '@millrace/redis-kit';
+import type { ConnectOptions, Redis } from '@millrace/redis-kit';
 import { createLogger, createMetrics } from '@millrace/service';
 import { describeWith, eventually, startRedisServer, startTunnel, testServer, uniqueName } from '@millrace/testing';
 import type { Tunnel } from '@millrace/testing';
@@ -11,18 +11,18 @@ import type { Ask, Limiter } from '../src/limits/limiter.ts';
 import { createRedisGuard } from '../src/limits/redis-guard.ts';
 
 const open: Redis[] = [];
-async function connect(url: string): Promise<Redis> {
-  const redis = connectRedis(url, { role: 'once', name: 'limits-test', silentSocketMs: 500 });
+async function connect(url: string, options: Omit<ConnectOptions, 'name'> = { role: 'background' }): Promise<Redis> {
+  const redis = connectRedis(url, { name: 'limits-test', ...options });
   open.push(redis);
   await whenReady(redis);
   return redis;
 }
 async function gateway(url: string, instances = 1): Promise<Limiter> {
   const askRedis = createRedisGuard({ metrics: createMetrics('test'), onFailure: () => undefined });
-  return createLimiter({ redis: await connect(url), askRedis, instances: () => instances });
+  return createLimiter({ redis: await connect(url, { role: 'once', silentSocketMs: 500 }), askRedis, instances: () => instances });
 }
 /** Counts by Redis alone: on a busy machine 50 ms may pass, and then the share of one gateway would be counted besides. */
-const patientGateway = async (url: string): Promise<Limiter> => createLimiter({ redis: await connect(url), askRedis: (askNow) => askNow(), instances: () => 1 });
+const patientGateway = async (url: string, now?: () => number): Promise<Limiter> => createLimiter({ redis: await connect(url), askRedis: (askNow) => askNow(), instances: () => 1, ...(now && { now }) });
 afterEach(async () => { await Promise.all(open.splice(0).map(closeRedis)); });
 
 // An hour: what a slow machine lets in besides is less than one unit.
@@ -49,7 +49,8 @@ async function exhaust(gateways: readonly Limiter[], one: Ask): Promise<number> 
 
 function describeLimits(url: () => string): void {
   it.each([['strict', true], ['leased', false]])('four gateways admit the quota within 1 %% together (%s)', async (_how, isStrict) => {
-    const gateways = await Promise.all(Array.from({ length: 4 }, () => patientGateway(url())));
+    // Leases that end on a slow machine would be lost to the quota.
+    const gateways = await Promise.all(Array.from({ length: 4 }, () => patientGateway(url(), () => 0)));
     const admitted = await exhaust(gateways, ask(limit({ quota: 1_000, isStrict })));
     expect(admitted).toBeGreaterThanOrEqual(990);
     expect(admitted).toBeLessThanOrEqual(1_001);
@@ -131,7 +132,7 @@ describe('limits over all instances', () => {
   it('leases at most 2 % of a limit at once, however many calls come together', async () => {
     const one = await patientGateway(testServer('redis'));
     const key = uniqueName('key');
-    const wide = limit({ quota: 100_000, isStrict: false });
+    const wide = limit({ quota: 100_000, windowSeconds: 86_400, isStrict: false });
     for (let round = 0; round < 40; round += 1) await Promise.all(Array.from({ length: 50 }, () => one.take([ask(wide, key)])));
     const other = await patientGateway(testServer('redis'));
     const left = (await other.take([ask({ ...wide, isStrict: true }, key)])).states[0]?.remaining;
@@ -196,7 +197,7 @@ describe('limits without Redis', () => {
   it.each([['away', (on: boolean) => tunnel.drop(on)], ['hanging', (on: boolean) => tunnel.swallow(on)]])('lets in its share of the quota while Redis is %s, and all of it afterwards', async (_how, fail) => {
     const one = await gateway(tunnel.url, 4);
     const key = ask(limit({ quota: 8 }));
-    expect(await one.take([key])).toMatchObject({ by: 'redis', isAdmitted: true });
+    await eventually(async () => (await one.take([ask(limit())])).by === 'redis');
     fail(true);
     const verdicts = [];
     for (let call = 0; call < 4; call += 1) verdicts.push(await one.take([key]));

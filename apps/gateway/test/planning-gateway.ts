@@ -121,7 +121,7 @@ export async function openPlanningBase(onClose: OnClose): Promise<{ readonly bas
         return { key, id: await insertKey(db, { name: 'test', hash: hashApiKey(key), scopes, workspaceId: 'default', createdBy: 'test', expiresAt: undefined }) };
       },
     },
-    openGateway: async ({ redisUrl, leaseMs = 1_000, patienceMs, runs = true }) => {
+    openGateway: async ({ redisUrl, leaseMs = 30_000, patienceMs, runs = true }) => {
       const own = createPool({ url: tunnel.url, name: 'plans test', max: 6, logger });
       onClose(() => own.end());
       const ownDb = createKysely<GatewaySchema>(own);

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/glo
 import { openResponseCache } from '@millrace/cache';
 import type { OpenResponseCache } from '@millrace/cache';
 import { alsoBoughtProducts, getProduct, getProductPage, operations, productPageSchema, similarProducts } from '@millrace/contracts';
+import type { ProductPagePart } from '@millrace/contracts';
 import { createHttpApp, startHttpServer } from '@millrace/http';
 import type { HttpServer } from '@millrace/http';
 import { createLogger, createMetrics } from '@millrace/service';
@@ -19,8 +20,9 @@ import { startUnreliableService } from './unreliable-service.ts';
 import type { Behaviour, UnreliableService } from './unreliable-service.ts';
 
 const PATIENT_MS = 20_000;
-let timeoutMs = PATIENT_MS;
-const rules = Object.fromEntries(Object.entries(partRules).map(([name, rule]) => [name, Object.defineProperty({ ...rule }, 'timeoutMs', { get: () => timeoutMs })])) as typeof partRules;
+/** Of the parts that hang. */
+let timeoutsMs: Partial<Record<ProductPagePart, number>> = {};
+const rules = Object.fromEntries(Object.entries(partRules).map(([name, rule]) => [name, Object.defineProperty({ ...rule }, 'timeoutMs', { get: () => timeoutsMs[name as ProductPagePart] ?? PATIENT_MS })])) as typeof partRules;
 const logger = createLogger('test', 'silent');
 const served = operations.filter(({ service }) => service === 'catalog-api' || service === 'recommender');
 const json = (body: unknown): Behaviour => ({ status: 200, body: JSON.stringify(body) });
@@ -44,7 +46,7 @@ beforeAll(async () => {
   });
   recommender.behave(() => says.also ?? json(page.also));
   const metrics = createMetrics('test');
-  cache = openResponseCache({ url: testServer('redis'), name: uniqueName('cache'), registry: metrics, logger, timeoutMs: 2_000 });
+  cache = openResponseCache({ url: testServer('redis'), name: uniqueName('cache'), registry: metrics, logger, timeoutMs: 20_000 });
   await eventually(async () => (await cache?.state())?.isUsable);
   const resilience = openResilience({ operations: served, retryPercent: 0, logger, metrics, breaker: { size: 20, minimum: 10, halfOpenAfterMs: 600_000 } });
   const policies = [cachePolicy({ cache, searches: { given: () => undefined } }, served), resilience.policy];
@@ -64,7 +66,7 @@ beforeEach(() => {
   Object.assign(says, { product: undefined, similar: undefined, also: undefined });
   scopes = ['products:read', 'search:read'];
   stock = 12;
-  timeoutMs = PATIENT_MS;
+  timeoutsMs = {};
 });
 
 interface Page { readonly complete: boolean; readonly parts: Readonly<Record<string, { readonly status: string; readonly data: Record<string, unknown> | null; readonly detail: string | null; readonly age_seconds: number | null }>> }
@@ -115,7 +117,7 @@ describe('the product page', () => {
     ['answering rubbish', { status: 200, body: '<html>' }, 'unavailable'],
   ] as const)('answers the other parts where one service is %s, and tells nobody to keep that', async (_what, how, status) => {
     says.also = how;
-    if (how === 'hang') timeoutMs = 1_000;
+    if (how === 'hang') timeoutsMs = { also_bought: 100 };
     const found = await get(uniqueName('sku'));
     expect([found.code, found.body.complete, found.answer.headers.get('cache-control')]).toEqual([200, false, 'no-store']);
     expect(found.status).toEqual({ product: 'ok', similar: 'ok', also_bought: status, stock: 'ok' });
@@ -124,7 +126,7 @@ describe('the product page', () => {
   });
   it('answers what is there where the product itself is away', async () => {
     says.product = 'hang';
-    timeoutMs = 1_000;
+    timeoutsMs = { product: 100, stock: 100 };
     const found = await get(uniqueName('sku'));
     expect([found.code, found.status]).toEqual([200, { product: 'timeout', similar: 'ok', also_bought: 'ok', stock: 'timeout' }]);
     catalog?.release();

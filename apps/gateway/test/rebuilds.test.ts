@@ -54,6 +54,7 @@ describe('rebuilds at the gateway', () => {
     isVectorsAway = false;
   });
   it('go to the worker that the store or the id names, and what changes something is audited', async () => {
+    audited.length = 0;
     expect(await call('POST', '', { body: { store: 'search', force: true } })).toMatchObject({ status: 202, body: { id: 'search-3' } });
     expect(asked).toEqual([{ service: 'es-sync-worker', path: '/internal/rebuilds', method: 'POST', body: { force: true } }]);
     expect((await call('POST', '/vectors-3/cancel')).status).toBe(202);

@@ -30,6 +30,7 @@ const operations = [
   operation({ operationId: 'import', method: 'post', path: '/api/things/import' }),
   operation({ operationId: 'signed', method: 'post', path: '/api/signed', scope: 'pos:write', isSigned: true }),
   operation({ operationId: 'down', path: '/api/down', service: 'down' }),
+  operation({ operationId: 'hasty', method: 'post', path: '/api/hasty', scope: 'products:write', service: 'hasty' }),
 ];
 const keys = { reader: createApiKey(), writer: createApiKey(), development: createApiKey(), flood: createApiKey() };
 const owners = new Map([
@@ -44,7 +45,7 @@ let service: Server;
 let gateway: HttpServer;
 let lookups = 0;
 let uploads = 0;
-let upstreams: Readonly<Record<'svc' | 'down', Upstream>>;
+let upstreams: Readonly<Record<'svc' | 'down' | 'hasty', Upstream>>;
 
 beforeAll(async () => {
   service = createServer((req, res) => {
@@ -59,7 +60,8 @@ beforeAll(async () => {
   }).listen(0, '127.0.0.1');
   await once(service, 'listening');
   const address = service.address();
-  upstreams = { svc: createUpstream('svc', `http://127.0.0.1:${typeof address === 'object' && address ? address.port : 0}`, { bodyTimeoutMs: 100 }), down: createUpstream('down', 'http://127.0.0.1:1') };
+  const url = `http://127.0.0.1:${typeof address === 'object' && address ? address.port : 0}`;
+  upstreams = { svc: createUpstream('svc', url), hasty: createUpstream('hasty', url, { bodyTimeoutMs: 100 }), down: createUpstream('down', 'http://127.0.0.1:1') };
 
   const authenticate = createAuthenticateKey({ isProduction: true, findKeyOwner: async (hash) => { lookups += 1; return owners.get(hash); } });
   const logger = createLogger('test', 'silent');
@@ -162,7 +164,7 @@ describe('the route table', () => {
   });
   it('gives up on a body that does not arrive, and lets no service wait for it', async () => {
     const before = seen.length;
-    const request = httpRequest(`http://127.0.0.1:${gateway.port}/api/things`, { method: 'POST', headers: { 'x-api-key': keys.writer, 'content-type': 'application/json' } });
+    const request = httpRequest(`http://127.0.0.1:${gateway.port}/api/hasty`, { method: 'POST', headers: { 'x-api-key': keys.writer, 'content-type': 'application/json' } });
     request.on('error', () => undefined).write('{"name":');
     const [answer] = (await once(request, 'response')) as [IncomingMessage];
     expect([answer.statusCode, answer.headers.connection, JSON.parse((await answer.toArray()).join(''))]).toMatchObject([408, 'close', { code: 'request_timeout' }]);

@@ -16,7 +16,7 @@ import { sessionRoutes } from '../src/sessions/sessions.routes.ts';
 
 const url = testServer('redis');
 const logger = createLogger('test', 'silent');
-const redis = connectRedis(url, { role: 'request', name: 'sessions test' });
+const redis = connectRedis(url, { role: 'request', name: 'sessions test', commandTimeoutMs: 20_000 });
 const away = connectRedis('redis://127.0.0.1:1', { role: 'request', name: 'sessions test' });
 const apiKeys = { one: createApiKey(), other: createApiKey(), without: createApiKey(), anna: createApiKey(), namesake: createApiKey(), longer: createApiKey() };
 const owners = new Map(Object.entries(apiKeys).map(([id, key]) => [hashApiKey(key), { id: uniqueName(id), kind: 'secret' as const, workspaceId: 'default', scopes: id === 'without' ? ['search:read'] : ['sessions'], isDevelopment: false }]));

@@ -50,7 +50,7 @@ const read = (port = server?.port ?? 0) => fetch(`http://127.0.0.1:${port}/api/r
 describe('a gateway with slow clients', () => {
   it(`answers others while ${SLOW} connections send a byte now and then, and closes these with 408`, async () => {
     const slow = Array.from({ length: SLOW }, () => open('GET /api/read HTTP/1.1\r\nHost: a\r\n'));
-    await eventually(() => slow.every(({ socket }) => !socket.pending));
+    await eventually(() => slow.every(({ socket }) => socket.destroyed || !socket.pending));
     const trickle = setInterval(() => {
       for (const { socket } of slow) if (socket.writable) socket.write('X-A: b\r\n');
     }, 200);

@@ -25,7 +25,7 @@ const logged: string[] = [];
 const audited: AuditEntry[] = [];
 const logger = createLogger('test', 'debug', { write: (line: string) => void logged.push(line) });
 const claims = { roles: 'realm_access.roles', workspace: 'workspace_id' };
-const COOLDOWN_MS = 60_000;
+const COOLDOWN_MS = 3_600_000;
 
 interface Pair { readonly kid: string; readonly own: CryptoKey; readonly open: JWK }
 const newPair = async (kid: string, alg = 'RS256'): Promise<Pair> => {

@@ -1,6 +1,7 @@
 import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { once } from 'node:events';
+import { freePorts } from '@millrace/testing/free-ports';
 
 /** A real service that fails as it is told to. */
 export interface UnreliableService {
@@ -24,7 +25,7 @@ export async function startUnreliableService(): Promise<UnreliableService> {
   const hanging: (() => void)[] = [];
   let behaviour: Behaviour = 'ok';
   let server: Server | undefined;
-  let port = 0;
+  const [port = 0] = await freePorts(1);
   const send = (res: ServerResponse, status: number, body: string, headers: Readonly<Record<string, string>>): void => void res.writeHead(status, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body), ...headers }).end(body);
   const answer = (req: IncomingMessage, res: ServerResponse, how: Behaviour): void => {
     if (typeof how === 'function') answer(req, res, how(calls.length, req));
@@ -40,8 +41,6 @@ export async function startUnreliableService(): Promise<UnreliableService> {
       answer(req, res, behaviour);
     }).listen(port, '127.0.0.1');
     await once(server, 'listening');
-    const address = server.address();
-    port = typeof address === 'object' && address ? address.port : 0;
   };
   await start();
   return {

@@ -16,7 +16,7 @@ import { createMessageServer } from './serve-message.ts';
 const WARN_EVERY_MS = 10_000;
 
 /** The route and what it needs. Starts without Redis: then this instance counts by itself, for tools that only read, and nothing of persons. */
-export async function openMcp({ config, logger, metrics: registry, onClose }: Pick<ServiceContext<Config>, 'config' | 'logger' | 'metrics' | 'onClose'>): Promise<RequestHandler> {
+export async function openMcp({ config, logger, metrics: registry, onClose }: Pick<ServiceContext<Config>, 'config' | 'logger' | 'metrics' | 'onClose'>, now: () => number = Date.now): Promise<RequestHandler> {
   const redis = connectRedis(config.REDIS_URL, { role: 'request', name: 'mcp' });
   onClose(() => closeRedis(redis));
   const metrics = createMcpMetrics(registry);
@@ -25,8 +25,8 @@ export async function openMcp({ config, logger, metrics: registry, onClose }: Pi
     gatewayUrl: config.GATEWAY_URL,
     onError: (error) => logger.debug({ err: error }, 'a message was refused'),
     deps: {
-      version: apiVersion, confirmations: createConfirmations({ secret: await readConfirmSecret(config.INTERNAL_KEY_FILE) }), usage: createRedisUsage({ redis, keys: keysFor(config.REDIS_URL) }),
-      localUsage: createMemoryUsage(), limits: toolLimitsOf(config), timeoutMs: config.MCP_TOOL_TIMEOUT_MS,
+      version: apiVersion, confirmations: createConfirmations({ secret: await readConfirmSecret(config.INTERNAL_KEY_FILE) }), usage: createRedisUsage({ redis, keys: keysFor(config.REDIS_URL), now }),
+      localUsage: createMemoryUsage(now), limits: toolLimitsOf(config), timeoutMs: config.MCP_TOOL_TIMEOUT_MS,
       onCalled: (call) => {
         metrics.called(call);
         logger.info({ tool: call.tool, caller: call.caller, outcome: call.outcome, seconds: call.seconds, requestId: call.requestId }, 'tool called');

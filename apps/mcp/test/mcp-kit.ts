@@ -74,6 +74,8 @@ export interface Kit {
   close(): Promise<void>;
 }
 
+/** No minute and no day ends while calls are counted. */
+const NOON_MS = Date.parse('2026-11-22T12:00:00Z');
 const CALLER: Caller = { subject: 'key_1', workspaceId: 'default', scopes: ['products:read', 'products:write', 'search:read'] };
 
 /** Redis, an API in memory, keys of services, and instances as main.ts wires them. */
@@ -100,7 +102,7 @@ export async function startKit(): Promise<Kit> {
       const logs: string[] = [];
       const logger = createLogger('mcp', 'trace', { write: (line) => void logs.push(line) });
       const metrics = createMetrics('mcp');
-      const routes = await openMcp({ config, logger, metrics, onClose });
+      const routes = await openMcp({ config, logger, metrics, onClose }, () => NOON_MS);
       const server = await startHttpServer(createHttpApp({ logger, metrics, handlers: [authenticate(await openIdentityVerifier(jwksFile, 'mcp'), ['gateway']), routes] }), { host: '127.0.0.1', port: 0 });
       onClose(() => server.close(0));
       return { url: `http://127.0.0.1:${server.port}/mcp`, logs, metrics, close };

@@ -44,7 +44,7 @@ export async function startPlane(options: PosStubOptions = {}): Promise<Plane> {
   const closing: (() => unknown)[] = [() => database.drop(), () => redis.stop(), () => stub.close(), () => catalogue.close(), () => pool.end()];
   const configured = {
     KIOTVIET_CLIENT_ID: stub.credentials.clientId, KIOTVIET_CLIENT_SECRET: stub.credentials.clientSecret, KIOTVIET_RETAILER: stub.credentials.retailer, POS_ENCRYPTION_KEYS: `k1:${randomBytes(32).toString('base64')}`,
-    KIOTVIET_WEBHOOK_SECRET: WEBHOOK_SECRET, KIOTVIET_API_URL: stub.url, KIOTVIET_TOKEN_URL: stub.tokenUrl, POS_TIMEOUT_MS: '10000', POS_CHECK_MS: '50', POS_LEASE_MS: '1000',
+    KIOTVIET_WEBHOOK_SECRET: WEBHOOK_SECRET, KIOTVIET_API_URL: stub.url, KIOTVIET_TOKEN_URL: stub.tokenUrl, POS_TIMEOUT_MS: '10000', POS_CHECK_MS: '50',
   };
   return {
     stub, redis, catalogue, pool,

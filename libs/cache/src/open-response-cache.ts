@@ -43,6 +43,8 @@ export interface OpenResponseCache extends ResponseCache {
 }
 
 const RETRY_MS = 250;
+/** The connection waits so much longer than a caller does: whether an answer is late, the switch decides. */
+const COMMAND_GRACE_MS = 500;
 const MAX_WAIT_MS = 10_000;
 
 /** The servers behind the connection. One that was restarted has another id: it may have lost purges, but not the answers. */
@@ -71,7 +73,7 @@ function watchServers(redis: Redis, purgeAll: () => Promise<void>): { readonly i
 
 /** A response cache over a connection of its own. Opens without Redis, too. */
 export function openResponseCache({ url, name, registry, logger, timeoutMs = 50, nearBytes = 33_554_432, nearMs = 1_000, lockMs = 1_000 }: OpenResponseCacheOptions): OpenResponseCache {
-  const redis = connectRedis(url, { role: 'request', name });
+  const redis = connectRedis(url, { role: 'request', name, commandTimeoutMs: timeoutMs + COMMAND_GRACE_MS });
   let waiting = 0;
   const gate = createRedisSwitch({
     timeoutMs, retryMs: RETRY_MS,

@@ -9,7 +9,7 @@ const scale = process.env['TEST_SCALE'] === 'full' ? 10 : 1;
 const opened: OpenResponseCache[] = [];
 /** One instance of the gateway, as it were. */
 async function open(url: string, options: Partial<OpenResponseCacheOptions> = {}): Promise<OpenResponseCache> {
-  const cache = openResponseCache({ url, name: 'test', registry: createMetrics('test'), logger: createLogger('test', 'silent'), timeoutMs: 2_000, ...options });
+  const cache = openResponseCache({ url, name: 'test', registry: createMetrics('test'), logger: createLogger('test', 'silent'), timeoutMs: 20_000, ...options });
   opened.push(cache);
   await eventually(async () => (await cache.state()).redis !== undefined && (await cache.state()).isUsable);
   return cache;
@@ -50,7 +50,7 @@ describe.each([
   afterAll(() => server.stop());
 
   it('gives what another instance stored, then from its own memory, until a purge by either', async () => {
-    const [a, b] = [await open(server.url), await open(server.url)];
+    const [a, b] = [await open(server.url), await open(server.url, { nearMs: 60_000 })];
     const origin = createOrigin();
     expect(await seenBy(a, origin.call)).toEqual(['miss', 'v1 é']);
     expect(await a.get(origin.call)).toMatchObject({ outcome: 'hit', answer: { status: 200, headers: { etag: '"1"' } }, ageMs: expect.any(Number) });
@@ -80,7 +80,7 @@ describe.each([
   });
 
   it('asks the origin once for many callers of many instances', async () => {
-    const caches = await Promise.all(Array.from({ length: 4 }, () => open(server.url)));
+    const caches = await Promise.all(Array.from({ length: 4 }, () => open(server.url, { lockMs: 30_000 })));
     const origin = createOrigin();
     origin.isHeld = true;
     const answers = caches.flatMap((cache) => Array.from({ length: 25 * scale }, () => cache.get(origin.call)));
@@ -207,6 +207,19 @@ describe('the response cache without its Redis', () => {
     server.resume();
     const first = await eventually(async () => { const [outcome, text] = await seenBy(a, origin.call); return outcome !== 'bypass' && text; });
     expect(first).toBe('v2 é');
+    await server.stop();
+  });
+
+  it('waits for a slow Redis as long as it was told to', async () => {
+    const server = await startRedisServer();
+    const a = await open(server.url, { nearBytes: 0 });
+    const origin = createOrigin();
+    await a.get(origin.call);
+    const redis = connectRedis(server.url, { role: 'request', name: 'pausing' });
+    await whenReady(redis);
+    await redis.call('CLIENT', ['PAUSE', '1000', 'ALL']);
+    expect(await seenBy(a, origin.call)).toEqual(['hit', 'v1 é']);
+    await closeRedis(redis);
     await server.stop();
   });
 

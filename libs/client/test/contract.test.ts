@@ -19,6 +19,7 @@ const answers: Readonly<Record<string, (res: ServerResponse) => void>> = {
 };
 let server: Server;
 let client: Client;
+let hasty: Client;
 
 beforeAll(async () => {
   server = createServer((req, res) => {
@@ -28,7 +29,8 @@ beforeAll(async () => {
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const address = server.address();
-  client = createClient({ baseUrl: `http://127.0.0.1:${typeof address === 'object' && address ? address.port : 0}`, apiKey: 'mr_x', timeoutMs: 1_000 });
+  const options = { baseUrl: `http://127.0.0.1:${typeof address === 'object' && address ? address.port : 0}`, apiKey: 'mr_x' };
+  [client, hasty] = [createClient(options), createClient({ ...options, timeoutMs: 100 })];
 });
 afterAll(() => {
   server.closeAllConnections();
@@ -46,7 +48,7 @@ describe('the client', () => {
     await expect(client.call(getProduct, { params: { sku: 'problem' } })).rejects.toMatchObject({ retryAfterMs: undefined });
   });
   it.each(['broken', 'other', 'cut', 'html', 'silent'])('throws a TransportError for an answer that is %s', async (sku) => {
-    await expect(client.call(getProduct, { params: { sku } })).rejects.toThrow(TransportError);
+    await expect((sku === 'silent' ? hasty : client).call(getProduct, { params: { sku } })).rejects.toThrow(TransportError);
   });
   it('throws a TransportError where nobody listens', async () => {
     await expect(createClient({ baseUrl: 'http://127.0.0.1:1', apiKey: 'mr_x' }).call(getProduct, { params: { sku: 'a' } })).rejects.toThrow(TransportError);

@@ -178,8 +178,8 @@ describe('each and streams', () => {
     expect(seen.map(({ url }) => url)).toEqual(['/api/products?limit=1', '/api/products?limit=1&cursor=c1', '/api/products?limit=1&cursor=c2']);
   });
   it('hands out a body as it comes, for longer than the deadline of its head', async () => {
-    answers = [(res) => void res.writeHead(200).write('sku\n', () => setTimeout(() => res.end('a\n'), 400))];
-    const { data } = await millrace({ timeoutMs: 200 }).GET('/api/ut360/segments/{id}/export', { params: { path: { id: 7 } }, parseAs: 'stream' });
+    answers = [(res) => void res.writeHead(200).write('sku\n', () => setTimeout(() => res.end('a\n'), 2_400))];
+    const { data } = await millrace({ timeoutMs: 2_000 }).GET('/api/ut360/segments/{id}/export', { params: { path: { id: 7 } }, parseAs: 'stream' });
     expect(data && (await text(data))).toBe('sku\na\n');
   });
   it('sends an import part by part and yields each line of the answer, the last one without a line end too', async () => {

@@ -82,18 +82,18 @@ describe('the access token of the POS', () => {
   });
 
   it('is replaced ahead of its end once by four instances, whose callers never wait', async () => {
-    const short = await startBench({ tokenSeconds: 4 });
-    const instances = Array.from({ length: 4 }, () => short.instance());
+    await bench.instance().tokens.get();
+    await redis.pexpire(tokenKey(), 300_000);
+    const [before, instances] = [bench.stub.tokens.issued, Array.from({ length: 4 }, () => bench.instance())];
     const first = await Promise.all(instances.map(({ tokens }) => tokens.get()));
-    const waits: number[] = [];
+    let waits = 0;
     await eventually(async () => {
-      const startMs = performance.now();
-      const now = await Promise.all(instances.map(({ tokens }) => tokens.get()));
-      waits.push(performance.now() - startMs);
-      return now.every((token) => token !== first[0]);
+      const asked = Promise.all(instances.map(({ tokens }) => tokens.get()));
+      // A turn of the event loop is over before anything is heard of Redis or the POS.
+      if (await Promise.race([asked, new Promise((resolve) => { setImmediate(resolve, 'waits'); })]) === 'waits') waits += 1;
+      return (await asked).every((token) => token !== first[0]);
     });
-    expect([new Set(first).size, short.stub.tokens.issued, Math.max(...waits) < 500]).toEqual([1, 2, true]);
-    await short.close();
+    expect([new Set(first).size, bench.stub.tokens.issued - before, waits]).toEqual([1, 1, 0]);
   });
 
   it('lies sealed in Redis under its name, for less than its life, and never as it is', async () => {

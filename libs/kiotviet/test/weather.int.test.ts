@@ -76,12 +76,13 @@ describe('bad weather of the POS', () => {
   });
 
   it('after five failures in a row the POS is left alone, and tried again by one request', async () => {
-    instance = bench.instance({ halfOpenMs: 300 });
     bench.stub.setWeather({ mode: 'error' });
-    for (let at = 0; at < 5; at += 1) await outcome(instance.kiotviet.list('branches', {}, 'caller'));
+    const patient = bench.instance({ halfOpenMs: 600_000 });
+    instance = bench.instance({ halfOpenMs: 300 });
+    for (const { kiotviet } of [patient, instance]) for (let at = 0; at < 5; at += 1) await outcome(kiotviet.list('branches', {}, 'caller'));
     const before = requests();
-    expect((await outcome(instance.kiotviet.list('branches', {}, 'caller'))).code).toBe('pos_unavailable');
-    expect([requests() - before, instance.kiotviet.connection().state]).toEqual([0, 'left_alone']);
+    expect((await outcome(patient.kiotviet.list('branches', {}, 'caller'))).code).toBe('pos_unavailable');
+    expect([requests() - before, patient.kiotviet.connection().state]).toEqual([0, 'left_alone']);
     bench.stub.setWeather({ mode: 'fine' });
     await eventually(async () => (await outcome(instance.kiotviet.list('branches', {}, 'caller'))).code === 'ok');
     expect(instance.kiotviet.connection().state).toBe('ok');
@@ -93,7 +94,7 @@ describe('bad weather of the POS', () => {
     bench.stub.setWeather({ mode: 'too_many', retry_after_s: 120, times: 1 });
     expect(await outcome(first.kiotviet.list('customers', {}, 'caller'))).toEqual({ code: 'pos_quota', retryAfter: '120' });
     const before = requests();
-    expect(await outcome(second.kiotviet.list('customers', {}, 'caller'))).toEqual({ code: 'pos_quota', retryAfter: '120' });
+    expect(await outcome(second.kiotviet.list('customers', {}, 'caller'))).toEqual({ code: 'pos_quota', retryAfter: expect.stringMatching(/^1[12]\d$/) });
     expect(requests() - before).toBe(0);
     expect(await second.kiotviet.budget()).toMatchObject({ used: 21, limit: 500, blockedMs: expect.any(Number) });
   });

@@ -1,6 +1,7 @@
 import { TransportError } from '@millrace/client';
 import { operations } from '@millrace/contracts';
 import { describe, expect, it } from '@jest/globals';
+import { createMemoryUsage } from '../src/index.ts';
 import { fieldsOf, openShop, problem, product } from './kit.ts';
 import type { Api, Seen } from './kit.ts';
 
@@ -12,6 +13,7 @@ const documented: Api = ({ method, path }) => {
   return answer && { status: Number(status), body: answer.example };
 };
 const asked = (seen: readonly Seen[]): string[] => seen.map(({ method, path }) => `${method} ${path}`);
+const NOON_MS = Date.parse('2026-11-22T12:00:00Z');
 const SUBSCRIBER = { isdn: '0912345678' };
 
 describe('each tool', () => {
@@ -100,7 +102,7 @@ describe('what goes wrong', () => {
   });
 
   it('is a cap: so many calls a minute, so many a day', async () => {
-    const shop = await openShop(documented, { deps: { limits: { pos_status: { perMinute: 1, perDay: 9 }, sync_stats: { perMinute: 9, perDay: 1 } } } });
+    const shop = await openShop(documented, { deps: { usage: createMemoryUsage(() => NOON_MS), limits: { pos_status: { perMinute: 1, perDay: 9 }, sync_stats: { perMinute: 9, perDay: 1 } } } });
     for (const name of ['pos_status', 'sync_stats']) expect((await shop.call(name)).isError).toBeUndefined();
     expect((await shop.call('pos_status')).text).toMatch(/^rate_limited: pos_status may be called no more: 1 calls a minute are used up \(try again in \d+ s\)$/);
     expect((await shop.call('sync_stats')).text).toMatch(/^daily_cap: sync_stats may be called no more: 1 calls a day are used up/);

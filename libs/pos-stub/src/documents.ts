@@ -48,6 +48,6 @@ export function toInvoiceDocument({ id, code, customer, product, quantity, modif
   };
 }
 
-const STAMP_MS = Date.parse('2026-09-01T00:00:00Z');
+const STAMP_MS = Date.parse('2024-09-01T00:00:00Z');
 export const branchDocuments: readonly Record<string, unknown>[] = branches.map((branch) => ({ ...branch, retailerId: RETAILER_ID, createdDate: toLocalTime(STAMP_MS), modifiedDate: toLocalTime(STAMP_MS) }));
 export const categoryDocuments: readonly Record<string, unknown>[] = categories.map((category) => ({ ...category, parentId: null, retailerId: RETAILER_ID, hasChild: false, createdDate: toLocalTime(STAMP_MS), modifiedDate: toLocalTime(STAMP_MS) }));

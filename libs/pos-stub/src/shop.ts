@@ -33,7 +33,7 @@ export const categories = [
 
 const NAMES = ['Cà phê rang xay', 'Trà ô long', 'Bánh đậu xanh', 'Ấm siêu tốc', 'Cà phê hòa tan', 'Trà sen', 'Kẹo dừa', 'Nồi cơm điện'] as const;
 const MAKERS = ['Sông Hương', 'Nhật Minh', 'An Phát'] as const;
-const FIRST_MS = Date.parse('2026-10-01T01:00:00Z');
+const FIRST_MS = Date.parse('2024-10-01T01:00:00Z');
 const PEOPLE = ['Nguyễn Văn An', 'Trần Thị Bích', 'Lê Hoàng Cường', 'Phạm Thu Dung'] as const;
 
 const pick = <const L extends readonly [unknown, ...unknown[]]>(list: L, at: number): L[number] => list[at % list.length] ?? list[0];

@@ -8,7 +8,7 @@ import type { RedisTarget } from './url.ts';
 
 /**
  * What a connection is for; it decides how the connection behaves while Redis is away.
- * - `request`: a caller is waiting. Fails at once when not connected, after 500 ms without an answer, after one retry.
+ * - `request`: a caller is waiting. Fails at once when not connected, after `commandTimeoutMs` without an answer, after one retry.
  * - `once`: as `request`, without the retry: for what the caller can do without.
  * - `blocking`: one reader that blocks (streams, BullMQ workers). Commands wait for ever; a silent socket is replaced after `silentSocketMs`.
  * - `background`: loops with a back-off of their own. Commands wait for a short outage, then reject.
@@ -26,6 +26,8 @@ export interface ConnectOptions {
    * only on a cluster and behind Sentinel, where another server may have taken over.
    */
   readonly silentSocketMs?: number;
+  /** A command without an answer fails after so long. Default 500 ms. For `request` and `once`. */
+  readonly commandTimeoutMs?: number;
 }
 
 /** 50 ms doubling to 2 s, plus up to 50 ms so that a fleet does not return in step. */
@@ -44,9 +46,9 @@ interface Role {
   readonly redirections: number;
 }
 
-const roles: Readonly<Record<RedisRole, (silentSocketMs: number) => Role>> = {
-  request: () => ({ options: { commandTimeout: 500, maxRetriesPerRequest: 1, connectTimeout: 2_000 }, queues: false, attempts: 1, redirections: 5 }),
-  once: (socketTimeout) => ({ options: { commandTimeout: 500, maxRetriesPerRequest: 0, socketTimeout, connectTimeout: 2_000 }, queues: false, attempts: 1, redirections: 5 }),
+const roles: Readonly<Record<RedisRole, (silentSocketMs: number, commandTimeout: number) => Role>> = {
+  request: (_socketTimeout, commandTimeout) => ({ options: { commandTimeout, maxRetriesPerRequest: 1, connectTimeout: 2_000 }, queues: false, attempts: 1, redirections: 5 }),
+  once: (socketTimeout, commandTimeout) => ({ options: { commandTimeout, maxRetriesPerRequest: 0, socketTimeout, connectTimeout: 2_000 }, queues: false, attempts: 1, redirections: 5 }),
   blocking: (socketTimeout) => ({ options: { maxRetriesPerRequest: null, socketTimeout }, queues: true, attempts: Infinity, redirections: Infinity }),
   background: (socketTimeout) => ({ options: { maxRetriesPerRequest: 3, socketTimeout, connectTimeout: 5_000 }, queues: true, attempts: 3, redirections: 16 }),
 };
@@ -116,9 +118,9 @@ function connectBySentinel({ sentinels, name, db, tls, login, sentinelLogin }: T
  * to a cluster, or to the primary that sentinels name (the forms of the URL: `parseRedisUrl`; a bad one throws here).
  * Returns before it is connected; use `whenReady` where the first command must not fail.
  */
-export function connectRedis(url: string, { role: roleName, name, onError = () => undefined, silentSocketMs = 10_000 }: ConnectOptions): Redis {
+export function connectRedis(url: string, { role: roleName, name, onError = () => undefined, silentSocketMs = 10_000, commandTimeoutMs = 500 }: ConnectOptions): Redis {
   const target = parseRedisUrl(url);
-  const role = roles[roleName](silentSocketMs);
+  const role = roles[roleName](silentSocketMs, commandTimeoutMs);
   const options: RoleOptions = {
     ...role.options,
     connectionName: name.replaceAll(/[^\x21-\x7e]/g, '-'),

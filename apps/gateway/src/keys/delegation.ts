@@ -50,10 +50,11 @@ export async function openDelegate(keyFile: string, now: () => number = Date.now
   const { kid, key } = await readInternalKey(keyFile);
   const reusable = new Map<string, { readonly token: Promise<string>; readonly untilMs: number }>();
   const sign = (owner: KeyOwner, client: string): Promise<string> => {
-    const endsAtMs = Math.min(now() + TOKEN_SECONDS * 1_000, owner.expiresAtMs ?? Infinity);
+    const nowMs = now();
+    const endsAtMs = Math.min(nowMs + TOKEN_SECONDS * 1_000, owner.expiresAtMs ?? Infinity);
     return new SignJWT({ kind: owner.kind, scope: owner.scopes.join(' '), workspace_id: owner.workspaceId, is_development: owner.isDevelopment, ...(client !== '' && { client }) })
       .setProtectedHeader({ alg: 'EdDSA', kid, typ: TYPE })
-      .setIssuer(GATEWAY).setAudience(GATEWAY).setSubject(owner.id).setIssuedAt(Math.floor(now() / 1_000)).setExpirationTime(Math.floor(endsAtMs / 1_000))
+      .setIssuer(GATEWAY).setAudience(GATEWAY).setSubject(owner.id).setIssuedAt(Math.floor(nowMs / 1_000)).setExpirationTime(Math.floor(endsAtMs / 1_000))
       .sign(key);
   };
   return async (owner, { clientName = owner.clientName } = {}) => {

@@ -14,8 +14,8 @@ export interface KeyUsage {
 
 const FLUSH_MS = 10_000;
 
-/** When each key was last used, written together every 10 s: at most one row for each key and instance. What a crash takes is 10 s of it. */
-export function createKeyUsage(db: GatewayDb, logger: Logger): KeyUsage {
+/** When each key was last used, written together every `everyMs` (10 s): at most one row for each key and instance. What a crash takes is 10 s of it. */
+export function createKeyUsage(db: GatewayDb, logger: Logger, everyMs = FLUSH_MS): KeyUsage {
   const lastUsed = new Map<string, number>();
   const flush = async (): Promise<void> => {
     if (lastUsed.size === 0) return;
@@ -27,7 +27,7 @@ export function createKeyUsage(db: GatewayDb, logger: Logger): KeyUsage {
       on conflict (key_id) do update set last_used_at = excluded.last_used_at where key_usage.last_used_at < excluded.last_used_at`.execute(db);
     for (const [id, ms] of batch) if (lastUsed.get(id) === ms) lastUsed.delete(id);
   };
-  const stop = every(FLUSH_MS, { what: 'last use of keys', logger }, flush);
+  const stop = every(everyMs, { what: 'last use of keys', logger }, flush);
   return {
     used: (keyId) => void lastUsed.set(keyId, Date.now()),
     flush,

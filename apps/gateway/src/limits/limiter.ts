@@ -43,6 +43,8 @@ export interface LimiterDeps {
   readonly askRedis: AskRedis;
   /** Gateways that share the limits. */
   readonly instances: () => number;
+  /** By which leases end. Default: performance.now. */
+  readonly now?: () => number;
 }
 
 const CALLERS = 10_000;
@@ -133,7 +135,7 @@ const NOTHING_ASKED: Verdict = { isAdmitted: true, by: 'leased', states: [], ref
 export function createLimiter(deps: LimiterDeps): Limiter {
   const { redis, askRedis, instances } = deps;
   const refusals = createRefusals();
-  const leases = createLeases();
+  const leases = createLeases(deps.now);
   const takeLocally = createLocalLimits(instances);
   const takeWindow = createWindows(deps);
 

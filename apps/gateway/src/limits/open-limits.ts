@@ -26,6 +26,8 @@ export interface OpenLimitsOptions {
   readonly settings: LimitSettings;
   readonly logger: Logger;
   readonly metrics: Registry;
+  /** As `RedisGuardDeps`. */
+  readonly timeoutMs?: number;
 }
 
 /** A client's own name is at most so much of a key. */
@@ -45,16 +47,16 @@ function warnSeldom(logger: Logger): (error: unknown) => void {
 }
 
 /** Rate limits over all gateways of one Redis. Needs no Redis to start. Throws where the rules do not fit the operations. */
-export function openLimits({ redisUrl, operations, settings, logger, metrics }: OpenLimitsOptions): Limits {
+export function openLimits({ redisUrl, operations, settings, logger, metrics, timeoutMs }: OpenLimitsOptions): Limits {
   const set = createLimitSet(settings);
   const limitsOf = createLimitTable(operations, set);
   const keys = keysFor(redisUrl);
-  const redis = connectRedis(redisUrl, { role: 'once', name: 'gateway-limits', silentSocketMs: SILENT_SOCKET_MS });
+  const redis = connectRedis(redisUrl, { role: 'once', name: 'gateway-limits', silentSocketMs: SILENT_SOCKET_MS, ...(timeoutMs !== undefined && { commandTimeoutMs: timeoutMs }) });
   const instances = joinInstances({ redis, keys, logger });
   // At once instead of with the first beat: until then this one takes itself for the only one.
   whenReady(redis).then(() => instances.beat()).catch((error: unknown) => logger.warn({ err: error }, 'the gateways that share the limits are not known yet'));
   metrics.registerMetric(new Gauge({ name: 'rate_limit_instances', help: 'Gateways that share the limits, as last heard', registers: [], collect() { this.set(instances.count()); } }));
-  const limiter = createLimiter({ redis, instances: () => instances.count(), askRedis: createRedisGuard({ metrics, onFailure: warnSeldom(logger) }) });
+  const limiter = createLimiter({ redis, instances: () => instances.count(), askRedis: createRedisGuard({ metrics, onFailure: warnSeldom(logger), timeoutMs }) });
   const enforce = createEnforce({ limiter, metrics });
   return {
     policy: createLimitPolicy({ enforce, limitsOf, keys }),

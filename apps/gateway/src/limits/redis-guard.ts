@@ -3,7 +3,7 @@ import { BrokenCircuitError, CircuitState, circuitBreaker, ConsecutiveBreaker, h
 import { Gauge, Histogram } from 'prom-client';
 import type { Registry } from 'prom-client';
 
-/** What Redis says, or undefined: it failed, took more than 50 ms, or failed a moment ago and is left alone. Never tried twice. */
+/** What Redis says, or undefined: it failed, took too long, or failed a moment ago and is left alone. Never tried twice. */
 export type AskRedis = <T>(ask: () => Promise<T>) => Promise<T | undefined>;
 
 const TIMEOUT_MS = 50;
@@ -14,10 +14,12 @@ const SECONDS = [0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1];
 export interface RedisGuardDeps {
   readonly metrics: Registry;
   readonly onFailure: (error: unknown) => void;
+  /** Default 50 ms. */
+  readonly timeoutMs?: number | undefined;
 }
 
 /** After five failures in a row Redis is left alone for half a second; then one call tries. */
-export function createRedisGuard({ metrics, onFailure }: RedisGuardDeps): AskRedis {
+export function createRedisGuard({ metrics, onFailure, timeoutMs = TIMEOUT_MS }: RedisGuardDeps): AskRedis {
   const seconds = new Histogram({ name: 'rate_limit_redis_seconds', help: 'From asking Redis to its answer, whatever it was', buckets: SECONDS, registers: [metrics] });
   const breaker = circuitBreaker(handleAll, { halfOpenAfter: HALF_OPEN_MS, breaker: new ConsecutiveBreaker(FAILURES) });
   metrics.registerMetric(new Gauge({
@@ -26,7 +28,7 @@ export function createRedisGuard({ metrics, onFailure }: RedisGuardDeps): AskRed
   }));
   const inTime = async <T>(ask: () => Promise<T>): Promise<T> => {
     const stop = seconds.startTimer();
-    return await within(TIMEOUT_MS, ask(), () => new Error(`Redis did not answer within ${TIMEOUT_MS} ms`)).finally(stop);
+    return await within(timeoutMs, ask(), () => new Error(`Redis did not answer within ${timeoutMs} ms`)).finally(stop);
   };
   return async (ask) => {
     try {
