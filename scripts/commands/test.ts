@@ -47,6 +47,9 @@ async function staticChecks({ folders }: Wanted): Promise<Check[]> {
   return done;
 }
 
+/** At the small size files wait for servers and timers most of their time. */
+const WORKERS = process.env['TEST_SCALE'] === 'full' ? 2 : 4;
+
 function jestArgs({ folders, patterns }: Wanted, reportFile: string): string[] {
   const roots = folders.length > 0 ? folders : ['apps', 'libs', 'scripts'];
   return [
@@ -54,7 +57,7 @@ function jestArgs({ folders, patterns }: Wanted, reportFile: string): string[] {
     join(root, 'node_modules/jest/bin/jest.js'),
     `--config=${join(root, 'jest.config.mjs')}`,
     `--rootDir=${root}`,
-    '--maxWorkers=2',
+    `--maxWorkers=${WORKERS}`,
     '--json',
     `--outputFile=${reportFile}`,
     ...roots.map((folder) => `--roots=${join(root, folder)}`),

@@ -83,7 +83,8 @@ describe('Pinecone behind the port', () => {
       // Numbers that take as many characters as they can.
       const vectorOf = (at: number): Float32Array => {
         const values = Array.from({ length: dimension }, (_value, place) => Math.sin(at * dimension + place + 1) - 0.001);
-        return Float32Array.from(values, (value) => value / Math.hypot(...values));
+        const length = Math.hypot(...values);
+        return Float32Array.from(values, (value) => value / length);
       };
       const batch = Array.from({ length: 100 }, (_record, at) => ({ ...record(`sku-${at}`, 1), vector: vectorOf(at) }));
       await (await its.openWriter(collection)).upsert(batch);
