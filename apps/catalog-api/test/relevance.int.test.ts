@@ -113,7 +113,7 @@ describe('reading what is stored', () => {
     const after = await readRelevance(shop.db, before);
     expect(after).toEqual(await readRelevance(shop.db));
     expect(after.synonyms.find(({ id }) => id === ids[0])).toBe(before.synonyms.find(({ id }) => id === ids[0]));
-    expect(after.synonyms.map(({ terms }) => terms)).toEqual([['a', 'b'], ['c', 'new']]);
+    expect(after.synonyms.filter(({ id }) => ids.includes(id)).map(({ terms }) => terms)).toEqual([['a', 'b'], ['c', 'new']]);
   });
   it('takes over nothing where the database has gone back', async () => {
     const stored = await readRelevance(shop.db);
@@ -180,10 +180,11 @@ describe('a change of synonyms and rules', () => {
     expect(two.relevance.revision()).toBe(now);
   });
   it('acts in its period only, which a preview can look ahead to', async () => {
-    await create('/api/admin/rules', { ...rule, query: 'advent', from: '2027-12-01T00:00:00Z', until: '2027-12-24T00:00:00+01:00' });
+    const year = new Date().getUTCFullYear() + 1;
+    await create('/api/admin/rules', { ...rule, query: 'advent', from: `${year}-12-01T00:00:00Z`, until: `${year}-12-24T00:00:00+01:00` });
     expect(await pinsOn(one, 'advent')).toEqual([]);
-    expect(await pinsOn(one, 'advent', '&at=2027-12-01T00:00:00Z')).toHaveLength(1);
-    expect(await pinsOn(one, 'advent', '&at=2027-12-23T23:00:00Z')).toEqual([]);
+    expect(await pinsOn(one, 'advent', `&at=${year}-12-01T00:00:00Z`)).toHaveLength(1);
+    expect(await pinsOn(one, 'advent', `&at=${year}-12-23T23:00:00Z`)).toEqual([]);
   });
   it('shows in a preview with its synonyms, boosts and hides', async () => {
     await create('/api/admin/synonyms', { kind: 'one_way', terms: ['earbuds'], means: ['head phones'] });

@@ -18,7 +18,7 @@ const seeing = (...versions: (number | Error)[]) => {
 describe('waiting for a version', () => {
   it('is over as soon as searches see it, or a higher one', async () => {
     const search = seeing(3, 4, 7);
-    expect(await createWaitForVersion(search)('MR-1:5')).toBe(true);
+    expect(await createWaitForVersion(search, { maxMs: 60_000 })('MR-1:5')).toBe(true);
     expect(search.asked).toEqual(['MR-1', 'MR-1', 'MR-1']);
   });
   it('takes the version from behind the last colon', async () => {
@@ -31,7 +31,7 @@ describe('waiting for a version', () => {
     expect(await createWaitForVersion(seeing(new Error('down')), { maxMs: 30 })('MR-1:5')).toBe(false);
   });
   it('goes on after the index was down for a moment', async () => {
-    expect(await createWaitForVersion(seeing(new Error('down'), 5))('MR-1:5')).toBe(true);
+    expect(await createWaitForVersion(seeing(new Error('down'), 5), { maxMs: 60_000 })('MR-1:5')).toBe(true);
   });
   it('answers at once where as many wait as may, and again when they are through', async () => {
     const stored = { sku: 'MR-1', version: 4, deleted: false };

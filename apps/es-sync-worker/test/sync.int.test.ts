@@ -105,9 +105,9 @@ const endOf = (rebuilds: Rebuilds, id: number): Promise<RebuildJob> => eventuall
 });
 /** Builds an index, the first one or another, and waits for it. */
 async function build(readExport?: ReadExport): Promise<{ readonly index: string }> {
+  const isFirst = (await admin.liveIndex()) === undefined && (await createRebuildJournal(db, 'search').list(1)).length === 0;
   const rebuilds = startRebuilds(readExport);
-  const known = await rebuilds.list(1);
-  const job = (await admin.liveIndex()) === undefined && known.length === 0 ? await eventually(async () => (await rebuilds.list(1))[0]) : await rebuilds.request();
+  const job = isFirst ? await eventually(async () => (await rebuilds.list(1))[0]) : await rebuilds.request();
   const { phase, error, target } = await endOf(rebuilds, job.id);
   await rebuilds.close();
   if (phase !== 'done') throw new Error(error ?? phase);

@@ -66,7 +66,7 @@ export function openCounting(pool: Pool, { redisUrl = testServer('redis'), settl
       await rollUp(deps);
       await rollUp(deps);
     },
-    fresh: createFreshReader({ redis, sources, pool, lagMs: async () => 0, shareMs: 0 }),
+    fresh: createFreshReader({ redis, sources, pool, lagMs: async () => 0, shareMs: 0, timeoutMs: 30_000 }),
     /** Kind or sku -> count of all days, as Postgres has them. */
     stored: async (granularity = 'day') => {
       const { rows } = await pool.query<{ name: string; count: number }>(

@@ -137,6 +137,15 @@ describe('counting by time', () => {
     const { rows } = await pool.query<{ users: number }>('select sum(users)::bigint as users from events.analytics_users');
     expect(Math.abs((rows[0]?.users ?? 0) - 500)).toBeLessThan(15);
   });
+  it('reads anew for whoever asks after a reading, where none is shared', async () => {
+    const { fresh } = await open();
+    const first = fresh();
+    expect(fresh()).toBe(first);
+    await first;
+    const second = fresh();
+    expect(second).not.toBe(first);
+    await second;
+  });
   it('reads the same numbers at any moment of a roll-up', async () => {
     const { count, rollUp, fresh, pool } = await open();
     const range = { from: today(), to: today() + DAY, stepMs: DAY, granularity: 'day' } as const;
@@ -164,7 +173,7 @@ describe('counting by time', () => {
     expect([await stored('hour'), await stored('day')]).toEqual([{}, {}]);
   });
   it('works on Redis Cluster', async () => {
-    const cluster = await startRedisCluster();
+    const cluster = await startRedisCluster({ nodeTimeoutMs: 10_000 });
     try {
       await database.empty();
       const counting = openCounting(database.pool, { redisUrl: cluster.url, isCluster: true });

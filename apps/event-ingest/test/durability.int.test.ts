@@ -7,12 +7,10 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { interactions } from '@millrace/contracts';
 import { eventually, startTunnel } from '@millrace/testing';
 import { z } from 'zod';
-import { countRows, startPlane, WRITER } from './ingest-kit.ts';
+import { countRows, patient, startPlane, WRITER } from './ingest-kit.ts';
 import type { Plane } from './ingest-kit.ts';
 
 const view = (userId: string, eventId: string) => ({ user_id: userId, asin: 'P-1', event_type: 'view', event_id: eventId });
-/** No answer is late because the machine is busy. */
-const patient = { EVENT_REDIS_TIMEOUT_MS: '5000' };
 const always = { ...patient, EVENT_DURABILITY: 'always' };
 
 describe('EVENT_DURABILITY=always', () => {

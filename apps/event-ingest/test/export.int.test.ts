@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { connect as connectSocket } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { createRedisPositions, readEnds } from '@millrace/bus';
-import { interactionExportLineSchema } from '@millrace/contracts';
+import { interactionExportLineSchema, interactions } from '@millrace/contracts';
 import type { ExportedInteraction, InteractionExportLine } from '@millrace/contracts';
 import { createHttpApp, startHttpServer } from '@millrace/http';
 import type { HttpServer } from '@millrace/http';
@@ -31,7 +31,7 @@ describe('the export of interactions', () => {
     const months = ['2024-11-30T23:59:00Z', '2025-01-05T10:00:00Z', '2025-06-01T00:00:00Z'];
     const events = Array.from({ length: USERS * EACH }, (_, n) => ({ event_id: `x-${n}`, user_id: `u-${n % USERS}`, asin: `P-${n % 7}`, event_type: n % 5 === 0 ? 'rate' : 'purchase', ...(n % 5 === 0 && { rating: 4 }), timestamp: months[(n * 13) % 3], metadata: {} }));
     await instance.call('POST', '/api/events', events);
-    await eventually(async () => (await countRows(plane.pool)) === events.length);
+    await eventually(async () => (await countRows(plane.pool)) === events.length && (await instance.bus.lag(interactions, WRITER)).messages === 0);
   });
   afterAll(async () => {
     await server.close();

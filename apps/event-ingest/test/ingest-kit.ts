@@ -57,6 +57,8 @@ export interface Plane {
 
 const logger = createLogger('test', 'silent');
 export const WRITER = 'interactions-writer';
+/** No event is deferred because the machine is busy. */
+export const patient = { EVENT_REDIS_TIMEOUT_MS: '5000' };
 
 /** A database and a Redis of the test's own, and instances of event-ingest on them, as main.ts wires them. */
 export async function startPlane({ redisArguments = ['--appendonly', 'yes', '--appendfsync', 'everysec'] }: { readonly redisArguments?: readonly string[] } = {}): Promise<Plane> {
@@ -72,7 +74,7 @@ export async function startPlane({ redisArguments = ['--appendonly', 'yes', '--a
     closing.push(async () => {
       for (const step of own.toReversed()) await step();
     });
-    const config = configSchema.parse({ INTERNAL_JWKS_FILE: '-', INTERNAL_KEY_FILE: '-', REDIS_URL: redis.url, EVENT_INGEST_DATABASE_URL: database.url, ...variables });
+    const config = configSchema.parse({ INTERNAL_JWKS_FILE: '-', INTERNAL_KEY_FILE: '-', REDIS_URL: redis.url, EVENT_INGEST_DATABASE_URL: database.url, ...patient, ...variables });
     const metrics = createMetrics('test');
     const instancePool = createPool({ url: config.EVENT_INGEST_DATABASE_URL, name: 'instance', max: 4 });
     onClose(() => instancePool.end());
@@ -81,7 +83,7 @@ export async function startPlane({ redisArguments = ['--appendonly', 'yes', '--a
     const erased = await openErasedUsers(instancePool, config.USER_ERASURE_SECRET, metrics);
     const store = createInteractionStore(instancePool, createMonthPartitions(instancePool), erased);
     const instanceDb = createKysely<EventsSchema>(instancePool);
-    const items = createItemCache({ load: (skus) => findItems(instanceDb, skus) });
+    const items = createItemCache({ load: (skus) => findItems(instanceDb, skus), waitMs: 5_000 });
     const ingest = await openIngest({ config, logger, metrics, onClose, store, items, erased });
     const { quarantine, pool: quarantinePool } = openQuarantine({ config, logger, metrics, onClose, erased });
     const openBus = (maxDeliveries: number): RedisStreamsBus => {

@@ -82,8 +82,10 @@ describe('the live feed', () => {
       await publish([did('view', { user: 'erased', sku: 'secret' }), did('view', { user: 'alice@example.org', sku: 'lamp' })]);
       return masked.frames().some(({ event }) => event === 'interaction') && personal.frames().some(({ event }) => event === 'interaction');
     });
-    await bus.publish(searches, [searched(0, { query: 'sofa' })]);
-    await eventually(() => masked.frames().some(({ event, data }) => event === 'search' && data['query'] === 'sofa' && data['hits'] === 0));
+    await eventually(async () => {
+      await bus.publish(searches, [searched(0, { query: 'sofa' })]);
+      return masked.frames().some(({ event, data }) => event === 'search' && data['query'] === 'sofa' && data['hits'] === 0);
+    });
     const event = masked.frames().find((frame) => frame.event === 'interaction');
     expect(event?.data).toEqual({ type: 'view', sku: 'lamp', category: 'Audio', at: expect.any(String), user: expect.stringMatching(/^u_[\w-]{22}$/) });
     expect(masked.text()).not.toContain('alice');
@@ -92,13 +94,16 @@ describe('the live feed', () => {
   });
 
   it('sends only the types that are asked for, counts each second, and comments', async () => {
-    const { follow, publish } = await startLive({ feed: { countsEveryMs: 30, heartbeatEveryMs: 30 } });
+    const { follow, publish } = await startLive({ feed: { countsEveryMs: 30, heartbeatEveryMs: 30, perSecond: 100_000 } });
     const buys = await follow({ query: '?types=purchase,add_to_cart' });
     await eventually(async () => {
       await publish([did('view'), did('purchase')]);
       return buys.frames().some(({ event }) => event === 'interaction');
     });
-    const counted = await eventually(() => buys.frames().find(({ event, data }) => event === 'counts' && JSON.stringify(data['last_minute']) !== '{"add_to_cart":0,"purchase":0}'));
+    const counted = await eventually(async () => {
+      await publish([did('purchase')]);
+      return buys.frames().find(({ event, data }) => event === 'counts' && JSON.stringify(data['last_minute']) !== '{"add_to_cart":0,"purchase":0}');
+    });
     expect(counted.data).toMatchObject({ since: expect.any(String), left_out: { purchase: 0, add_to_cart: 0 } });
     expect(buys.frames().filter(({ event, data }) => event === 'interaction' && data['type'] !== 'purchase')).toEqual([]);
     await eventually(() => buys.frames().some(({ event }) => event === ':'));
@@ -180,16 +185,16 @@ describe('the live feed', () => {
     client.leave();
     await client.reading;
     await eventually(() => subscriptions() === 0);
+    await publish([did('view', { sku: 'between' })]);
     const again = await follow();
     await eventually(async () => {
       await publish([did('view', { sku: 'again' })]);
       return again.text().includes('again');
     });
-    // What happened in between was read by nobody.
     const id = client.frames().find(({ event }) => event === 'interaction')?.id ?? '';
     const late = await follow({ headers: { 'last-event-id': id } });
     await eventually(() => late.frames().some(({ event }) => event === 'gap'));
-    expect(late.text()).not.toContain('again');
+    expect(again.text() + late.text()).not.toContain('between');
   });
 });
 
@@ -200,10 +205,11 @@ describe('ten thousand events a second', () => {
     closing.push(() => feed.close());
     const client: LiveClient = { types: undefined, isPersonal: false, lastEventId: undefined, sink: { write: (text) => void frames.push(text), waiting: () => 0, end: () => undefined } };
     feed.join(client);
+    const beganMs = performance.now();
     const views = Array.from({ length: 10_000 }, () => did('view'));
     for (let start = 0; start < views.length; start += 500) feed.show([...views.slice(start, start + 500), ...(start === 5_000 ? [did('purchase', { sku: 'rare' })] : [])]);
     const shown = () => parse(frames.join('')).filter(({ event }) => event === 'interaction');
-    expect(shown().length).toBeLessThanOrEqual(200);
+    expect(shown().length).toBeLessThanOrEqual(100 * (2 + Math.floor((performance.now() - beganMs) / 1_000)));
     expect(shown().some(({ data }) => data['sku'] === 'rare')).toBe(true);
     const counts = await eventually(() => parse(frames.join('')).find(({ event }) => event === 'counts'));
     expect(counts.data).toMatchObject({ last_minute: { view: 10_000, purchase: 1 }, left_out: { view: 10_001 - shown().length, purchase: 0 } });

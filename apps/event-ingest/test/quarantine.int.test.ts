@@ -9,6 +9,7 @@ import { eraseQuarantine, insertQuarantined, purgeQuarantine } from '../src/quar
 import { startPlane, WRITER } from './ingest-kit.ts';
 import type { Answer, Instance, Plane } from './ingest-kit.ts';
 
+const SECRET = { USER_ERASURE_SECRET: 'x'.repeat(32) };
 const OPERATOR = { authorization: 'Bearer ops,events:read' };
 const MASKED = { authorization: 'Bearer ops' };
 const NDJSON = { 'content-type': 'application/x-ndjson' };
@@ -21,7 +22,7 @@ describe('the quarantine of event-ingest', () => {
   let first: Instance;
   beforeAll(async () => {
     plane = await startPlane();
-    first = await plane.startInstance({ USER_ERASURE_SECRET: 'x'.repeat(32) });
+    first = await plane.startInstance(SECRET);
     await first.startWriter();
   });
   afterAll(() => plane.close());
@@ -140,15 +141,14 @@ describe('the quarantine of event-ingest', () => {
 
   it('keeps what is still invalid with its newest reason, and replays what has become valid', async () => {
     await empty();
-    await send(view('soon', { timestamp: new Date(Date.now() + 301_500).toISOString(), event_id: 'soon-1' }));
+    const ahead = new Date(Date.now() + 600_000).toISOString();
+    await send(view('soon', { timestamp: ahead, event_id: 'soon-1' }));
     await send(view('never', { rating: 9, event_type: 'rate' }));
-    await plane.pool.query(`update events.quarantine set reason = 'of an older version' where user_id = 'never'`);
     await first.quarantine.flush();
-    const replayed = await eventually(async () => {
-      const sum = await replay({ filter: {}, dry_run: true });
-      return sum.count === 1 && sum;
-    });
-    expect(replayed).toMatchObject({ still_invalid: 1, dry_run: true });
+    await plane.pool.query(`update events.quarantine set reason = 'of an older version' where user_id = 'never'`);
+    // As if ten minutes had passed.
+    await plane.pool.query(`update events.quarantine set raw = replace(raw, $1, $2) where user_id = 'soon'`, [ahead, new Date().toISOString()]);
+    expect(await replay({ filter: {}, dry_run: true })).toMatchObject({ count: 1, still_invalid: 1, dry_run: true });
     expect((await list()).map(({ checked_at: at }) => at)).toEqual([null, null]);
     expect(await replay({ filter: {} })).toMatchObject({ count: 1, still_invalid: 1, reasons: [{ pointer: '/rating', reason: 'must be at most 5' }] });
     expect(await list()).toMatchObject([{ user_id: 'never', reason: 'must be at most 5', checked_at: expect.any(String) }]);
@@ -168,7 +168,7 @@ describe('the quarantine of event-ingest', () => {
 
   it('is worked through by two instances at once, each event once', async () => {
     await empty();
-    const second = await plane.startInstance();
+    const second = await plane.startInstance(SECRET);
     const now = new Date();
     const rows = isFull ? 5_000 : 500;
     await insertQuarantined(plane.pool, Array.from({ length: rows }, (_, n) => ({
@@ -183,7 +183,7 @@ describe('the quarantine of event-ingest', () => {
 
   it('is bounded: a flood is answered, counted, and keeps no more than its share', async () => {
     await empty();
-    const small = await plane.startInstance({ QUARANTINE_MAX_ROWS: '40', QUARANTINE_ROWS_PER_MINUTE: '15' });
+    const small = await plane.startInstance({ ...SECRET, QUARANTINE_MAX_ROWS: '40', QUARANTINE_ROWS_PER_MINUTE: '15' });
     const answer = await small.call('POST', '/api/events', '{\n'.repeat(1_000), NDJSON);
     expect(answer.body).toMatchObject({ accepted: 0, failed: 1_000 });
     await small.quarantine.flush();
@@ -194,7 +194,7 @@ describe('the quarantine of event-ingest', () => {
   it('holds no answer up while Postgres is away, and has the row when it is back', async () => {
     await empty();
     const tunnel = await startTunnel(plane.databaseUrl);
-    const instance = await plane.startInstance({ EVENT_INGEST_DATABASE_URL: tunnel.url });
+    const instance = await plane.startInstance({ ...SECRET, EVENT_INGEST_DATABASE_URL: tunnel.url });
     await instance.call('POST', '/api/event', view(1));
     tunnel.drop(true);
     // Postgres cannot be reached before `drop(false)`, below: no answer waits for it.
@@ -214,7 +214,7 @@ describe('the quarantine of event-ingest', () => {
     await plane.pool.query(`update events.quarantine set received_at = now() - interval '31 days'`);
     await send(view('new', { rating: 9 }));
     await first.quarantine.flush();
-    expect(await purgeQuarantine(plane.pool)).toBe(1);
+    await purgeQuarantine(plane.pool);
     expect((await list()).map(({ user_id: user }) => user)).toEqual(['new']);
   });
 

@@ -114,7 +114,7 @@ export async function readAllCounts(redis: Redis, generations: readonly CountKey
       else if (type === 'hash') for (const [field, value] of Object.entries(await redis.hgetall(key))) add(`${name} ${field}`, Number(value));
       else for (const [at, member] of (await redis.zrange(key, '0', '-1', 'WITHSCORES')).entries()) if (at % 2 === 0) add(`${name} ${member}`, Number((await redis.zscore(key, member)) ?? 0));
     }
-  return { ...users, ...Object.fromEntries([...counts].map(([name, value]) => [name, Number(value.toPrecision(9))])) };
+  return { ...users, ...Object.fromEntries([...counts].map(([name, value]) => [name, Number(value.toPrecision(6))])) };
 }
 
 /** Weights are rounded with each batch: where batches begin shows in their last digit. */

@@ -183,17 +183,19 @@ describe('results', () => {
   it('have a click and a purchase that came before their list was written', async () => {
     await running('early');
     const [user = ''] = usersOf('early', 'control', 1);
-    await count([{ ...did(user, 'click', 'a'), ranking_id: rankingId(1) }, did(user, 'purchase', 'a', { atMs: Date.now() + 1_000 })], { signal, partition: 0 });
+    const nowMs = Date.now();
+    await count([{ ...did(user, 'click', 'a'), ranking_id: rankingId(1) }, did(user, 'purchase', 'a', { atMs: nowMs + 1_000 })], { signal, partition: 0 });
     await recordImpressions(db, rankingId(1), [{ sku: 'a', position: 0 }]);
-    await insertShownLists(db, [{ rankingId: rankingId(1), userId: user, servedAtMs: Date.now(), experiments: live.assign(user).experiments }]);
+    await insertShownLists(db, [{ rankingId: rankingId(1), userId: user, servedAtMs: nowMs, experiments: live.assign(user).experiments }]);
     expect((await results('early')).variants[0]).toMatchObject({ users: 1, lists_seen: 1, lists_clicked: 1, buyers: 1, open_users: 1 });
   });
   it('take merged names for one user, of the variant that was shown first', async () => {
     await running('merged', { conversion_days: 2 });
     const [[anonymous = ''], [member = '']] = [usersOf('merged', 'control', 1), usersOf('merged', 'other', 1)];
+    const nowMs = Date.now();
     const list = (n: number, userId: string, servedAtMs: number) => ({ rankingId: rankingId(n), userId, servedAtMs, experiments: live.assign(userId).experiments });
-    await insertShownLists(db, [list(1, anonymous, Date.now() - 5_000), list(2, member, Date.now() - 1_000)]);
-    await count([did(member, 'purchase', 'a', { atMs: Date.now() - 3_000 })], { signal, partition: 0 });
+    await insertShownLists(db, [list(1, anonymous, nowMs - 5_000), list(2, member, nowMs - 1_000)]);
+    await count([did(member, 'purchase', 'a', { atMs: nowMs - 3_000 })], { signal, partition: 0 });
     expect((await results('merged')).variants).toMatchObject([{ users: 1, buyers: 0 }, { users: 1, buyers: 0 }]);
     await sql`insert into recs.user_aliases (alias, user_id) values (${anonymous}, ${member})`.execute(db);
     expect((await results('merged')).variants).toMatchObject([{ users: 1, lists: 1, buyers: 1 }, { users: 0, lists: 0, buyers: 0 }]);

@@ -31,12 +31,16 @@ function guarantees(server: 'redis' | 'redis-cluster', partitions: number): void
     const ids = (): Promise<readonly (string | null)[]> => Promise.all(Array.from({ length: partitions }, (_none, partition) => redis.get(partitionKeys(keys, partition).applied)));
     for (let killed = 0; killed < KILLS; killed += 1) {
       await counting.bus.publish(interactions, events.slice((EVENTS / KILLS) * killed, (EVENTS / KILLS) * (killed + 1)));
-      const child = spawn(process.execPath, [program, url, prefix, String(partitions)], { stdio: 'ignore' });
       const before = JSON.stringify(await ids());
-      // It is counting: some batches are done, most are not.
-      await eventually(async () => JSON.stringify(await ids()) !== before);
-      child.kill('SIGKILL');
-      await once(child, 'exit');
+      const child = spawn(process.execPath, [program, url, prefix, String(partitions)], { stdio: 'ignore' });
+      const exited = once(child, 'exit');
+      try {
+        // It is counting: some batches are done, most are not.
+        await eventually(async () => JSON.stringify(await ids()) !== before);
+      } finally {
+        child.kill('SIGKILL');
+      }
+      await exited;
     }
     await counting.start();
     await eventually(async () => hasPassed(redis, GROUP, await readEnds(redis, keys, interactions.name)));

@@ -173,10 +173,11 @@ describe('served lists and impressions', () => {
     expect([answer.status, answer.body.errors?.[0]?.pointer]).toEqual([400, pointer]);
   });
   it('go after their time, and newer ones stay', async () => {
-    await ask('/api/recommendations?user_id=old');
+    const { body: { ranking_id: rankingId } } = await ask('/api/recommendations?user_id=old');
+    await ask('/api/impressions', { ranking_id: rankingId, items: [{ sku: 'a', position: 0 }] });
     await log.flush();
     await sql`update recs.rankings set served_at = now() - interval '31 days' where user_id = 'old'`.execute(db);
-    await sql`update recs.impressions set seen_at = now() - interval '31 days' where sku = 'a'`.execute(db);
+    await sql`update recs.impressions set seen_at = now() - interval '31 days' where ranking_id = ${rankingId}`.execute(db);
     expect(await purgeRankings(db, 30)).toBe(2);
     expect(await purgeRankings(db, 30)).toBe(0);
   });

@@ -97,14 +97,15 @@ describe('merged users', () => {
   it('take their served lists along, and other instances hear of it', async () => {
     const [from, to] = [uniqueName('from'), uniqueName('to')];
     const { log, serve } = openEraser(SECRET);
-    serve(from, '7b0c5a50-1d0c-4d55-9b3e-0d5c3f6c8a11');
+    const rankingId = '7b0c5a50-1d0c-4d55-9b3e-0d5c3f6c8a11';
+    serve(from, rankingId);
     await log.flush();
     const [first, second] = [openNames(), openNames()];
     expect((await second.find(from)).all).toEqual([from]);
     await first.keep([merged(from, to)]);
     await second.forget([merged(from, to)]);
     expect((await second.find(from)).userId).toBe(to);
-    expect((await pool.query('select user_id from recs.rankings')).rows).toEqual([{ user_id: to }]);
+    expect((await pool.query('select user_id from recs.rankings where ranking_id = $1', [rankingId])).rows).toEqual([{ user_id: to }]);
     await log.close();
   });
   it('are only their own id where Postgres does not answer in time, and nobody waits for it again at once', async () => {

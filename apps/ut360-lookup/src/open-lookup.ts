@@ -1,6 +1,7 @@
 import { checkSchemaVersion, createKysely, createPool, waitForSchema } from '@millrace/database';
 import type { DirectRoute } from '@millrace/http';
 import { closeRedis, connectRedis, keysFor } from '@millrace/redis-kit';
+import type { Redis } from '@millrace/redis-kit';
 import type { IdentityVerifier, ServiceContext } from '@millrace/service';
 import { readPointer } from '@millrace/subscribers';
 import type { Pointer } from '@millrace/subscribers';
@@ -35,6 +36,8 @@ export interface Lookup {
   readonly pointer: LivePointer;
   /** Undefined without a drop folder. */
   readonly schedule: Schedule | undefined;
+  /** Fails fast while Redis is away. */
+  readonly redis: Redis;
 }
 
 /** Postgres ends what takes too long itself; one that hangs does not. */
@@ -90,5 +93,5 @@ export async function openLookup({ config, logger, metrics, health, onClose }: P
     analyticsRoutes({ analytics, pool, askPointer, refresh: () => pointer.refresh() }),
     eraseRoutes({ stores: { pool: direct, redis: background, keys, erasureSecret: config.UT360_ERASURE_SECRET }, erased }),
   ];
-  return { handlers, direct: (verifier) => directSubscriberRoutes(deps, verifier), housekeeping, pointer, schedule };
+  return { handlers, direct: (verifier) => directSubscriberRoutes(deps, verifier), housekeeping, pointer, schedule, redis: requests };
 }

@@ -35,8 +35,6 @@ describe('lookups on a Redis Cluster', () => {
   };
 
   it('find one, many, lists and pages in the buckets, and fill back what is missing', async () => {
-    // It connects to every node first.
-    await eventually(async () => sources(await bulk()) === 'redis');
     await everythingFrom('redis');
     expect((await find(isdns[3] ?? '')).body).toMatchObject({ recommendation: sampleSubscriber(3).recommendation, freshness: { arpu: { source: 'redis' } } });
     const top = await instance.call('GET', '/api/ut360/services/DATA_ADVANCE/top?limit=10');

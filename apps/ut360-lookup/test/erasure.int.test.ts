@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { subscriberErasureSchema } from '@millrace/contracts';
 import { closeRedis, connectRedis } from '@millrace/redis-kit';
 import { sampleSubscribers } from '@millrace/sample-subscribers';
@@ -23,7 +23,6 @@ describe('a subscriber who was erased', () => {
   let plane: Plane;
   let instance: Instance;
   let other: Instance;
-  jest.setTimeout(60_000);
   beforeEach(async () => {
     plane = await startPlane();
     await plane.load({ count: COUNT });

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { sampleSubscriber } from '@millrace/sample-subscribers';
 import { readPointer, rollBack, underLoadLock } from '@millrace/subscribers';
 import { eventually } from '@millrace/testing';
@@ -29,7 +29,6 @@ describe('lookups, when a store fails', () => {
     instance = await plane.startInstance();
   });
   afterEach(() => plane.close());
-  jest.setTimeout(60_000);
 
   it('are answered by Postgres while Redis is away or hangs, and by Redis again when it is back', async () => {
     const expected = sampleSubscriber(5).recommendation;
@@ -62,9 +61,9 @@ describe('lookups, when a store fails', () => {
   });
 
   it('are refused in time where Postgres hangs, and found again with the next question after it', async () => {
-    const patient = await plane.startInstance({ UT360_QUERY_TIMEOUT_MS: '200' });
-    const absent = (at: number): Promise<number> => Promise.race([patient.call('GET', `/api/ut360/subscribers/nobody-of-this-name-${at}`).then(({ status }) => status), delay(8_000, 0, { ref: false })]);
-    expect(await absent(0)).toBe(404);
+    const patient = await plane.startInstance({ UT360_QUERY_TIMEOUT_MS: '1000' });
+    const absent = (at: number): Promise<number> => Promise.race([patient.call('GET', `/api/ut360/subscribers/nobody-of-this-name-${at}`).then(({ status }) => status), delay(60_000, 0, { ref: false })]);
+    await eventually(async () => (await absent(0)) === 404);
     plane.postgresTunnel.swallow(true);
     // More than there are connections.
     expect(await Promise.all([1, 2, 3, 4, 5, 6, 7, 8].map(absent))).toEqual(Array.from({ length: 8 }, () => 503));
@@ -126,12 +125,12 @@ describe('lookups, when a store fails', () => {
     const loads = new Map([['2026-10', 1], ['2026-11', 2], ['2026-12', 3]]);
     const askOthers = async (): Promise<void> => {
       for (let at = 0; !stopping.signal.aborted; at = (at + 1) % COUNT) {
-        const { body: one } = await find(at);
-        const { month, generation } = oneSchema.parse(one);
+        const one = await find(at);
+        const { month, generation } = one.status === 200 ? oneSchema.parse(one.body) : { month: '', generation: one.status };
         if (generation !== loads.get(month)) mixed.push([month, generation]);
         const { status, body } = await instance.call('GET', at % 2 === 0 ? '/api/ut360/services/DATA_ADVANCE/top?limit=50' : '/api/ut360/clusters/3?limit=50');
-        const list = listSchema.parse(body);
-        if (status !== 200 || list.months.length === 0 || list.months.some((known) => loads.get(known) !== list.generation)) mixed.push([status, list]);
+        const list = status === 200 ? listSchema.parse(body) : { months: [], generation: 0 };
+        if (list.months.length === 0 || list.months.some((known) => loads.get(known) !== list.generation)) mixed.push([status, list]);
       }
     };
     const asking = [ask(), ask(), askOthers()];

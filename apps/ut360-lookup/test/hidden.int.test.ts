@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { sampleSubscribers } from '@millrace/sample-subscribers';
 import { publishPointer, readPointer, underLoadLock } from '@millrace/subscribers';
 import { eventually } from '@millrace/testing';
@@ -18,7 +18,6 @@ const countSchema = z.object({ last_count: z.object({ count: z.number() }) });
 describe('what callers must not see', () => {
   let plane: Plane;
   let instance: Instance;
-  jest.setTimeout(90_000);
   beforeEach(async () => {
     plane = await startPlane();
     await plane.load({ count: COUNT });

@@ -69,7 +69,7 @@ export async function startPlane({ redisUrl, database: given }: { readonly redis
     const logs: string[] = [];
     const logger = createLogger('test', 'trace', { write: (line) => void logs.push(line) });
     const lookup = await openLookup({ config, logger, metrics, health: createHealth(), onClose });
-    await whenReady(client);
+    for (const connection of [client, lookup.redis]) await whenReady(connection, 60_000);
     const verifier = { verify: async () => ({ issuer: 'gateway', subject: 'key_1', scopes }) };
     const server = await startHttpServer(createHttpApp({ logger, metrics, handlers: [authenticate(verifier, ['gateway']), ...lookup.handlers], direct: lookup.direct(verifier) }), { host: '127.0.0.1', port: 0 });
     onClose(() => server.close(0));

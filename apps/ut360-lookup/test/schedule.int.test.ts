@@ -1,6 +1,6 @@
 import { fork } from 'node:child_process';
-import { mkdir, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { writeSampleFiles } from '@millrace/sample-subscribers';
 import { LoadNotPossibleError, loadFiles, readPointer, rollBack, underLoadLock, verifyGenerations } from '@millrace/subscribers';
@@ -16,7 +16,10 @@ jest.setTimeout(180_000);
 /** A load in a process of its own takes a second or two, on a busy machine many. */
 const eventually = <T>(check: () => T | Promise<T>) => eventuallyWithin(check, { timeoutMs: 80_000 });
 
-const NIGHTLY = { UT360_SCHEDULE: '0 2 * * *', UT360_SCHEDULE_TZ: 'Asia/Ho_Chi_Minh' };
+/** Twelve hours from now there (UTC+7): no night ends while a test runs. */
+const NIGHTLY = { UT360_SCHEDULE: `0 ${(new Date().getUTCHours() + 7 + 12) % 24} * * *`, UT360_SCHEDULE_TZ: 'Asia/Ho_Chi_Minh' };
+/** For loads that are to lose their lease: short, but no process with work to do stands still for so long. */
+const TAKEN_OVER = { ...NIGHTLY, UT360_SCHEDULE_LEASE_MS: '10000' };
 const EVERY_SECOND = { UT360_SCHEDULE: '* * * * * *' };
 const BAD = 'isdn,service_type,bad_debt_risk\n84910000001,DATA,NONE\n';
 
@@ -44,7 +47,7 @@ describe('the schedule of loads', () => {
   afterEach(() => plane.close());
 
   const variables = (more: Readonly<Record<string, string>> = NIGHTLY): Record<string, string> => ({
-    UT360_DROP_DIR: directory, REDIS_URL: plane.redis.url, UT360_DROP_SETTLE_MS: '20', UT360_SCHEDULE_CHECK_MS: '100', UT360_SCHEDULE_RETRY_MS: '100', UT360_SCHEDULE_LEASE_MS: '2000', ...more,
+    UT360_DROP_DIR: directory, REDIS_URL: plane.redis.url, UT360_DROP_SETTLE_MS: '20', UT360_SCHEDULE_CHECK_MS: '100', UT360_SCHEDULE_RETRY_MS: '100', UT360_SCHEDULE_LEASE_MS: '30000', ...more,
   });
   const start = (more?: Readonly<Record<string, string>>): Promise<Instance> => plane.startInstance(variables(more));
   const drop = (count: number, lastMonth?: string) => writeSampleFiles({ directory, count, ...(lastMonth !== undefined && { lastMonth }) });
@@ -95,14 +98,16 @@ describe('the schedule of loads', () => {
     await start(EVERY_SECOND);
     await eventually(async () => (await states()).includes('nothing'));
     expect((await states()).filter((state) => state === 'loaded')).toHaveLength(1);
-    await writeSampleFiles({ directory, count: 40, lastMonth: '2026-11' });
+    // Another file comes at once, and whole.
+    const { recommendations } = await writeSampleFiles({ directory: plane.directory, count: 40, seed: 2 });
+    await rename(recommendations, join(directory, basename(recommendations)));
     await eventually(async () => (await live()).redis === 2);
     await eventually(() => underLoadLock(plane.stores.pool, (client) => rollBack(client, plane.stores.redis, plane.stores.keys)));
     const { version } = await live();
     const [{ id } = {}] = await query('select max(id) as id from ut360.schedule_runs');
     await eventually(async () => (await query(`select 1 from ut360.schedule_runs where state = 'nothing' and id > ${Number(id) + 1}`)).length > 0);
     expect((await live()).version).toBe(version);
-    const [{ report } = {}] = await query('select report from ut360.schedule_runs order by id desc limit 1');
+    const [{ report } = {}] = await query('select report from ut360.schedule_runs where state = \'nothing\' order by id desc limit 1');
     expect(JSON.stringify(report)).toContain('was loaded already');
   });
 
@@ -136,7 +141,7 @@ describe('the schedule of loads', () => {
     const before = await live();
     await drop(1_500);
     await missThreeNights();
-    await Promise.all([start(), start()]);
+    await Promise.all([start(TAKEN_OVER), start(TAKEN_OVER)]);
     const pid = await loader();
     process.kill(pid, 'SIGSTOP');
     expect(await live()).toEqual(before);
@@ -155,12 +160,12 @@ describe('the schedule of loads', () => {
     await drop(1_500);
     await missThreeNights();
     const own = { INTERNAL_JWKS_FILE: '-', INTERNAL_KEY_FILE: '-', UT360_REDIS_URL: plane.redis.url, UT360_LOOKUP_DATABASE_URL: plane.postgresTunnel.url };
-    const service = fork(join(import.meta.dirname, 'schedule-alone.ts'), [JSON.stringify({ ...own, ...variables() })], { execArgv: ['--disable-warning=ExperimentalWarning'] });
+    const service = fork(join(import.meta.dirname, 'schedule-alone.ts'), [JSON.stringify({ ...own, ...variables(TAKEN_OVER) })], { execArgv: ['--disable-warning=ExperimentalWarning'] });
     const pid = await loader();
     service.kill('SIGKILL');
     await eventually(() => !isAlive(pid));
     expect((await live()).redis).toBe(0);
-    await start();
+    await start(TAKEN_OVER);
     await eventually(async () => (await states()).includes('loaded'));
     expect(await states()).toEqual(['abandoned', 'loaded']);
   });

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { authenticate, createHttpApp, startHttpServer } from '@millrace/http';
 import { sampleSubscribers } from '@millrace/sample-subscribers';
 import { createLogger, createMetrics } from '@millrace/service';
@@ -32,7 +32,6 @@ describe('exports of segments', () => {
   const exported = (from: Instance, id: number, query = ''): ReturnType<Instance['call']> => from.call('GET', `/api/ut360/segments/${id}/export${query}`);
   const create = async (body: Record<string, unknown>): Promise<number> => Number((await instance.call('POST', '/api/ut360/segments', body)).body['id']);
   const reads = async (): Promise<number> => (await plane.stores.pool.query<{ isdns: number }>(`select coalesce(sum(isdns), 0)::int as isdns from ut360.pii_reads where operation = 'exportSegment'`)).rows[0]?.isdns ?? 0;
-  jest.setTimeout(60_000);
   beforeAll(async () => {
     plane = await startPlane();
     await plane.load({ count: COUNT });

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { campaignSegment, getSegment, listSegments, segmentNumberFields, segmentTextFields } from '@millrace/contracts';
 import type { SegmentQuery } from '@millrace/contracts';
 import { sampleSubscribers } from '@millrace/sample-subscribers';
@@ -36,7 +36,6 @@ describe('segments', () => {
   const preview = async (instance: Instance, query: unknown): ReturnType<Instance['call']> => await instance.call('POST', '/api/ut360/segments/preview', { query });
   const inMemory = (instance: Instance): Promise<unknown> => eventually(async () => sourceOf((await preview(instance, low)).body) === 'memory');
   const create = async (body: Record<string, unknown>): Promise<number> => z.object({ id: z.number() }).parse((await memory.call('POST', '/api/ut360/segments', body)).body).id;
-  jest.setTimeout(60_000);
   beforeAll(async () => {
     plane = await startPlane();
     await plane.load({ count: COUNT });

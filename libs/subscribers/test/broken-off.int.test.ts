@@ -75,7 +75,7 @@ describe('what is broken off', () => {
     await client.query(`begin; select pg_advisory_xact_lock(hashtext('millrace ut360 analytics'), 1)`);
     const loading = load(1, { signal: stop.signal });
     loading.catch(() => undefined);
-    await eventually(async () => ((await stores.pool.query(`select 1 from pg_stat_activity where wait_event_type = 'Lock' and query like '%ut360 analytics%'`)).rowCount ?? 0) > 0);
+    await eventually(async () => ((await stores.pool.query(`select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and query like '%ut360 analytics%'`)).rowCount ?? 0) > 0);
     stop.abort(new Error('stopped'));
     await client.query('commit');
     client.release();
@@ -87,14 +87,14 @@ describe('what is broken off', () => {
   it('a load that stands still in the middle of a file holds nobody back whose turn it is', async () => {
     const paths = await writeSampleFiles({ count: 40_000, directory: stores.directory });
     const files = { recommendations: { path: paths.recommendations } };
-    const child = fork(join(import.meta.dirname, 'load-until-killed.ts'), [stores.databaseUrl, stores.redisUrl, JSON.stringify(files), 'stands-still'], { execArgv: ['--disable-warning=ExperimentalWarning'] });
+    const child = fork(join(import.meta.dirname, 'load-until-killed.ts'), [stores.databaseUrl, stores.redisUrl, JSON.stringify(files), '{}', 'stands-still'], { execArgv: ['--disable-warning=ExperimentalWarning'] });
+    const isCopying = async (): Promise<boolean> => ((await stores.pool.query(`select 1 from pg_stat_activity where datname = current_database() and query like 'copy ut360.recommendations_1 %' and state = 'active'`)).rowCount ?? 0) > 0;
     try {
       await eventually(async () => {
         child.kill('SIGCONT');
-        const { rowCount } = await stores.pool.query(`select 1 from pg_stat_activity where query like 'copy ut360.recommendations_1 %' and state = 'active'`);
-        if ((rowCount ?? 0) === 0) return false;
+        if (!(await isCopying())) return false;
         child.kill('SIGSTOP');
-        return ((await stores.pool.query(`select 1 from pg_stat_activity where query like 'copy ut360.recommendations_1 %' and state = 'active'`)).rowCount ?? 0) > 0;
+        return isCopying();
       });
       await endLoadsNamed(stores.pool, 'stands-still');
       await stores.pool.query(`set lock_timeout = '5s'`);
@@ -144,7 +144,7 @@ describe('what is broken off', () => {
     await client.query(`begin; update ut360.pointer set version = version + 1`);
     const erasing = eraseSubscribers({ ...stores, erasureSecret: 't'.repeat(32) }, ['84912345678'], { waitMs: 1_000 });
     erasing.catch(() => undefined);
-    await eventually(async () => ((await stores.pool.query(`select 1 from pg_stat_activity where wait_event_type = 'Lock' and query like 'update ut360.pointer%'`)).rowCount ?? 0) > 0);
+    await eventually(async () => ((await stores.pool.query(`select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and query like 'update ut360.pointer%'`)).rowCount ?? 0) > 0);
     await client.query(`insert into ut360.erasure_secret (fingerprint) values ('of another'); insert into ut360.erased (hmac, mark) values ('x', 0); commit`);
     client.release();
     await expect(erasing).rejects.toBeInstanceOf(ErasureSecretError);

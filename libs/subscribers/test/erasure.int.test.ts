@@ -129,7 +129,7 @@ describe('erasing subscribers', () => {
 });
 
 it('erasing reaches every node of a cluster, and every generation and copy there', async () => {
-  const cluster = await startRedisCluster();
+  const cluster = await startRedisCluster({ nodeTimeoutMs: 10_000 });
   const stores = await startStores({ redisUrl: cluster.url });
   try {
     const isdns = Array.from({ length: 20 }, (_none, at) => `8491234500${at + 10}`);

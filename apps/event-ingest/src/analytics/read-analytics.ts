@@ -21,7 +21,7 @@ export interface FreshDeps {
   readonly pool: Pool;
   /** Age of the oldest event that is not counted, milliseconds. */
   readonly lagMs: () => Promise<number>;
-  /** One reading serves all who ask while it runs, and so long after it. */
+  /** One reading serves all who ask while it runs, and so long after it; with 0 nobody after it. */
   readonly shareMs?: number;
   readonly timeoutMs?: number;
   readonly onFailure?: (error: unknown) => void;
@@ -49,7 +49,7 @@ export function createFreshReader({ redis, sources, pool, lagMs, shareMs = 200, 
     const fresh = read();
     shared = fresh;
     const forget = (): void => void (shared = undefined);
-    fresh.then(() => setTimeout(forget, shareMs).unref(), forget);
+    fresh.then(() => (shareMs > 0 ? void setTimeout(forget, shareMs).unref() : forget()), forget);
     return fresh;
   };
 }

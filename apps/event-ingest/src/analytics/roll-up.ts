@@ -19,7 +19,7 @@ export interface RollUpDeps {
   readonly retention: Retention;
   /**
    * A sealed set is committed so many milliseconds later. Longer than what Redis may lose in a crash, so that a committed set is never open again; and than the 5 s that
-   * are sent again after Redis lost data, so that none of those is in a committed set already.
+   * are sent again after Redis lost data, so that none of those is in a committed set already (but where it loses everything after nobody sent an event for a second or more).
    */
   readonly settleMs?: number;
   readonly now?: () => number;
