@@ -37,11 +37,14 @@ export interface IngestDeps extends Pick<ServiceContext<Config>, 'config' | 'log
 }
 
 const READY_MS = 2_000;
+const COMMAND_GRACE_MS = 500;
 
 /** The way in: Redis behind a timeout and a breaker, Postgres behind that, the relay of what Redis missed, and the repetition of what it may have lost. */
 export async function openIngest({ config, bus, logger, metrics, onClose, store, items, erased }: IngestDeps): Promise<Ingest> {
   const stopping = new AbortController();
-  const redis = connectRedis(config.REDIS_URL, { role: 'request', name: 'event-ingest:door' });
+  const timeoutMs = bus ? config.EVENT_BUS_TIMEOUT_MS : config.EVENT_REDIS_TIMEOUT_MS;
+  // Whether an answer is late, the writer decides.
+  const redis = connectRedis(config.REDIS_URL, { role: 'request', name: 'event-ingest:door', commandTimeoutMs: timeoutMs + COMMAND_GRACE_MS });
   onClose(() => closeRedis(redis));
   // Without Redis the service starts all the same.
   await whenReady(redis, READY_MS).catch(() => undefined);
@@ -63,7 +66,7 @@ export async function openIngest({ config, bus, logger, metrics, onClose, store,
   const relay = startDeferredRelay({ pool: relayPool, context, acknowledged, isOpen: () => redis.status === 'ready' && room.hasRoomForMore(), metrics, logger });
   onClose(() => relay.close());
 
-  const live = collectWrites(createLiveWriter({ context, acknowledged, timeoutMs: published ? config.EVENT_BUS_TIMEOUT_MS : config.EVENT_REDIS_TIMEOUT_MS, hasRoom: () => room.hasRoom(), metrics }));
+  const live = collectWrites(createLiveWriter({ context, acknowledged, timeoutMs, hasRoom: () => room.hasRoom(), metrics }));
   const keep = config.EVENT_DURABILITY === 'always' ? keepDurable(store) : undefined;
   return { door: createDoor({ live, defer: (events) => store.insertDeferred(events), keep, items, erased, metrics, logger }), context, redis };
 }
