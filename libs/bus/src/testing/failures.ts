@@ -93,9 +93,9 @@ export function describeFailures(open: Open): void {
     await publishAll(bus, topic, 3);
     await bus.subscribe(topic, { group: 'g' }, handle);
     await eventually(() => seen.length === 3);
-    const until = performance.now() + claimIdleMs * 1.5;
-    // Long enough for several looks of the other consumer: it handles what is published, and takes nothing over.
-    const second = await bus.subscribe(topic, { group: 'g', consumer: 'another' }, handle);
+    const until = performance.now() + claimIdleMs * 2.2;
+    // Long enough for several looks of the other consumers: they handle what is published, and take nothing over.
+    const others = await Promise.all(upTo(4).map((n) => bus.subscribe(topic, { group: 'g', consumer: `another ${n}` }, handle)));
     let published = 3;
     for (; performance.now() < until; published += 1) {
       await publishAll(bus, topic, 1, published);
@@ -105,7 +105,7 @@ export function describeFailures(open: Open): void {
     expect(seen).toHaveLength(published);
     release.resolve(undefined);
     await eventually(async () => (await unacknowledged(topic, 'g')) === 0);
-    await second.close();
+    await Promise.all(others.map((one) => one.close()));
     expect(seen).toHaveLength(published);
   });
 
