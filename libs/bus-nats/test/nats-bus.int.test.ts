@@ -25,7 +25,7 @@ async function askForOne(topic: string): Promise<{ readonly taken: readonly stri
 
 describeWith('nats', 'one server', () => {
   describeBusContract('nats-jetstream', { durable: true, scale: process.env['TEST_SCALE'] === 'full' ? 'full' : 'small' }, async (options) => {
-    const bus = createNatsBus({ url: testServer('nats'), blockMs: 300, claimIdleMs: 2_000, leaseMs: 300, retryBaseMs: 5, ...options });
+    const bus = createNatsBus({ url: testServer('nats'), blockMs: 300, claimIdleMs: 2_000, leaseMs: 2_000, retryBaseMs: 5, ...options });
     return {
       bus,
       unacknowledged: async (topic, group) => (await bus.lag(topic, group)).messages,
@@ -60,7 +60,7 @@ describeWith('nats', 'one server', () => {
       await publishing;
     }
     const all = (BURSTS / 5) * 20;
-    await eventually(() => seen.length >= all);
+    await eventually(() => new Set(seen).size === all);
     expect(sorted(seen)).toEqual(upTo(all));
     await Promise.all([staying.close(), leaving.close()]);
   });
@@ -128,5 +128,5 @@ describeWith('nats', 'one server', () => {
     await bus.close();
   });
 
-  describeManagedBusContract('nats-jetstream', async (url = testServer('nats')) => createNatsBus({ url, blockMs: 300, claimIdleMs: 2_000, leaseMs: 300, retryBaseMs: 5 }), { server: testServer('nats') });
+  describeManagedBusContract('nats-jetstream', async (url = testServer('nats')) => createNatsBus({ url, blockMs: 300, claimIdleMs: 2_000, leaseMs: 2_000, retryBaseMs: 5 }), { server: testServer('nats') });
 });

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
@@ -72,6 +72,7 @@ async function createPoorRole(): Promise<{ readonly owner: Client; readonly role
 
 describe('a schema of an older version', () => {
   const { open: openHere, schema } = testTopics();
+  const { open: openOther, schema: otherSchema } = testTopics();
 
   it('is brought to this one by the next program, with what is in it', async () => {
     const topic = createTestTopic();
@@ -95,11 +96,11 @@ describe('a schema of an older version', () => {
   it('refuses a program that is older than itself', async () => {
     const client = new Client({ connectionString: testServer('postgres') });
     await client.connect();
-    const bus = openHere();
+    const bus = openOther();
     await bus.ping();
     await bus.close();
-    await client.query(`update ${schema}.meta set version = 1000`);
-    const older = openHere();
+    await client.query(`update ${otherSchema}.meta set version = 1000`);
+    const older = openOther();
     await expect(older.publish(createTestTopic(), numbered(1))).rejects.toThrow(/has version 1000 and this program knows \d+: run the newest release/);
     await older.close();
     await client.end();
@@ -193,8 +194,8 @@ describeWith('pgbouncer', 'behind a pooler in transaction mode', () => {
     ].join('\n'), { mode: 0o644 });
     const isRoot = userInfo().uid === 0;
     // It does not run as root.
+    if (isRoot) await chmod(directory, 0o755);
     const child = spawn(testServer('pgbouncer'), [config], { stdio: 'ignore', cwd: '/', ...(isRoot && { uid: 65_534, gid: 65_534 }) });
-    if (isRoot) await import('node:fs/promises').then(({ chmod }) => chmod(directory, 0o755));
     stop = async () => {
       child.kill('SIGKILL');
       await rm(directory, { recursive: true, force: true });
@@ -222,7 +223,7 @@ describeWith('pgbouncer', 'behind a pooler in transaction mode', () => {
     const warnings: string[] = [];
     const metrics = new Registry();
     const logger = { info: () => undefined, warn: (_fields: object, message: string) => void warnings.push(message), error: () => undefined };
-    const bus = createPostgresBus({ url: pooled, claimIdleMs: 300, leaseMs: 300, retryBaseMs: 5, pollMs: 30, logger, metrics });
+    const bus = createPostgresBus({ url: pooled, claimIdleMs: 2_000, leaseMs: 2_000, retryBaseMs: 5, pollMs: 30, logger, metrics });
     const other = createPostgresBus({ url: pooled });
     const topic = createTestTopic();
     const seen: number[] = [];

@@ -17,6 +17,6 @@ export function testTopics(server = testServer('postgres')) {
   });
   return {
     schema, url: url.href,
-    open: (more: Partial<PostgresBusOptions> = {}) => createPostgresBus({ url: url.href, claimIdleMs: 300, leaseMs: 300, retryBaseMs: 5, ...more }),
+    open: (more: Partial<PostgresBusOptions> = {}) => createPostgresBus({ url: url.href, claimIdleMs: 2_000, leaseMs: 2_000, retryBaseMs: 5, ...more }),
   };
 }

@@ -17,7 +17,7 @@ export interface Fresh {
 export interface BusKit {
   /** Those of the running test, in the order of their opening. */
   readonly buses: RedisStreamsBus[];
-  /** With short waits; closed after the test. */
+  /** With waits that are short, and longer than a process of a loaded machine stands still; closed after the test. */
   readonly openBus: (more?: Partial<RedisStreamsBusOptions>) => RedisStreamsBus;
   /** In a suite of one server: gives each test what it needs, and removes it with all of its keys afterwards. */
   readonly useServer: (address: string, begin: (fresh: Fresh) => void) => void;
@@ -30,7 +30,7 @@ export function createBusKit(defaults: (topic: TestTopic) => Partial<RedisStream
     buses,
     openBus(more = {}) {
       const { url, topic } = fresh;
-      const bus = createRedisStreamsBus({ connect: (role) => connectRedis(url, { role, name: 'bus test' }), claimIdleMs: 300, leaseMs: 300, retryBaseMs: 5, ...defaults(topic), ...more });
+      const bus = createRedisStreamsBus({ connect: (role) => connectRedis(url, { role, name: 'bus test' }), claimIdleMs: 2_000, leaseMs: 2_000, retryBaseMs: 5, ...defaults(topic), ...more });
       buses.push(bus);
       return bus;
     },

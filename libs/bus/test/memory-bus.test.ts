@@ -2,7 +2,7 @@ import { createMemoryBus } from '../src/index.ts';
 import { describeBusContract } from '../src/testing.ts';
 
 describeBusContract('memory', { durable: false, scale: process.env['TEST_SCALE'] === 'full' ? 'full' : 'small' }, async (options) => {
-  const bus = createMemoryBus({ claimIdleMs: 300, ...options });
+  const bus = createMemoryBus({ claimIdleMs: 2_000, ...options });
   return {
     bus,
     unacknowledged: async (topic, group) => bus.lag(topic, group).messages,

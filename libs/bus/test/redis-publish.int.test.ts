@@ -91,7 +91,7 @@ describeWith('redis-server', 'publish on a Redis that is slow, full or away', ()
     const bus = openBus();
     const admin = connectRedis(url, { role: 'background', name: 'test' });
     await publishAll(bus, topic, 5);
-    await admin.config('SET', 'maxmemory', '1mb');
+    await admin.config('SET', 'maxmemory', '1');
     await expect(publishAll(bus, topic, 5, 5)).rejects.toThrow(/OOM/);
     await admin.config('SET', 'maxmemory', '0');
     await publishAll(bus, topic, 5, 5);

@@ -15,7 +15,7 @@ function describeOn(name: string, url: string): void {
   beforeAll(() => void (redis = connectRedis(url, { role: 'background', name: 'bus contract' })));
   afterAll(() => closeRedis(redis));
   describeBusContract(name, { durable: true, scale }, async (options) => {
-    const bus = createRedisStreamsBus({ connect: (role) => connectRedis(url, { role, name: 'bus test' }), keys, claimIdleMs: 300, leaseMs: 300, retryBaseMs: 5, ...options });
+    const bus = createRedisStreamsBus({ connect: (role) => connectRedis(url, { role, name: 'bus test' }), keys, claimIdleMs: 2_000, leaseMs: 2_000, retryBaseMs: 5, ...options });
     return {
       bus,
       unacknowledged: async (topic, group) => (await bus.lag(topic, group)).messages,
@@ -25,7 +25,7 @@ function describeOn(name: string, url: string): void {
   // A cluster tells its clients the addresses of its servers: no tunnel leads there.
   describeManagedBusContract(
     name,
-    async (at = url) => createRedisStreamsBus({ connect: (role) => connectRedis(at, { role, name: 'bus test' }), keys, claimIdleMs: 300, leaseMs: 300, retryBaseMs: 5 }),
+    async (at = url) => createRedisStreamsBus({ connect: (role) => connectRedis(at, { role, name: 'bus test' }), keys, claimIdleMs: 2_000, leaseMs: 2_000, retryBaseMs: 5 }),
     url.startsWith('redis-cluster:') ? {} : { server: url },
   );
 }

@@ -1,5 +1,5 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { createTestDatabase } from '@millrace/testing';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { createTestDatabase, eventually } from '@millrace/testing';
 import type { TestDatabase } from '@millrace/testing';
 import { sql } from 'kysely';
 import { checkSchemaVersion, createKysely, createPool, migrateSchema, waitForSchema } from '../src/index.ts';
@@ -11,14 +11,15 @@ const step = (statement: string): SchemaMigrations['migrations'][string] => ({ u
 const one: SchemaMigrations = { schema: 'things', migrations: { '001-first': step('create table things.first (id int)') } };
 const two: SchemaMigrations = { schema: 'things', migrations: { ...one.migrations, '002-second': step('create table things.second (id int)') } };
 
-beforeAll(async () => { database = await createTestDatabase(); });
-afterAll(() => database.drop());
+beforeEach(async () => { database = await createTestDatabase(); });
+afterEach(() => database.drop());
 
 describe('a service and its schema', () => {
   it('waits, saying what to do, until the schema is there, and works with a newer one', async () => {
     const db = createKysely<unknown>(pool());
     const told: unknown[] = [];
     const waiting = waitForSchema(db, one, { warn: (fields) => void told.push(fields) });
+    await eventually(() => told.length > 0);
     await expect(checkSchemaVersion(db, one)).rejects.toThrow('the schema things is at none, this service needs 001-first: run "millrace migrate"');
     expect(await migrateSchema(db, one)).toEqual(['001-first']);
     await waiting;

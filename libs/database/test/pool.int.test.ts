@@ -40,7 +40,8 @@ describe('a pool whose connections break', () => {
 describe('a pool with bounds for locks', () => {
   it('gives up waiting for a lock, and ends a transaction that stands still, with its locks', async () => {
     const patient = createPool({ url: testServer('postgres'), name, max: 1, logger, lockTimeoutMs: 50 });
-    const still = createPool({ url: testServer('postgres'), name, max: 1, logger, idleTransactionTimeoutMs: 200 });
+    const still = createPool({ url: testServer('postgres'), name, max: 1, logger, idleTransactionTimeoutMs: 2_000 });
+    await patient.query('select 1');
     const client = await still.connect();
     await client.query('begin');
     await client.query('select pg_advisory_xact_lock(hashtext($1))', [name]);

@@ -138,7 +138,7 @@ describe('the embedder of an OpenAI-compatible service', () => {
 
   it('leaves a service that failed three times in a row alone for some seconds, and is not put off by one slow answer', async () => {
     stub.replies = [() => 'never'];
-    const embed = open({ attempts: 1, timeoutMs: 100 });
+    const embed = open({ attempts: 1, timeoutMs: 1_000 });
     await expect(embed(['a'])).rejects.toThrow(EmbeddingUnavailableError);
     expect(await embed(['a'])).toHaveLength(1);
     stub.otherwise = () => problem(500, { message: 'sorry', type: 'server_error' });

@@ -48,7 +48,7 @@ describeWith('redis-server', 'the relay on a Redis that fails', () => {
     stop.abort();
     await writing;
     const expected = new Set(written);
-    await eventually(async () => (await outbox.waiting()) === 0 && missing(expected, await outbox.ids()).length === 0, { timeoutMs: 20_000, everyMs: 50 });
+    await eventually(async () => (await outbox.waiting()) === 0 && missing(expected, await outbox.ids()).length === 0, { everyMs: 50 });
     return missing(expected, await outbox.ids());
   }
 
@@ -126,7 +126,7 @@ describeWith('redis-server', 'the relay on a Redis that fails', () => {
     outbox.startRelay();
     await outbox.write(1);
     await eventually(async () => (await outbox.ids()).size === 1);
-    await outbox.redis.config('SET', 'maxmemory', '1mb');
+    await outbox.redis.config('SET', 'maxmemory', '1');
     const written = await outbox.write(10, 1);
     await eventually(async () => (await outbox.redis.info('errorstats')).includes('errorstat_OOM'));
     expect(await outbox.waiting()).toBe(10);

@@ -67,9 +67,14 @@ describe('a rebuild', () => {
       const reads = world.read.length;
       const mortal = start({ deathAt: deathAt + 1 });
       const { id } = await journal.add({ reason: 'manual' }) ?? { id: 0 };
-      await eventually(async () => mortal.isDead() || finished(await mortal.get(id)));
+      // By the plain journal: a look through the mortal one would be a step that it dies of.
+      const isOver = async (): Promise<boolean> => {
+        const job = await journal.find(id);
+        return job !== undefined && finished(job);
+      };
+      await eventually(async () => mortal.isDead() || isOver());
       await mortal.close();
-      const survived = finished((await journal.find(id)) ?? { finishedAt: null } as RebuildJob);
+      const survived = await isOver();
       world.write(`while-dead-${deathAt}`, 1_000 + deathAt);
       if (!survived) {
         deaths += 1;
@@ -271,7 +276,7 @@ describe('jobs', () => {
     expect([failed.phase, (await journal.list(100)).length]).toEqual(['failed', count + 1]);
     world.state.golden = true;
     world.state.due = 'repair';
-    await eventually(async () => (await journal.list(100)).length === count + 2);
+    await eventually(async () => (await journal.list(100)).length >= count + 2);
   });
 
   it('fail after ten attempts without coming further, and not before', async () => {

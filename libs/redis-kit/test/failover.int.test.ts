@@ -18,7 +18,7 @@ const portOf = (redis: Redis, slot: number): number => (isCluster(redis) ? Numbe
 describeWith('redis-server', 'on a cluster with replicas', () => {
   let cluster: RedisCluster;
   beforeEach(async () => {
-    cluster = await startRedisCluster({ replicas: 1 });
+    cluster = await startRedisCluster({ replicas: 1, nodeTimeoutMs: 4_000 });
   });
   afterEach(async () => {
     await closeAll();

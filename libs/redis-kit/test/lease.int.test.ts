@@ -43,8 +43,8 @@ describe.each([['one Redis', testServer('redis')], ['a Redis Cluster', testServe
   });
 
   it('is kept while its work lasts longer than it, and given back when the work throws', async () => {
-    const options = optionsFor(url, uniqueName('lease'), 150);
-    const until = performance.now() + 500;
+    const options = optionsFor(url, uniqueName('lease'), 2_000);
+    const until = performance.now() + 2_500;
     const seen = await withLease(options, async (lease) => {
       await eventually(() => performance.now() > until);
       return [lease.isHeld(), lease.signal.aborted, await openLease(options)];
@@ -67,8 +67,8 @@ describe('a lease whose holder or Redis fails', () => {
   });
 
   it('goes to the next one while its holder stands still, who is told when it goes on, and whose number is the smaller one', async () => {
-    const options = optionsFor(testServer('redis'), uniqueName('lease'), 1_200);
-    const { holder, first, said } = await startHolder(testServer('redis'), options.keys.lease.slice('lease:{'.length, -1), 1_200);
+    const options = optionsFor(testServer('redis'), uniqueName('lease'), 3_000);
+    const { holder, first, said } = await startHolder(testServer('redis'), options.keys.lease.slice('lease:{'.length, -1), 3_000);
     holder.kill('SIGSTOP');
     const next = await eventually(() => openLease(options));
     holder.kill('SIGCONT');

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdtemp, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from '@jest/globals';
@@ -58,6 +58,29 @@ it('follows a folder that is removed and built again under an open reader and wr
   await writer.apply([toChange(product({ sku: 'x', name: 'lamp' }))]);
   expect(await total('lamp')).toBe(1);
   await writer.close();
+});
+
+it('takes no ids of categories from what was in its file before', async () => {
+  const kettle = (sku: string, category: string) => toChange(product({ sku, name: 'kettle', category }));
+  const admin = openEmbeddedSearchAdmin({ directory });
+  const [index, other] = [await admin.createIndex(), await admin.createIndex()];
+  const [writer, otherWriter] = [await admin.openWriter(index), await admin.openWriter(other)];
+  await otherWriter.apply([kettle('a', 'garden')]);
+  await otherWriter.close();
+  await admin.swapTo(index);
+  await writer.apply([kettle('b', 'kitchen')]);
+  const path = join(directory, `${index}.db`);
+  const { ino } = await stat(path);
+  await rename(path, `${path}.away`);
+  await expect(writer.apply([kettle('c', 'kitchen')])).rejects.toBeInstanceOf(SearchUnavailableError);
+  for (const suffix of ['-wal', '-shm']) await rm(`${path}${suffix}`, { force: true });
+  await copyFile(join(directory, `${other}.db`), `${path}.away`);
+  await rename(`${path}.away`, path);
+  expect((await stat(path)).ino).toBe(ino);
+  await writer.apply([kettle('c', 'kitchen')]);
+  expect((await reader.search({ category: 'kitchen', currency: 'USD', sort: 'relevance', limit: 1 })).total).toBe(1);
+  await writer.close();
+  await admin.close();
 });
 
 it('rejects with SearchUnavailableError while the file is damaged or of another format, and answers after the repair', async () => {

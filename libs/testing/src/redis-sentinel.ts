@@ -4,14 +4,14 @@ import { freePorts } from './free-ports.ts';
 import { newRedisDirectory, runRedis } from './redis-server.ts';
 import type { RedisServer } from './redis-server.ts';
 
-/** A sentinel that watches that primary under a name, alone (quorum 1). It makes a replica the primary about a second after the primary has gone. */
+/** A sentinel that watches that primary under a name, alone (quorum 1). It makes a replica the primary some four seconds after the primary has gone. */
 export async function startRedisSentinel(primary: RedisServer, name: string): Promise<RedisServer> {
   const [[port = 0], directory] = await Promise.all([freePorts(1), newRedisDirectory()]);
   const config = join(directory, 'sentinel.conf');
   const lines = [
     `port ${port}`, 'bind 127.0.0.1', `dir ${directory}`,
     `sentinel monitor ${name} 127.0.0.1 ${primary.port} 1`,
-    `sentinel down-after-milliseconds ${name} 500`,
+    `sentinel down-after-milliseconds ${name} 3000`,
     `sentinel failover-timeout ${name} 3000`,
   ];
   await writeFile(config, `${lines.join('\n')}\n`);

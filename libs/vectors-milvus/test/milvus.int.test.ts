@@ -95,15 +95,16 @@ describeWith('milvus', 'Milvus that is away', () => {
   it('gives a write up in time where the server takes it and never answers: the SDK itself would wait a day', async () => {
     const store = await milvusStore();
     const tunnel = await startTunnel(`http://${milvusOptions().address}`);
-    const client = connectMilvus({ ...milvusOptions(), address: new URL(tunnel.url).host, timeoutMs: 1_000 }, 1_000);
+    const connect = (timeoutMs: number) => connectMilvus({ ...milvusOptions(), address: new URL(tunnel.url).host, timeoutMs }, timeoutMs);
+    const [patient, client] = [connect(30_000), connect(1_000)];
     try {
       const collection = await (await store.openAdmin()).createCollection(model('first'));
-      const write = (version: number): Promise<unknown> => upsertRows({ client, name: collection }, [toRowData({ ...record('a', version, [1]), deleted: false }, 24)]);
-      await write(1);
+      const write = (by: typeof client, version: number): Promise<unknown> => upsertRows({ client: by, name: collection }, [toRowData({ ...record('a', version, [1]), deleted: false }, 24)]);
+      await write(patient, 1);
       tunnel.swallow(true);
-      await expect(write(2)).rejects.toThrow(/did not answer in time/);
+      await expect(write(client, 2)).rejects.toThrow(/did not answer in time/);
     } finally {
-      await client.closeConnection();
+      await Promise.all([patient, client].map((one) => one.closeConnection()));
       tunnel.close();
       await store.destroy();
     }

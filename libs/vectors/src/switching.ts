@@ -121,22 +121,24 @@ export function createSwitchingVectorReader({ current, previous, onTrouble, ever
     return isSwitched ? current : previous;
   };
   /** Where the store before has nothing to say the new one may have it by now: only then its answer is waited for. */
+  const isLiveNow = async (): Promise<boolean> => {
+    // An answer that was asked for before may be older than the swap.
+    await checking;
+    if (!isSwitched) await (checking ??= look());
+    return isSwitched;
+  };
   const ask = async <T>(call: (reader: VectorReader) => Promise<T>): Promise<T> => {
     const reader = await pick();
     try {
       return await call(reader);
     } catch (error) {
-      if (reader === current || !(error instanceof VectorsUnavailableError)) throw error;
-      // An answer that was asked for before may be older than the swap.
-      await checking;
-      if (!isSwitched) await (checking ??= look());
-      if (!isSwitched) throw error;
+      if (reader === current || !(error instanceof VectorsUnavailableError) || !(await isLiveNow())) throw error;
       return call(current);
     }
   };
   return {
     exact: current.exact && previous.exact,
-    model: () => ask((reader) => reader.model()),
+    model: async () => (await ask((reader) => reader.model())) ?? ((await isLiveNow()) ? current.model() : undefined),
     get: (sku) => ask((reader) => reader.get(sku)),
     nearest: (vector, query) => ask((reader) => reader.nearest(vector, query)),
     close: async () => {

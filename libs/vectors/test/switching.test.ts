@@ -100,8 +100,15 @@ describe('a store that takes the place of another', () => {
     const got = reader.get('c');
     await eventually(() => isAsked);
     looked.resolve(undefined);
-    expect(await first).toBeUndefined();
+    expect(await first).toMatchObject({ id: 'second' });
     expect(await got).toMatchObject({ sku: 'c' });
+  });
+
+  it('names the model of the new store where the one before has none, however slowly it is told', async () => {
+    const asked = Promise.withResolvers<undefined>();
+    const slow: VectorReader = { exact: true, model: () => asked.promise.then(() => model('second')), get: async () => undefined, nearest: async () => [], close: async () => undefined };
+    const nothing: VectorReader = { ...slow, model: () => (asked.resolve(undefined), Promise.resolve(undefined)) };
+    expect(await createSwitchingVectorReader({ current: slow, previous: nothing }).model()).toMatchObject({ id: 'second' });
   });
 
   it('answers from the store before while the new one cannot be asked or hangs, and tells of it', async () => {

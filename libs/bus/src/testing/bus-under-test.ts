@@ -14,7 +14,7 @@ export interface ManagedFeatures {
   readonly server?: string;
 }
 
-/** A bus and what a test has to see of it. Short waits, please: claimIdleMs and leaseMs about 300, retryBaseMs about 5 unless the test says otherwise, 5 deliveries. */
+/** A bus and what a test has to see of it. Short waits, please: claimIdleMs and leaseMs about 2,000 (longer than a process of a loaded machine stands still), retryBaseMs about 5 unless the test says otherwise, 5 deliveries. */
 export interface BusUnderTest {
   readonly bus: EventBus;
   readonly unacknowledged: (topic: Topic, group: string) => Promise<number>;
@@ -24,6 +24,8 @@ export interface BusUnderTest {
 
 export interface OpenOptions {
   readonly retryBaseMs?: number;
+  readonly claimIdleMs?: number;
+  readonly leaseMs?: number;
 }
 export type Open = (options?: OpenOptions) => Promise<BusUnderTest>;
 /** The size at TEST_SCALE=full, and the small one. */

@@ -84,7 +84,7 @@ export function describeOrdering(open: Open): void {
   });
 
   it('parks a lane whole when too many events wait behind one that fails', async () => {
-    const { bus, unacknowledged, deadLetters } = await open({ retryBaseMs: 30_000 });
+    const { bus, unacknowledged, deadLetters } = await open({ retryBaseMs: 30_000, leaseMs: 10_000 });
     const topic = createTestTopic();
     const done: number[] = [];
     const stuck = Array.from({ length: MAX_LANE + 1 }, (_, n) => ({ type: 'created' as const, key: 'stuck', n }));

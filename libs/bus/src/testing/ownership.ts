@@ -39,9 +39,10 @@ export function describeOwnership(open: OpenManaged, features: ManagedFeatures):
     expect(await bus.lag(topic, 'nobody')).toEqual({ messages: 0, oldestAgeMs: 0, deadLetters: 0 });
     await (await parkOne(bus, topic)).close();
     await publishAll(bus, topic, 5, 10);
-    expect(await bus.lag(topic, 'g')).toMatchObject({ messages: 5, deadLetters: 1 });
-    expect((await bus.lag(topic, 'another')).messages).toBe(15);
-    expect(await eventually(async () => (await bus.lag(topic, 'g')).oldestAgeMs)).toBeGreaterThan(0);
+    await eventually(async () => (await bus.lag(topic, 'g')).messages === 5);
+    expect((await bus.lag(topic, 'g')).deadLetters).toBe(1);
+    await eventually(async () => (await bus.lag(topic, 'another')).messages === 15);
+    await eventually(async () => (await bus.lag(topic, 'g')).oldestAgeMs > 0);
   });
 
   it('says where a topic ends, and when a group has passed that', async () => {

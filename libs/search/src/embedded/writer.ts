@@ -27,12 +27,12 @@ interface Prepared {
 export function openEmbeddedWriter(directory: string, index: string): SearchWriter {
   const file = createFileHolder(directory, { busyTimeoutMs: BUSY_TIMEOUT_MS, isReader: false, index });
   let caches = createCaches();
-  let inode = file.get().inode;
+  let known = file.get();
 
   const applyBatch = (batch: readonly Prepared[]): ChangeResult[] => {
     const open = file.get();
-    if (open.inode !== inode) caches = createCaches();
-    inode = open.inode;
+    if (open !== known) caches = createCaches();
+    known = open;
     open.db.exec('begin immediate');
     try {
       const results = batch.map((prepared) => applyOne(open.db, caches, prepared));
