@@ -25,6 +25,8 @@ async function isFree(port: number): Promise<boolean> {
 
 /** A file for each process, of the ports that it was given: until their servers listen, nobody else would see that they are taken. */
 const CLAIMS = join(tmpdir(), 'millrace-ports');
+/** With the user: nobody can replace what another user's process of that number has left behind. */
+const OWN = `${process.pid}-${process.getuid?.() ?? 0}`;
 
 const codeOf = (error: unknown): unknown => (error instanceof Error && 'code' in error ? error.code : undefined);
 
@@ -40,10 +42,10 @@ const isRunning = (pid: number): boolean => {
 /** What other running processes say that they have; the files of those that have ended are removed. */
 async function claimedByOthers(): Promise<Set<number>> {
   const claimed = await Promise.all((await readdir(CLAIMS)).map(async (name) => {
-    const pid = Number(name);
-    if (!Number.isInteger(pid) || pid === process.pid) return [];
+    const pid = Number(name.split('-')[0]);
+    if (!Number.isInteger(pid) || name === OWN) return [];
     const file = join(CLAIMS, name);
-    if (isRunning(pid)) return (await readFile(file, 'utf8').catch(() => '')).split(' ').map(Number);
+    if (pid !== process.pid && isRunning(pid)) return (await readFile(file, 'utf8').catch(() => '')).split(' ').map(Number);
     await rm(file, { force: true }).catch(() => undefined); // another user's stays
     return [];
   }));
@@ -56,10 +58,9 @@ let claiming: Promise<unknown> = Promise.resolve();
 /** Those of the ports that no other process has. Says first, then looks: of two that want the same port at least one sees the other, so never both have it. */
 function claim(ports: readonly number[]): Promise<number[]> {
   const claimed = claiming.then(async () => {
-    const file = join(CLAIMS, String(process.pid));
-    const draft = `${file}.draft`;
+    const draft = join(CLAIMS, `draft-${OWN}`);
     await writeFile(draft, [...own, ...ports].join(' '));
-    await rename(draft, file);
+    await rename(draft, join(CLAIMS, OWN));
     const taken = await claimedByOthers();
     const kept = ports.filter((port) => !taken.has(port));
     for (const port of kept) own.add(port);
