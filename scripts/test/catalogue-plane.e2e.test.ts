@@ -92,14 +92,15 @@ describe('the catalogue plane', () => {
     for (const sku of skus) await plane.call('POST', '/api/products', { sku, name: `${word} ${sku}`, category: word, price: '20.00', currency: 'USD', stock: 1 });
     await eventually(async () => (await searchSkus(`q=${word}`)).length === 2);
     const run = promisify(execFile);
-    const shop = async (): Promise<string> => (await run(process.execPath, ['examples/storefront.ts', word], { cwd: root, env: { ...process.env, MILLRACE_URL: plane.stack.gatewayUrl, MILLRACE_API_KEY: plane.stack.apiKey } })).stdout;
-    const first = await shop();
+    const shop = async (asked: string): Promise<string> => (await run(process.execPath, ['examples/storefront.ts', asked], { cwd: root, env: { ...process.env, MILLRACE_URL: plane.stack.gatewayUrl, MILLRACE_API_KEY: plane.stack.apiKey } })).stdout;
+    const first = await shop(word);
     expect(first).toMatch(/^2 found\n/);
     const sold = /sold one (\S+), 0 left/.exec(first)?.[1] ?? '';
     expect(skus).toContain(sold);
     expect(first).toContain(`${sold} costs 18.00 USD now`);
     expect(first).toMatch(/\d+ of \d+ products are out of stock/);
     expect((await plane.call('GET', `/api/products/${sold}`)).body).toMatchObject({ stock: 0 });
+    expect(await shop(sold)).toContain(`${sold} is sold out`);
   });
 
   it('obeys synonyms and rules through the gateway as soon as they are created, and counts what is searched for', async () => {

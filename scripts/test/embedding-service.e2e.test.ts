@@ -50,7 +50,7 @@ describe('the catalogue plane with vectors of a service', () => {
     const degraded: unknown[] = [];
     await eventually(async () => {
       const { status, body } = await similar();
-      if (status === 200 && body['degraded'] !== false) degraded.push(body);
+      if (status !== 200 || body['degraded'] !== false) degraded.push([status, body]);
       return status === 200 && body['model'] !== before;
     }, { timeoutMs: 60_000, everyMs: 50 });
     expect(degraded).toEqual([]);

@@ -42,7 +42,7 @@ const COMMAND_GRACE_MS = 500;
 /** The way in: Redis behind a timeout and a breaker, Postgres behind that, the relay of what Redis missed, and the repetition of what it may have lost. */
 export async function openIngest({ config, bus, logger, metrics, onClose, store, items, erased }: IngestDeps): Promise<Ingest> {
   const stopping = new AbortController();
-  const timeoutMs = bus ? config.EVENT_BUS_TIMEOUT_MS : config.EVENT_REDIS_TIMEOUT_MS;
+  const timeoutMs = bus?.durable ? config.EVENT_BUS_TIMEOUT_MS : config.EVENT_REDIS_TIMEOUT_MS;
   // Whether an answer is late, the writer decides.
   const redis = connectRedis(config.REDIS_URL, { role: 'request', name: 'event-ingest:door', commandTimeoutMs: timeoutMs + COMMAND_GRACE_MS });
   onClose(() => closeRedis(redis));

@@ -100,12 +100,15 @@ const firstWaitMs = 500;
 export function createSwitchingVectorReader({ current, previous, onTrouble, everyMs = 1_000 }: SwitchingReaderOptions): VectorReader {
   let isSwitched = false;
   let checkedMs = -Infinity;
+  let hasFailed = false;
   let checking: Promise<void> | undefined;
 
   const look = async (): Promise<void> => {
     try {
       isSwitched = (await current.model()) !== undefined;
+      hasFailed = false;
     } catch (error) {
+      hasFailed = true;
       onTrouble?.(error);
     } finally {
       checkedMs = performance.now();
@@ -124,7 +127,8 @@ export function createSwitchingVectorReader({ current, previous, onTrouble, ever
   const isLiveNow = async (): Promise<boolean> => {
     // An answer that was asked for before may be older than the swap.
     await checking;
-    if (!isSwitched) await (checking ??= look());
+    // One that could not be asked a moment ago is not waited for again.
+    if (!isSwitched && !(hasFailed && performance.now() - checkedMs < everyMs)) await (checking ??= look());
     return isSwitched;
   };
   const ask = async <T>(call: (reader: VectorReader) => Promise<T>): Promise<T> => {

@@ -118,6 +118,10 @@ describe('a store that takes the place of another', () => {
     expect(await found(reader)).toEqual(['a']);
     expect(await found(reader)).toEqual(['a']);
     expect(troubles).toHaveLength(1);
+    const nothing: VectorReader = { ...dead, model: async () => undefined };
+    const neither = createSwitchingVectorReader({ current: dead, previous: nothing, onTrouble: (error) => troubles.push(error), everyMs: 60_000 });
+    for (let n = 0; n < 3; n += 1) expect(await neither.model()).toBeUndefined();
+    expect(troubles).toHaveLength(2);
     const hanging = createSwitchingVectorReader({ current: { ...dead, model: () => new Promise(() => undefined) }, previous: await stores.previous.openReader() });
     expect(await found(hanging)).toEqual(['a']);
   });

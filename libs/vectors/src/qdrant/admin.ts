@@ -26,6 +26,8 @@ export async function openQdrantVectorAdmin(options: QdrantOptions): Promise<Vec
     createCollection: (model) => asking(() => createNext(client, options, model)),
     async openWriter(collection) {
       const { dimensions } = await modelOf(collection);
+      // Collections of earlier releases lack it, and a server in strict mode filters by indexed fields only. Does nothing where it is there.
+      await asking(() => client.createPayloadIndex(collection, { field_name: 'text_hash', field_schema: payloadIndexes.text_hash, wait: true }));
       return createQdrantWriter(client, { collection, dimensions });
     },
     async swapTo(collection) {

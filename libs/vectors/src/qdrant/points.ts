@@ -20,7 +20,7 @@ export function pointId(sku: string): string {
 export const modelPointId = '00000000-0000-8000-8000-6d6f64656c00';
 
 /** Fields that filters use. */
-export const payloadIndexes = { category: 'keyword', brand: 'keyword', version: 'integer', deleted: 'bool', deleted_at: 'integer' } as const;
+export const payloadIndexes = { category: 'keyword', brand: 'keyword', text_hash: 'keyword', version: 'integer', deleted: 'bool', deleted_at: 'integer' } as const;
 
 const payloadFields = {
   name: z.string(),
