@@ -48,8 +48,11 @@ describe('lists of the POS', () => {
     ['unauthorized', 502, 'pos_unauthorized'], ['error', 502, 'pos_unavailable'], ['unavailable', 502, 'pos_unavailable'], ['slow', 504, 'pos_timeout'], ['hang', 504, 'pos_timeout'], ['huge', 502, 'pos_bad_answer'], ['broken', 502, 'pos_bad_answer'],
     ['cut', 502, 'pos_unavailable'], ['wrong', 502, 'pos_bad_answer'], ['html', 502, 'pos_bad_answer'], ['refused', 502, 'pos_refused'], ['redirect', 502, 'pos_bad_answer'], ['too_many', 503, 'pos_quota'],
   ] as const)('and a run, in the weather %s, are answered by %i %s as a problem', async (mode, status, code) => {
-    const fresh = await plane.start(mode === 'slow' || mode === 'hang' ? { POS_TIMEOUT_MS: '1000' } : { CACHE_ENABLED: 'true' });
-    plane.stub.setWeather({ mode, delay_ms: 1_500, bytes: 16_777_216, retry_after_s: 1 });
+    // Any instance takes a run up: where it is one's own time that ends, there is no other.
+    const isSlow = mode === 'slow' || mode === 'hang';
+    const own = isSlow ? await startPlane({ products: 45 }) : plane;
+    const fresh = await own.start(isSlow ? { POS_TIMEOUT_MS: '1000' } : { CACHE_ENABLED: 'true' });
+    own.stub.setWeather({ mode, delay_ms: 1_500, bytes: 16_777_216, retry_after_s: 1 });
     for (const [method, path] of [['GET', '/api/pos/customers'], ['GET', '/api/pos/invoices'], ['POST', '/api/pos/sync'], ['POST', '/api/pos/sync?dry_run=true']] as const) {
       const answer = await fresh.call(method, path);
       const problem = problemSchema.parse(answer.body);
@@ -57,7 +60,8 @@ describe('lists of the POS', () => {
       expect([answer.status, [code, ...(status === 504 ? ['pos_unavailable'] : [])].includes(problem.code) || problem.code]).toEqual([problem.code === code ? status : 502, true]);
       expect(answer.headers.get('content-type')).toContain('application/problem+json');
     }
-    expect([plane.catalogue.writes.length, (await fresh.call('GET', '/api/pos/status')).status, plane.stub.hours.most <= 5_000]).toEqual([0, 200, true]);
+    expect([own.catalogue.writes.length, (await fresh.call('GET', '/api/pos/status')).status, own.stub.hours.most <= 5_000]).toEqual([0, 200, true]);
+    if (isSlow) return await own.close();
     await fresh.close();
     plane.stub.setWeather({ mode: 'fine' });
     if (mode === 'too_many') await eventually(async () => (await instance.call('GET', '/api/pos/customers')).status === 200);
