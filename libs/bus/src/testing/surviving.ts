@@ -42,10 +42,10 @@ export function describeSurvival(name: string, start: () => Promise<MortalServer
         for (let count = 0; count < 2; count += 1) await consumer.subscribe(topic, { group: 'g', ordering, batchSize: 20 }, handle);
         const over = new AbortController();
         const publishing = (async () => {
-          let next = 0;
-          while (!over.signal.aborted || next < 1_000) {
-            // One that is unclear is repeated: it may be there twice.
-            const isDone = await publisher.publish(topic, numbered(25, next)).then(() => true, () => false);
+          let [next, isDone] = [0, true];
+          while (!over.signal.aborted || next < 1_000 || !isDone) {
+            // One that is unclear is repeated, to the end: it may be there twice, or in part.
+            isDone = await publisher.publish(topic, numbered(25, next)).then(() => true, () => false);
             if (isDone) next += 25;
             else await eventually(() => publisher.ping().then(() => true), { timeoutMs: 30_000, everyMs: 50 });
           }
