@@ -103,6 +103,9 @@ class NotStorableError extends Error {
   }
 }
 
+/** ES2026 (JSON.parse source text access): TypeScript's own libraries do not know it yet. */
+const rawJson: unknown = Reflect.get(JSON, 'rawJSON');
+
 /** A value of a file as JSON keeps it: whole numbers of any size exactly, bytes as base64, no prototype. Throws NotStorableError. */
 function toJsonValue(value: unknown, depth = 1): unknown {
   if (depth > MAX_DEPTH) throw new NotStorableError(tooDeep);
@@ -110,7 +113,7 @@ function toJsonValue(value: unknown, depth = 1): unknown {
     if (!isStorable(value)) throw new NotStorableError(notText);
     return value;
   }
-  if (typeof value === 'bigint') return JSON.rawJSON?.(String(value)) ?? Number(value);
+  if (typeof value === 'bigint') return typeof rawJson === 'function' ? Reflect.apply(rawJson, JSON, [String(value)]) : Number(value);
   if (typeof value !== 'object' || value === null || value instanceof Date) return value;
   if (ArrayBuffer.isView(value)) return value instanceof Uint8Array ? Buffer.from(value).toString('base64') : Array.from(Object.values(value));
   if (Array.isArray(value)) return value.map((one: unknown) => toJsonValue(one, depth + 1));
