@@ -134,7 +134,11 @@ describe('events through the gateway', () => {
     const rebuilt = async (after: number) => {
       // Not while the one before is about to end.
       await eventually(async () => (await plane.call('POST', '/api/admin/recommendations/rebuild')).body['started'] === true);
-      return await eventually(async () => (await rebuilds()).find(({ id, generation }) => id > after && generation !== null));
+      // One that fails is tried again.
+      return await eventually(async () => {
+        const all = await rebuilds();
+        return all.find(({ id, generation }) => id > after && generation !== null) ?? Promise.reject(new Error(JSON.stringify(all)));
+      }, { timeoutMs: 60_000 });
     };
     // What erased users did is in the counts of products until this one.
     const second = await rebuilt(first.id);

@@ -31,7 +31,7 @@ export interface CountRebuildsDeps {
 }
 
 export interface CountRebuilds {
-  /** Begins one now; false where one is running. */
+  /** Begins one now; false where one is running. One that fails is tried again like those on the schedule. */
   request(): Promise<boolean>;
   /** Does what is due, and removes old generations: on a schedule. */
   tick(): Promise<void>;
@@ -87,6 +87,8 @@ export function createCountRebuilds(deps: CountRebuildsDeps): CountRebuilds {
   let running: Promise<void> | undefined;
   let failures = 0;
   let notBeforeMs = 0;
+  /** Somebody asked for one that has not come to its end. */
+  let isAsked = false;
   let droppedAtMs = Number.NEGATIVE_INFINITY;
 
   const run = async (reason: RebuildReason): Promise<boolean> => {
@@ -100,6 +102,7 @@ export function createCountRebuilds(deps: CountRebuildsDeps): CountRebuilds {
     const settle = (isFailed: boolean): void => {
       failures = isFailed ? failures + 1 : 0;
       notBeforeMs = isFailed ? now() + Math.min(MAX_RETRY_MS, RETRY_MS * 2 ** Math.min(10, failures - 1)) : 0;
+      isAsked = isFailed && (isAsked || reason === 'manual');
       running = undefined;
     };
     running = run(reason).then((isDone) => settle(!isDone), (error: unknown) => {
@@ -115,7 +118,7 @@ export function createCountRebuilds(deps: CountRebuildsDeps): CountRebuilds {
     },
     tick: async () => {
       if (running !== undefined) return;
-      const reason = now() < notBeforeMs ? undefined : await findDue(deps);
+      const reason = now() < notBeforeMs ? undefined : isAsked ? 'manual' : await findDue(deps);
       if (reason !== undefined) start(reason);
       if (now() - droppedAtMs < DROP_EVERY_MS) return;
       droppedAtMs = now();

@@ -107,6 +107,19 @@ describe('rebuilds of the counts on their schedule', () => {
     await ended(rebuilds);
     expect((await listRebuilds(db, 10))[0]).toMatchObject({ reason: 'first', generation: 'abc' });
   });
+  it('are tried again where somebody asked for one and it failed, until it is done, and no longer', async () => {
+    await built();
+    let nowMs = Date.now();
+    const { rebuilds } = open({ now: () => nowMs, atMinute: undefined, rebuild: () => (done === 0 ? ((done += 1), Promise.reject(new Error('no log'))) : built().then(() => rebuilt)) });
+    expect(await rebuilds.request()).toBe(true);
+    await rebuilds.close();
+    await ended(rebuilds);
+    expect((await listRebuilds(db, 10)).map(({ error }) => error)).toEqual(['no log']);
+    nowMs += 2_000;
+    await ended(rebuilds);
+    await ended(rebuilds);
+    expect((await listRebuilds(db, 10)).map(({ reason, error }) => [reason, error])).toEqual([['manual', null], ['manual', 'no log']]);
+  });
   it.each([
     { now: '2026-11-21T03:29:59Z', at: '2026-11-20T03:30:00Z' }, { now: '2026-11-21T03:30:00Z', at: '2026-11-21T03:30:00Z' }, { now: '2026-11-22T00:10:00Z', at: '2026-11-21T03:30:00Z' },
   ])('are due from $at on at $now', ({ now, at }) => {
