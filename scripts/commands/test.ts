@@ -1,12 +1,13 @@
-import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
-import { existsSync, globSync, statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { bundleAll } from '../local/bundles.ts';
 import { api, boundaries, lint, lock, report, types } from '../local/checks.ts';
 import type { Check } from '../local/checks.ts';
-import { readJestReport } from '../local/jest-report.ts';
+import { addCounts } from '../local/jest-report.ts';
 import type { TestCounts } from '../local/jest-report.ts';
+import { hasPlanes, runJest } from '../local/jest.ts';
+import type { Half, Wanted } from '../local/jest.ts';
 import { root } from '../local/paths.ts';
 import { sharedEnv } from '../local/shared-data.ts';
 import { startTestServers } from '../local/test-run.ts';
@@ -17,12 +18,6 @@ const USAGE = `npm test [-- FOLDER… PATTERN…] [--no-checks]
   PATTERN    part of the test files' paths
   TEST_SCALE=full runs the large sizes; TEST_ELASTICSEARCH_URL, TEST_QDRANT_URL, TEST_MILVUS_ADDRESS, TEST_REDIS_8_URL, TEST_REDIS_STACK_URL add the suites that need those servers.
   MILLRACE_SHARED is the folder with real data (default ../shared, where it is there).`;
-
-interface Wanted {
-  /** Folders below the repository's root; empty = everything. */
-  readonly folders: readonly string[];
-  readonly patterns: readonly string[];
-}
 
 const isFolder = (word: string): boolean => existsSync(join(root, word)) && statSync(join(root, word)).isDirectory();
 
@@ -47,39 +42,6 @@ async function staticChecks({ folders }: Wanted): Promise<Check[]> {
   return done;
 }
 
-/** At the small size files wait for servers and timers most of their time. */
-const WORKERS = process.env['TEST_SCALE'] === 'full' ? 2 : 4;
-
-function jestArgs({ folders, patterns }: Wanted, reportFile: string): string[] {
-  const roots = folders.length > 0 ? folders : ['apps', 'libs', 'scripts'];
-  return [
-    '--disable-warning=ExperimentalWarning',
-    join(root, 'node_modules/jest/bin/jest.js'),
-    `--config=${join(root, 'jest.config.mjs')}`,
-    `--rootDir=${root}`,
-    `--maxWorkers=${WORKERS}`,
-    '--json',
-    `--outputFile=${reportFile}`,
-    ...roots.map((folder) => `--roots=${join(root, folder)}`),
-    ...(patterns.length > 0 ? ['--testPathPatterns', ...patterns] : []),
-  ];
-}
-
-/** All tests in one jest process: starting one for each project costs more than the tests. */
-async function runJest(wanted: Wanted, servers: TestServers, onChild: (child: ChildProcess) => void): Promise<TestCounts> {
-  const reportFile = join(servers.dir, 'jest.json');
-  const env = { ...process.env, ...sharedEnv(), ...servers.env, NODE_ENV: 'test' };
-  // --json makes jest write its report to standard output as well: progress comes on standard error.
-  const child = spawn(process.execPath, jestArgs(wanted, reportFile), { cwd: root, env, stdio: ['ignore', 'ignore', 'inherit'] });
-  onChild(child);
-  const code = await new Promise<number>((done) => {
-    child.once('error', () => done(1));
-    child.once('exit', (exit) => done(exit ?? 1));
-  });
-  const counts = readJestReport(reportFile);
-  return code !== 0 && counts.failed === 0 ? { ...counts, failed: 1 } : counts;
-}
-
 /** Ctrl-C and a kill must not leave servers behind. */
 function stopOnSignals(stop: () => Promise<void>): void {
   let isStopping = false;
@@ -91,17 +53,16 @@ function stopOnSignals(stop: () => Promise<void>): void {
     });
 }
 
-/** Test files that start apps: from bundles, in half the time. */
-const needsBundles = ({ folders, patterns }: Wanted): boolean =>
-  globSync('scripts/test/{*.e2e,bundle}.test.ts', { cwd: root }).some(
-    (file) => (folders.length === 0 || folders.some((folder) => file.startsWith(`${folder}/`))) && (patterns.length === 0 || patterns.some((pattern) => new RegExp(pattern, 'i').test(file))),
-  );
-
+/** Planes start from bundles, in half the time; the other tests need not wait for those. */
 async function startAndTest(wanted: Wanted, starting: Promise<TestServers>): Promise<TestCounts> {
-  const [servers, bundles] = await Promise.all([starting, needsBundles(wanted) ? bundleAll() : '']);
-  let jest: ChildProcess | undefined;
-  process.once('exit', () => jest?.kill('SIGTERM'));
-  return runJest(wanted, { ...servers, env: { ...servers.env, MILLRACE_BUNDLES: bundles } }, (child) => (jest = child));
+  const children = new Set<ChildProcess>();
+  process.once('exit', () => children.forEach((child) => child.kill('SIGTERM')));
+  const test = async (half: Half, bundles: string): Promise<TestCounts> => {
+    const servers = await starting;
+    const env = { ...process.env, ...sharedEnv(), ...servers.env, MILLRACE_BUNDLES: bundles, NODE_ENV: 'test' };
+    return runJest({ wanted, half, env, dir: servers.dir, onChild: (child) => children.add(child) });
+  };
+  return addCounts(await Promise.all([test('others', ''), ...(hasPlanes(wanted) ? [bundleAll().then((bundles) => test('planes', bundles))] : [])]));
 }
 
 /** Tests wait for servers, timers and each other most of their time: the checks have what they leave of the processors. At full size they leave nothing, so the checks come first. */

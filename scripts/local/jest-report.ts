@@ -47,6 +47,12 @@ export function readJestReport(file: string): TestCounts {
   return { ...counts, absent };
 }
 
+/** Of runs side by side. */
+export const addCounts = (runs: readonly TestCounts[]): TestCounts => {
+  const sum = (count: (run: TestCounts) => number): number => runs.reduce((all, run) => all + count(run), 0);
+  return { passed: sum(({ passed }) => passed), failed: sum(({ failed }) => failed), skipped: sum(({ skipped }) => skipped), absent: runs.flatMap(({ absent }) => absent) };
+};
+
 function readJson(file: string): unknown {
   try {
     return JSON.parse(readFileSync(file, 'utf8'));

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { readJestReport } from '../local/jest-report.ts';
+import { addCounts, readJestReport } from '../local/jest-report.ts';
 import { root } from '../local/paths.ts';
 
 describe('the report of a test run', () => {
@@ -30,5 +30,9 @@ describe('the report of a test run', () => {
 
   it('counts a run without a report as a failure', () => {
     expect(readJestReport(join(file, 'none'))).toMatchObject({ passed: 0, failed: 1 });
+  });
+
+  it('of runs side by side is their sum', () => {
+    expect(addCounts([{ passed: 3, failed: 0, skipped: 1, absent: ['a'] }, { passed: 1, failed: 2, skipped: 0, absent: ['b'] }])).toEqual({ passed: 4, failed: 2, skipped: 1, absent: ['a', 'b'] });
   });
 });
