@@ -84,7 +84,8 @@ describe('events through the gateway', () => {
       const done = await eventually(async () => {
         const { body } = await plane.call('GET', path);
         return body['state'] === 'done' && body;
-      });
+        // Where the counts are just being built it waits for that.
+      }, { timeoutMs: 90_000 });
       expect(done).toMatchObject({ names: 2, waiting_for: [], receipts: expect.arrayContaining([expect.objectContaining({ service: 'recommender', store: 'counts', due: 0 }), expect.objectContaining({ service: 'catalog-api', store: 'searches', due: 0 })]) });
       expect(await plane.call('POST', '/api/event', { user_id: alias, asin: sku, event_type: 'view' })).toMatchObject({ status: 410, body: { code: 'gone' } });
       await plane.call('GET', `/api/recommendations?user_id=${id}`);

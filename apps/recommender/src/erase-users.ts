@@ -8,6 +8,7 @@ import { Counter } from 'prom-client';
 import type { Registry } from 'prom-client';
 import type { RecsDb, RecsTrx } from './database.ts';
 import { eraseExperiments } from './experiment-log.ts';
+import type { Forgotten } from './user-counts.ts';
 
 /** Users that were erased, as far as this instance knows: HMACs in memory, `recs.erased` is the truth. */
 export interface ErasedUsers {
@@ -77,8 +78,8 @@ export const usersOfMerge = ({ from, to }: UserMerge): readonly string[] => [fro
 export interface EraseUsersDeps {
   /** Deleting waits for whoever changes the same rows. */
   readonly locking: RecsDb;
-  /** Removes what is counted for this very id; how many keys there were. */
-  readonly forgetCounts: (userId: string) => Promise<number>;
+  /** Removes what is counted for this very id. */
+  readonly forgetCounts: (userId: string) => Promise<Forgotten>;
   readonly erased: ErasedUsers;
   /** Served lists that this instance has not written yet. */
   readonly flush: () => Promise<void>;
@@ -86,7 +87,7 @@ export interface EraseUsersDeps {
 }
 
 const SERVICE = 'recommender';
-const by = (store: string, erased: number): StoreReceipt => ({ store, found: erased, erased, due: 0 });
+const by = (store: string, erased: number, due = 0): StoreReceipt => ({ store, found: erased + due, erased, due });
 
 /** Another store of users' data is one line more, here and in `userStores` of libs/contracts. */
 const stores: readonly ((deps: EraseUsersDeps, users: readonly string[]) => Promise<StoreReceipt>)[] = [
@@ -99,14 +100,18 @@ const stores: readonly ((deps: EraseUsersDeps, users: readonly string[]) => Prom
   async ({ locking: db }, users) => by('recs.experiment_lists', await eraseExperiments(db, 'recs.experiment_lists', users)),
   async ({ locking: db }, users) => by('recs.experiment_events', await eraseExperiments(db, 'recs.experiment_events', users)),
   async ({ forgetCounts }, users) => {
-    let erased = 0;
-    for (const id of users) erased += await forgetCounts(id);
-    return by('counts', erased);
+    let [erased, due] = [0, 0];
+    for (const id of users) {
+      const forgotten = await forgetCounts(id);
+      erased += forgotten.erased;
+      due += forgotten.due;
+    }
+    return by('counts', erased, due);
   },
 ];
 
 /**
- * Erases users in this service and answers with a receipt. Safe to repeat; event-ingest asks again at the end of its job. Counts of products, into which
+ * Erases users in this service and answers with a receipt. Safe to repeat; event-ingest asks again while something is due, and at the end of its job. Counts of products, into which
  * the user's events went as numbers, stay: nobody can be told from them.
  */
 export const eraseUsers =

@@ -8,12 +8,13 @@ import type { Registry } from 'prom-client';
 import type { RecsDb } from './database.ts';
 import { eraseUsers, usersOfMerge, withoutErased } from './erase-users.ts';
 import type { ErasedUsers } from './erase-users.ts';
+import type { Forgotten } from './user-counts.ts';
 import type { NameBook } from './user-names.ts';
 
 export interface FollowUsersDeps {
   /** On a pool of its own: its transactions wait for those of other instances. */
   readonly locking: RecsDb;
-  readonly forgetCounts: (userId: string) => Promise<number>;
+  readonly forgetCounts: (userId: string) => Promise<Forgotten>;
   readonly flush: () => Promise<void>;
   readonly bus: ManagedBus;
   readonly erased: ErasedUsers;

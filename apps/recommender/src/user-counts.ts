@@ -17,12 +17,16 @@ export interface UserCountsDeps {
 const changeSchema = z.union([z.object({ forget: z.string() }), z.object({ from: z.string(), to: z.string() })]);
 type UserChange = z.output<typeof changeSchema>;
 
-/** KEYS generation, building, user changes, user moves, the user's key; ARGV generation as read, the change. Answers how many keys went, or "moved". */
+/**
+ * KEYS generation, building, user changes, tail, user moves, the user's key; ARGV generation as read, the change. Answers how many keys went and whether a generation is being built (1 or 0),
+ * or "moved". What a builder that died has left beside it goes, too.
+ */
 const forgetOne = defineScript(`
 if (redis.call('GET', KEYS[1]) or '') ~= ARGV[1] then return 'moved' end
-if redis.call('EXISTS', KEYS[2]) == 1 then redis.call('RPUSH', KEYS[3], ARGV[2]) end
-redis.call('INCR', KEYS[4])
-return tostring(redis.call('UNLINK', KEYS[5]))
+local building = redis.call('EXISTS', KEYS[2])
+if building == 1 then redis.call('RPUSH', KEYS[3], ARGV[2]) else redis.call('UNLINK', KEYS[3], KEYS[4]) end
+redis.call('INCR', KEYS[5])
+return { redis.call('UNLINK', KEYS[6]), building }
 `, { whenFull: 'run' });
 
 /**
@@ -60,23 +64,33 @@ export async function findUserCounts({ redis, keys, partitions }: UserCountsDeps
   return found;
 }
 
+export interface Forgotten {
+  /** Keys that went. */
+  readonly erased: number;
+  /** Partitions whose counts are being built: until that is over, what is kept for it names the user. */
+  readonly due: number;
+}
+
 /**
- * Removes the history of a user from every partition, from counts that are being built, and from replaced ones; how many keys went. Safe to repeat. What the user added to the counts of items stays
- * until the next rebuild, without a name. Their events must have ended before (the caller's `erased`).
+ * Removes the history of a user from every partition, from counts that are being built, and from replaced ones. Safe to repeat, and to be repeated while something is due. What the user added to the
+ * counts of items stays until the next rebuild, without a name. Their events must have ended before (the caller's `erased`).
  */
-export async function forgetUserCounts({ redis, keys, partitions }: UserCountsDeps, userId: string): Promise<number> {
-  let erased = 0;
+export async function forgetUserCounts({ redis, keys, partitions }: UserCountsDeps, userId: string): Promise<Forgotten> {
+  let [erased, due] = [0, 0];
   for (const partition of await partitions()) {
     const of = partitionKeys(keys, partition);
-    erased += await untilStill(async () => {
+    const [removed, building] = await untilStill(async () => {
       const generation = (await redis.get(of.generation)) ?? '';
-      const reply = asText(await forgetOne(redis, [of.generation, of.building, of.userChanges, of.userMoves, liveOf(of, generation).user(userId)], [generation, JSON.stringify({ forget: userId } satisfies UserChange)]));
-      return reply === 'moved' ? reply : Number(reply);
+      const names = [of.generation, of.building, of.userChanges, of.tail, of.userMoves, liveOf(of, generation).user(userId)];
+      const reply = await forgetOne(redis, names, [generation, JSON.stringify({ forget: userId } satisfies UserChange)]);
+      return Array.isArray(reply) ? reply.map(Number) : 'moved';
     });
-    // Replaced ones are still there for a while: nothing is written to them any more.
+    erased += removed ?? 0;
+    due += building ?? 0;
+    // Replaced ones, and those of builders that died, are still there for a while: nothing is written to them any more.
     for (const generation of await redis.zrange(of.generations, '0', '-1')) erased += await redis.unlink(of.of(generation).user(userId));
   }
-  return erased;
+  return { erased, due };
 }
 
 /** Makes the history of `from` a part of the one of `to`, in every partition, and in counts that are being built. Safe to repeat. */

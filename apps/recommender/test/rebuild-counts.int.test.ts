@@ -148,6 +148,25 @@ function guarantees(server: 'redis' | 'redis-cluster', count: number): void {
     expect(await redis.exists(build.keys.tail, build.keys.userChanges)).toBe(0);
   });
 
+  it('say that a user who is forgotten meanwhile is named until they are built, and leave nothing then, also where their builder died', async () => {
+    await happened(manyEvents(100));
+    const of = { ...user(), partitions: async () => [0] };
+    const build = await beginBuild(redis, keys, { partition: 0, generation: 'died' });
+    await publish(manyEvents(100, { from: 100 }));
+    await counted();
+    expect(await forgetUserCounts(of, 'u3')).toMatchObject({ due: 1 });
+    expect(await redis.exists(build.keys.userChanges)).toBe(1);
+    await redis.set(build.target.user('u3'), '', 'PX', 60_000);
+    await redis.unlink(build.keys.building);
+    expect(await forgetUserCounts(of, 'u3')).toEqual({ erased: 1, due: 0 });
+    expect(await redis.exists(build.keys.tail, build.keys.userChanges, build.target.user('u3'))).toBe(0);
+    log.during = async (row) => {
+      if (row === 100) expect((await forgetUserCounts(user(), 'u4')).due).toBeGreaterThan(0);
+    };
+    await rebuild();
+    expect(await forgetUserCounts(user(), 'u4')).toMatchObject({ due: 0 });
+  });
+
   it('are refused to a builder that stood still while another one began', async () => {
     await happened(manyEvents(50));
     const first = await beginBuild(redis, keys, { partition: 0, generation: 'first' });
@@ -162,7 +181,7 @@ function guarantees(server: 'redis' | 'redis-cluster', count: number): void {
     await happened(events);
     log.during = async (row) => {
       if (row !== 300) return;
-      expect(await forgetUserCounts(user(), 'u3')).toBe(1);
+      expect(await forgetUserCounts(user(), 'u3')).toMatchObject({ erased: 1 });
       await moveUserCounts(user(), { from: 'u5', to: 'u7' });
     };
     await rebuild();
@@ -178,7 +197,7 @@ function guarantees(server: 'redis' | 'redis-cluster', count: number): void {
     await rebuild();
     const named = async () => (await Promise.all((await counting.partitions.list()).map((partition) => keysUnder(redis, keys.counts(partition))))).flat().filter((key) => key.endsWith(':user:u3'));
     expect(await named()).toHaveLength(2);
-    expect([await forgetUserCounts(user(), 'u3'), await named()]).toEqual([2, []]);
+    expect([await forgetUserCounts(user(), 'u3'), await named()]).toEqual([{ erased: 2, due: 0 }, []]);
   });
 
   it('come back from the log where Redis has lost them', async () => {

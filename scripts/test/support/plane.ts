@@ -99,7 +99,7 @@ export interface PlaneOptions {
 }
 
 /** A starved process is no reason to put an event off or to degrade an answer, and the clock none to count again. */
-const PATIENT = { SEARCH_TIMEOUT_MS: '9000', VECTOR_TIMEOUT_MS: '9000', QUERY_EMBEDDING_TIMEOUT_MS: '9000', EVENT_REDIS_TIMEOUT_MS: '5000', EVENT_BUS_TIMEOUT_MS: '5000', COUNT_REBUILD_AT: 'off' };
+const PATIENT = { SEARCH_TIMEOUT_MS: '9000', VECTOR_TIMEOUT_MS: '9000', QUERY_EMBEDDING_TIMEOUT_MS: '9000', EVENT_REDIS_TIMEOUT_MS: '5000', EVENT_BUS_TIMEOUT_MS: '5000', COUNT_REBUILD_AT: 'off', ERASURE_REPEAT_MS: '2000' };
 
 export async function startPlane(env: Record<string, string> = {}, { apps, redisUrl }: PlaneOptions = {}): Promise<Plane> {
   const stack = await startStack({ stateDir: newStateDir('plane'), ports: 'free', durable: false, ...(apps && { apps }), ...(redisUrl !== undefined && { external: { redisUrl } }), env: { LOG_LEVEL: 'warn', PRODUCT_STREAM_CLAIM_IDLE_MS: '1000', MODEL_CHECK_INTERVAL_MS: '300', ...PATIENT, ...env } });
