@@ -2,7 +2,7 @@ import { importLineSchema, importProducts } from '@millrace/contracts';
 import type { ImportLine, Operation } from '@millrace/contracts';
 import type { z } from 'zod';
 import { TransportError, errorOf } from './errors.ts';
-import { readAnswer, readLines } from './ndjson.ts';
+import { readAnswer, readImport } from './ndjson.ts';
 
 export { ProblemError, TransportError } from './errors.ts';
 
@@ -39,7 +39,7 @@ export interface Client {
   call<O extends Operation>(operation: O, input?: CallInput<O>): Promise<CallResult<SuccessOf<O>>>;
   /** Sends a whole body to an operation that streams it (`logEvents`), and parses the answer. Throws as `call` does. */
   upload<O extends Operation>(operation: O, input: UploadInput): Promise<CallResult<SuccessOf<O>>>;
-  /** Uploads a stream of NDJSON or CSV (gzip too); yields the answer's lines while they come. */
+  /** Uploads a stream of NDJSON or CSV (gzip too); yields the answer's lines while they come, the report when it has ended. */
   importProducts(file: ReadableStream<Uint8Array>, options: { readonly contentType: string; readonly query?: Scalars }): AsyncGenerator<ImportLine>;
 }
 
@@ -96,7 +96,7 @@ export function createClient({ baseUrl, apiKey, timeoutMs = 30_000 }: ClientOpti
     },
     importProducts: async function* (file, { contentType, query = {} }) {
       const answer = await send(urlOf(baseUrl, importProducts, {}, query), { method: 'POST', body: file, duplex: 'half', headers: { 'content-type': contentType } });
-      if (answer.body) yield* readLines(answer.body, (line) => importLineSchema.parse(JSON.parse(line)));
+      if (answer.body) yield* readImport(answer.body, (line) => importLineSchema.parse(JSON.parse(line)));
     },
   };
 }

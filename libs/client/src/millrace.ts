@@ -2,7 +2,7 @@ import createFetchClient from 'openapi-fetch';
 import { ProblemError, TransportError, errorOf } from './errors.ts';
 import type { paths } from './generated/openapi.ts';
 import { keyedPosts } from './generated/posts.ts';
-import { readLines } from './ndjson.ts';
+import { readImport } from './ndjson.ts';
 import { isRepeatable, pause, waitBeforeRetry } from './retry.ts';
 import type { Answer, Call, Each, ImportLine, ImportOptions, Method } from './types.ts';
 
@@ -104,7 +104,7 @@ export function createMillrace({ baseUrl, fetch: ownFetch, timeoutMs = 30_000, r
     const init = { headers, params: { ...(query && { query }) }, body: file, bodySerializer: (body: unknown) => body, duplex: 'half', parseAs: 'stream', ...(signal && { signal }) };
     const { response } = await attempt(send, { method: 'post', path: '/api/products/import', init, timeoutMs: undefined });
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the document's own line
-    if (response.body) yield* readLines(response.body, (line) => JSON.parse(line) as ImportLine);
+    if (response.body) yield* readImport(response.body, (line) => JSON.parse(line) as ImportLine);
   };
   const typed = { GET: call.bind(undefined, 'get'), POST: call.bind(undefined, 'post'), PUT: call.bind(undefined, 'put'), PATCH: call.bind(undefined, 'patch'), DELETE: call.bind(undefined, 'delete'), each, importProducts };
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the answers have the types that the document gives them

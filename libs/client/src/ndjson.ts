@@ -26,3 +26,20 @@ export async function* readLines<T>(body: ReadableStream<Uint8Array>, parse: (li
     await reader.cancel().catch(() => undefined);
   }
 }
+
+/**
+ * The lines of an import while they come. Its report, the last one, comes when the answer has ended: whoever stops there leaves no half-read answer behind,
+ * for which fetch closes the connection and opens one that nobody uses.
+ */
+export async function* readImport<L extends { readonly type: string }>(body: ReadableStream<Uint8Array>, parse: (line: string) => L): AsyncGenerator<L, void, undefined> {
+  let report: L | undefined;
+  try {
+    for await (const line of readLines(body, parse))
+      if (line.type === 'report') report = line;
+      else yield line;
+  } catch (error) {
+    // With the report all of it is said.
+    if (!report) throw error;
+  }
+  if (report) yield report;
+}

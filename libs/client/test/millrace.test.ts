@@ -190,6 +190,17 @@ describe('each and streams', () => {
     expect(lines).toMatchObject([{ rows: 1 }, { rows: 2 }]);
     expect(seen).toMatchObject([{ url: '/api/products/import?dry_run=true', body: '{"sku":"a"}\n', headers: { 'content-type': 'application/x-ndjson', 'transfer-encoding': 'chunked', 'x-api-key': 'mr_x' } }]);
   });
+  it('gives the report of an import when the answer has ended, so that whoever stops there leaves its connection in order', async () => {
+    const report = { type: 'report', rows: 1, created: 1, updated: 0, unchanged: 0, failed: 0, bytes: 1, errors: [] };
+    const isWhole = Promise.withResolvers<boolean>();
+    answers = [(res) => {
+      res.once('close', () => isWhole.resolve(res.writableFinished));
+      res.write(`${JSON.stringify(report)}\n`);
+      setTimeout(() => res.end('\n'), 100);
+    }];
+    for await (const line of millrace().importProducts(new Blob(['{"sku":"a"}\n']).stream(), { contentType: 'application/x-ndjson' })) if (line.type === 'report') break;
+    expect(await isWhole.promise).toBe(true);
+  });
   it('throws the problem of an import that is refused, and a TransportError for one that is cut', async () => {
     const run = async (): Promise<void> => { for await (const line of millrace({ retries: 2 }).importProducts(new Blob(['x']).stream(), { contentType: 'text/csv' })) expect(line).toBeUndefined(); };
     answers = [problem(415, 'unsupported_media_type')];

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { createServer, IncomingMessage, ServerResponse } from 'node:http';
 import type { RequestListener } from 'node:http';
+import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { AppError } from '@millrace/service';
 import type { Logger } from '@millrace/service';
@@ -129,9 +130,12 @@ const refusals: Readonly<Record<string, { readonly status: number; readonly titl
 };
 const malformed = { status: 400, title: 'Malformed request', detail: 'this is not valid HTTP: percent-encode characters outside ASCII in the URL' };
 
+/** Nothing ever came over it: clients open such connections to have one at hand, and would take a 408 for the answer to the request that they are just sending. nginx closes them so, too. */
+const isUnused = (code: string | undefined, socket: Duplex): boolean => code === 'ERR_HTTP_REQUEST_TIMEOUT' && socket instanceof Socket && socket.bytesRead === 0;
+
 /** What node's parser refuses never reaches express: it gets its problem here. */
 function refuseMalformed(error: Error & { readonly code?: string }, socket: Duplex): void {
-  if (!socket.writable) {
+  if (!socket.writable || isUnused(error.code, socket)) {
     socket.destroy();
     return;
   }

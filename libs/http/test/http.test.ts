@@ -120,6 +120,17 @@ describe('the server', () => {
     const text = (await socket.toArray()).join('');
     expect(text).toMatch(/^HTTP\/1.1 400 [\s\S]*application\/problem\+json[\s\S]*"code":"malformed_request"/);
   });
+  it('closes a connection that was never used without a word, and tells one that began a request that it is late', async () => {
+    const impatient = await startHttpServer(createHttpApp({ logger: createLogger('test', 'silent'), metrics: createMetrics('test'), handlers: [] }), { host: '127.0.0.1', port: 0, headersTimeoutMs: 100 });
+    const heard = async (said: string): Promise<string> => {
+      const socket = connect(impatient.port, '127.0.0.1');
+      socket.write(said);
+      return (await socket.toArray()).join('');
+    };
+    expect(await heard('')).toBe('');
+    expect(await heard('GET / HTTP/1.1\r\nHost: a\r\n')).toMatch(/^HTTP\/1\.1 408 /);
+    await impatient.close();
+  });
 });
 
 describe('Idempotency-Key', () => {
