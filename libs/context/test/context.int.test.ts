@@ -205,6 +205,19 @@ describe.each([
     expect(asList(await redis.call('ZRANGE', [keys.user('anon:1').recentItems, '0', '-1']))).toEqual([]);
   });
 
+  it('ends a merge that failed half way when it is repeated', async () => {
+    await open().write([eventOf('anon:1', { asin: 'A', category: 'Audio' })]);
+    await setMergedInto(redis, keys, { from: 'anon:1', to: '7' });
+    await redis.set(keys.user('7').recentItems, 'text');
+    const merge = (): Promise<void> => mergeContext(redis, keys, { from: 'anon:1', to: '7', ttlSeconds: 900 });
+    await expect(merge()).rejects.toThrow('WRONGTYPE');
+    await redis.unlink(keys.user('7').recentItems);
+    await merge();
+    const context = await readContext(redis, keys, '7');
+    expect(context.recentItems.map(({ asin }) => asin)).toEqual(['A']);
+    expect([...context.recentCategories]).toEqual([['Audio', 1]]);
+  });
+
   it('does nothing for an event that comes again after its user was merged, whatever the partition', async () => {
     await open({ partitions: 5 }).write([eventOf('first')]);
     const users = Array.from({ length: 10 }, (_, n) => `anon:${n}`);
