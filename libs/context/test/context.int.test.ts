@@ -140,6 +140,20 @@ describe.each([
     expect([...(await readContext(redis, keys, '7')).recentCategories]).toEqual([['Audio', 1]]);
   });
 
+  it('rejects contexts that Redis does not take back, and writes them when they come again', async () => {
+    const { restore } = createPublishedContextWriter({ redis, keys, ttlSeconds: 900, bus: createMemoryBus() });
+    const scripts = (rule: '+' | '-') => Promise.all((isCluster(redis) ? redis.nodes('master') : [redis]).map((node) => node.call('ACL', 'SETUSER', 'default', `${rule}evalsha`, `${rule}eval`)));
+    const event = eventOf('7');
+    await scripts('-');
+    try {
+      await expect(restore.write([event])).rejects.toThrow('NOPERM');
+    } finally {
+      await scripts('+');
+    }
+    expect(await restore.write([event])).toEqual([{ outcome: 'live', userId: '7' }]);
+    expect((await readContext(redis, keys, '7')).recentItems.map(({ asin }) => asin)).toEqual(['A']);
+  });
+
   it('forgets event ids after their time', async () => {
     const writer = open({ dedupMs: 20 });
     await writer.write(Array.from({ length: 30 }, () => eventOf('7')));
