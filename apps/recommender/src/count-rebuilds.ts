@@ -9,7 +9,7 @@ import type { Registry } from 'prom-client';
 import type { RecsDb } from './database.ts';
 import { partitionKeys } from './count-keys.ts';
 import type { Rebuilt } from './rebuild-counts.ts';
-import { beginRebuild, endRebuild, findLastRebuild } from './rebuild.repository.ts';
+import { beginRebuild, endRebuild, findLastRebuild, isRebuildAsked } from './rebuild.repository.ts';
 import type { RebuildReason } from './rebuild.repository.ts';
 
 export interface CountRebuildsDeps {
@@ -31,7 +31,7 @@ export interface CountRebuildsDeps {
 }
 
 export interface CountRebuilds {
-  /** Begins one now; false where one is running. One that fails is tried again like those on the schedule. */
+  /** Begins one now; false where one is running, on whatever instance. One that fails, or whose process ends, is begun again like those on the schedule. Rejects where it could not be written down. */
   request(): Promise<boolean>;
   /** Does what is due, and removes old generations: on a schedule. */
   tick(): Promise<void>;
@@ -55,6 +55,7 @@ export const partitionsOf = ({ current, draining }: Layout): readonly number[] =
 
 /** Why the counts are to be rebuilt now; undefined: they are not. */
 async function findDue({ db, redis, keys, positions = createRedisPositions(redis, keys), atMinute, now = Date.now }: Pick<CountRebuildsDeps, 'db' | 'redis' | 'keys' | 'positions' | 'atMinute' | 'now'>): Promise<RebuildReason | undefined> {
+  if (await isRebuildAsked(db)) return 'manual';
   const layout = await positions.layout(interactions);
   if (layout.draining !== undefined) return undefined;
   const generations = await Promise.all(partitionsOf(layout).map((partition) => redis.get(partitionKeys(keys, partition).generation)));
@@ -64,9 +65,18 @@ async function findDue({ db, redis, keys, positions = createRedisPositions(redis
   return last === undefined || last.getTime() < lastScheduled(now(), atMinute) ? 'nightly' : undefined;
 }
 
+interface Run {
+  readonly reason: RebuildReason;
+  readonly lost: AbortSignal;
+  readonly tell: Telling;
+  /** It is written down: whatever happens to this instance, it will be done. */
+  readonly onBegun: () => void;
+}
+
 /** Under the lease; whether it came to its end. Rejects where Postgres is away. */
-async function runRebuild({ db, rebuild, signal }: CountRebuildsDeps, { reason, lost, tell }: { readonly reason: RebuildReason; readonly lost: AbortSignal; readonly tell: Telling }): Promise<boolean> {
+async function runRebuild({ db, rebuild, signal }: CountRebuildsDeps, { reason, lost, tell, onBegun }: Run): Promise<boolean> {
   const id = await beginRebuild(db, reason);
+  onBegun();
   const startedMs = performance.now();
   try {
     const rebuilt = await rebuild(AbortSignal.any([signal, lost]));
@@ -87,39 +97,48 @@ export function createCountRebuilds(deps: CountRebuildsDeps): CountRebuilds {
   let running: Promise<void> | undefined;
   let failures = 0;
   let notBeforeMs = 0;
-  /** Somebody asked for one that has not come to its end. */
-  let isAsked = false;
   let droppedAtMs = Number.NEGATIVE_INFINITY;
 
-  const run = async (reason: RebuildReason): Promise<boolean> => {
+  const run = async (reason: RebuildReason, find: () => Promise<RebuildReason | undefined>, onBegun: () => void): Promise<boolean> => {
     // Asks again once it leads: another instance may have done it meanwhile.
-    const led = await deps.asLeader(async (lost) => (reason === 'manual' || (await findDue(deps)) !== undefined ? runRebuild(deps, { reason, lost, tell }) : true));
+    const led = await deps.asLeader(async (lost) => {
+      const due = await find();
+      return due === undefined || runRebuild(deps, { reason: due, lost, tell, onBegun });
+    });
     if (led === undefined) logger.info({ reason }, 'another instance rebuilds the counts');
     return led?.result !== false;
   };
-  const start = (reason: RebuildReason): boolean => {
-    if (running !== undefined || signal.aborted) return false;
-    const settle = (isFailed: boolean): void => {
-      failures = isFailed ? failures + 1 : 0;
-      notBeforeMs = isFailed ? now() + Math.min(MAX_RETRY_MS, RETRY_MS * 2 ** Math.min(10, failures - 1)) : 0;
-      isAsked = isFailed && (isAsked || reason === 'manual');
-      running = undefined;
+  const settle = (isFailed: boolean): void => {
+    failures = isFailed ? failures + 1 : 0;
+    notBeforeMs = isFailed ? now() + Math.min(MAX_RETRY_MS, RETRY_MS * 2 ** Math.min(10, failures - 1)) : 0;
+    running = undefined;
+  };
+  /** Resolves true once one has begun, false where none has; what ends it before rejects. */
+  const start = (reason: RebuildReason, find: () => Promise<RebuildReason | undefined>): Promise<boolean> => {
+    const begun = Promise.withResolvers<boolean>();
+    const work = async (): Promise<void> => {
+      try {
+        settle(!(await run(reason, find, () => begun.resolve(true))));
+        begun.resolve(false);
+      } catch (error) {
+        tell.failed(reason, error);
+        settle(true);
+        begun.reject(error);
+      }
     };
-    running = run(reason).then((isDone) => settle(!isDone), (error: unknown) => {
-      tell.failed(reason, error);
-      settle(true);
-    });
-    return true;
+    running = work();
+    return begun.promise;
   };
   return {
     request: async () => {
       if (signal.aborted) throw new AppError('unavailable', 'this instance is ending');
-      return start('manual');
+      return running === undefined && start('manual', async () => 'manual');
     },
     tick: async () => {
       if (running !== undefined) return;
-      const reason = now() < notBeforeMs ? undefined : isAsked ? 'manual' : await findDue(deps);
-      if (reason !== undefined) start(reason);
+      const reason = now() < notBeforeMs ? undefined : await findDue(deps);
+      // What goes wrong is told where it runs.
+      if (reason !== undefined && running === undefined && !signal.aborted) start(reason, () => findDue(deps)).catch(() => undefined);
       if (now() - droppedAtMs < DROP_EVERY_MS) return;
       droppedAtMs = now();
       const dropped = await deps.dropOld();

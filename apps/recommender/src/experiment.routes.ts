@@ -1,5 +1,6 @@
 import * as contracts from '@millrace/contracts';
 import { ok, route } from '@millrace/http';
+import { AppError } from '@millrace/service';
 import { Router } from 'express';
 import type { RecsDb, RecsTrx } from './database.ts';
 import { countVariants, resultsOf } from './experiment-results.ts';
@@ -14,13 +15,14 @@ export interface ExperimentRoutesDeps {
   readonly now: () => number;
 }
 
-/** `/api/admin/experiments`. A change is in force on this instance when it is answered. */
+/** `/api/admin/experiments`. A change is in force on this instance when it is answered; 503 where it is made and could not be read yet. */
 export function experimentRoutes({ db, locking, live, now }: ExperimentRoutesDeps): Router {
   const router = Router();
   const change = async <T>(work: (trx: RecsTrx) => Promise<T>): Promise<T> => {
     const result = await experiments.changeExperiments(locking, work);
-    await live.refresh();
-    return result;
+    // Once more: one that failed in passing.
+    if ((await live.refresh()) || (await live.refresh())) return result;
+    throw new AppError('unavailable', 'the change is made; this instance could not read it yet and follows within seconds', { headers: { 'Retry-After': '1' } });
   };
   route(router, contracts.listExperiments, async ({ query }) => ok({ data: await experiments.listExperiments(db, query.status) }));
   route(router, contracts.createExperiment, async ({ body }) => {

@@ -1,3 +1,4 @@
+import { isUnavailable } from '@millrace/bus';
 import { isViolation, LOCK_NOT_AVAILABLE } from '@millrace/database';
 import type { Logger } from '@millrace/service';
 import { sql } from 'kysely';
@@ -20,7 +21,7 @@ export interface ServedRanking {
 export interface RankingLog {
   /** Takes note of a list that is being served; returns at once, never throws. */
   add(ranking: ServedRanking): void;
-  /** Resolves when all that was added before is in Postgres, or has been given up. */
+  /** Resolves when all that was added before is in Postgres, or has been given up; rejects where Postgres cannot be reached: then it still waits. */
   flush(): Promise<void>;
   close(): Promise<void>;
 }
@@ -38,11 +39,18 @@ export interface RankingLogDeps {
   readonly erased: ErasedUsers;
 }
 
-/** Writes served lists behind the answers, in batches. Bounded: what Postgres does not take in time is dropped, the oldest first, and counted. */
+/** Writes served lists behind the answers, in batches, and waits while Postgres cannot be reached. Bounded: above 10,000 lists the oldest are dropped, and counted. */
 export function createRankingLog({ logger, metrics, erased }: RankingLogDeps): RankingLog {
-  const dropped = new Counter({ name: 'recs_rankings_dropped_total', help: 'Served lists that could not be written to Postgres', registers: [metrics] });
+  const drop = createDrop({ logger, metrics });
   let waiting: ServedRanking[] = [];
   let last = Promise.resolve();
+  let flushes = 0;
+  let isAway = false;
+  const putBack = (batch: readonly ServedRanking[]): void => {
+    const all = [...batch, ...waiting];
+    waiting = all.slice(-MAX_WAITING);
+    drop(all.length - waiting.length);
+  };
   const writeSome = async (): Promise<void> => {
     let tries = 0;
     while (waiting.length > 0) {
@@ -50,23 +58,37 @@ export function createRankingLog({ logger, metrics, erased }: RankingLogDeps): R
       waiting = waiting.slice(MAX_BATCH);
       try {
         await erased.whileKnown((trx) => insertLists(trx, batch.map((one) => (one.userId !== null && erased.has(one.userId) ? { ...one, userId: null } : one))));
+        isAway = false;
       } catch (error) {
         // Whoever holds the lock loses it after a while.
         if (isViolation(error, LOCK_NOT_AVAILABLE) && (tries += 1) < MAX_TRIES) {
-          waiting = [...batch, ...waiting];
+          putBack(batch);
           continue;
         }
-        dropped.inc(batch.length);
-        logger.warn({ err: error, lists: batch.length }, 'served lists could not be written');
+        if (isUnavailable(error)) {
+          putBack(batch);
+          if (!isAway) logger.warn({ err: error }, 'served lists wait for Postgres');
+          isAway = true;
+          throw error;
+        }
+        drop(batch.length, error);
       }
     }
   };
-  const flush = (): Promise<void> => (last = last.then(writeSome));
-  const timer = setInterval(() => void flush(), FLUSH_MS);
+  const flush = async (): Promise<void> => {
+    flushes += 1;
+    const done = last.then(writeSome).finally(() => (flushes -= 1));
+    last = done.catch(() => undefined);
+    return done;
+  };
+  // What fails is told where it fails, and is tried again by the next one.
+  const timer = setInterval(() => {
+    if (flushes === 0) flush().catch(() => undefined);
+  }, FLUSH_MS);
   return {
     add: (ranking) => {
       if (waiting.length >= MAX_WAITING) {
-        dropped.inc();
+        drop(1);
         waiting.shift();
       }
       waiting.push(ranking);
@@ -74,8 +96,17 @@ export function createRankingLog({ logger, metrics, erased }: RankingLogDeps): R
     flush,
     close: async () => {
       clearInterval(timer);
-      await flush();
+      await flush().catch((error: unknown) => drop(waiting.length, error));
     },
+  };
+}
+
+/** Counts lists that are given up, and says why where it is not for their number. */
+function createDrop({ logger, metrics }: Pick<RankingLogDeps, 'logger' | 'metrics'>): (lists: number, err?: unknown) => void {
+  const dropped = new Counter({ name: 'recs_rankings_dropped_total', help: 'Served lists that could not be written to Postgres', registers: [metrics] });
+  return (lists, err) => {
+    dropped.inc(lists);
+    if (err !== undefined) logger.warn({ err, lists }, 'served lists could not be written');
   };
 }
 

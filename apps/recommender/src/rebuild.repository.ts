@@ -27,6 +27,12 @@ export async function findLastRebuild(db: RecsDb): Promise<Date | undefined> {
   return last && new Date(last.started_at);
 }
 
+/** Somebody asked for the newest one and it has not come to its end: it runs, it failed, or its process was killed. */
+export async function isRebuildAsked(db: RecsDb): Promise<boolean> {
+  const newest = await db.selectFrom('recs.rebuilds').select(['reason', 'generation']).orderBy('id', 'desc').limit(1).executeTakeFirst();
+  return newest?.reason === 'manual' && newest.generation === null;
+}
+
 /** Only for whoever holds the lease: the others' that never ended are called killed. */
 export async function beginRebuild(db: RecsDb, reason: RebuildReason): Promise<string> {
   await db.updateTable('recs.rebuilds').set({ finished_at: sql<Date>`now()`, error: 'its process ended' }).where('finished_at', 'is', null).execute();

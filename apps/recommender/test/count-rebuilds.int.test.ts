@@ -90,6 +90,7 @@ describe('rebuilds of the counts on their schedule', () => {
     expect(await first.request()).toBe(false);
     await eventually(async () => (await listRebuilds(db, 10)).length === 1);
     await ended(second);
+    expect(await second.request()).toBe(false);
     expect(done).toBe(0);
     await built();
     gate.resolve(rebuilt);
@@ -119,6 +120,23 @@ describe('rebuilds of the counts on their schedule', () => {
     await ended(rebuilds);
     await ended(rebuilds);
     expect((await listRebuilds(db, 10)).map(({ reason, error }) => [reason, error])).toEqual([['manual', null], ['manual', 'no log']]);
+  });
+  it('are begun again by whoever comes next where somebody asked for one and its process ended', async () => {
+    await built();
+    await beginRebuild(db, 'manual');
+    const { rebuilds } = open({ atMinute: undefined });
+    await ended(rebuilds);
+    await ended(rebuilds);
+    expect((await listRebuilds(db, 10)).map(({ reason, generation, error }) => [reason, generation, error])).toEqual([['manual', 'abc', null], ['manual', null, 'its process ended']]);
+  });
+  it('were written down when somebody who asked for one is answered, or the answer is an error', async () => {
+    const { rebuilds } = open({ asLeader: () => Promise.reject(new Error('no lock')) });
+    await expect(rebuilds.request()).rejects.toThrow('no lock');
+    const gate = Promise.withResolvers<Rebuilt>();
+    const { rebuilds: other } = open({ rebuild: () => gate.promise });
+    expect(await other.request()).toBe(true);
+    expect(await listRebuilds(db, 10)).toMatchObject([{ reason: 'manual', finished_at: null }]);
+    gate.resolve(rebuilt);
   });
   it.each([
     { now: '2026-11-21T03:29:59Z', at: '2026-11-20T03:30:00Z' }, { now: '2026-11-21T03:30:00Z', at: '2026-11-21T03:30:00Z' }, { now: '2026-11-22T00:10:00Z', at: '2026-11-21T03:30:00Z' },

@@ -1,8 +1,9 @@
 import { afterAll, describe, expect, it } from '@jest/globals';
 import { createKysely, createPool, migrateSchema } from '@millrace/database';
 import { createHealth, createLogger } from '@millrace/service';
-import { createTestDatabase, eventually, uniqueName } from '@millrace/testing';
+import { createTestDatabase, eventually, startTunnel, uniqueName } from '@millrace/testing';
 import { Registry } from 'prom-client';
+import type { RecsSchema } from '../src/database.ts';
 import { createErasedUsers } from '../src/erase-users.ts';
 import { changeExperiments, insertExperiment, listExperiments } from '../src/experiment.repository.ts';
 import { migrations } from '../src/migrations/index.ts';
@@ -74,6 +75,24 @@ describe('while another instance holds the locks of erasures, merges and experim
     expect((await listExperiments(db)).map(({ key }) => key).toSorted()).toEqual(['late', 'later']);
     expect((await owner.query('select 1 from recs.rankings')).rowCount).toBe(1);
     await log.close();
+  });
+
+  it('a served list is written although Postgres could not be reached at first', async () => {
+    const tunnel = await startTunnel(database.url);
+    const pool = createPool({ url: tunnel.url, name: 'tunnelled', max: 1 });
+    const locked = createKysely<RecsSchema>(pool);
+    const metrics = new Registry();
+    const there = createRankingLog({ logger, metrics, erased: createErasedUsers({ db, locking: locked, secret: 's'.repeat(32) }) });
+    tunnel.drop(true);
+    const rankingId = '9b0c5a50-1d0c-4d55-9b3e-0d5c3f6c8a13';
+    there.add({ rankingId, userId: 'u', kind: 'recommendations', servedAtMs: Date.now(), items: [{ sku: 'a', stage: 'popular' }] });
+    await expect(there.flush()).rejects.toThrow();
+    tunnel.drop(false);
+    await eventually(async () => (await owner.query('select 1 from recs.rankings where ranking_id = $1', [rankingId])).rowCount === 1);
+    expect(await metrics.getSingleMetricAsString('recs_rankings_dropped_total')).toContain('total 0');
+    await there.close();
+    await pool.end();
+    tunnel.close();
   });
 
   it('a change of an experiment is given up after 3 s', async () => {

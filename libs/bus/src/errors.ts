@@ -44,9 +44,9 @@ const UNAVAILABLE = new Set([
   'UND_ERR_CONNECT_TIMEOUT', 'UND_ERR_HEADERS_TIMEOUT', 'UND_ERR_BODY_TIMEOUT', 'UND_ERR_SOCKET', 'upstream_unavailable', 'upstream_timeout',
   '57P01', '57P03', '08006', '08001', '53300',
 ]);
-/** Errors that have no code of their own: AbortSignal.timeout, and pg when a connection breaks. */
+/** Errors that have no code of their own: AbortSignal.timeout, and pg when a connection breaks, or none was free for as long as one is waited for. */
 const isCodeless = (error: object): boolean =>
-  ('name' in error && error.name === 'TimeoutError') || ('message' in error && typeof error.message === 'string' && error.message.startsWith('Connection terminated'));
+  ('name' in error && error.name === 'TimeoutError') || ('message' in error && typeof error.message === 'string' && /^(?:Connection terminated|timeout exceeded when trying to connect)/.test(error.message));
 
 /** This error, or one that caused it. */
 function isAny(error: unknown, test: (error: object) => boolean): boolean {

@@ -87,6 +87,7 @@ describe('isUnavailable', () => {
     { name: 'a timeout of a request', error: new DOMException('x', 'TimeoutError'), is: true },
     { name: 'headers that never came', error: new TypeError('fetch failed', { cause: Object.assign(new Error('x'), { code: 'UND_ERR_HEADERS_TIMEOUT' }) }), is: true },
     { name: 'a database connection that broke', error: new Error('Connection terminated unexpectedly'), is: true },
+    { name: 'a database whose connections are all in use', error: new Error('timeout exceeded when trying to connect'), is: true },
     { name: 'a broken event', error: new TypeError('x'), is: false },
     { name: 'something that is no error', error: 'x', is: false },
   ])('tells $name', ({ error, is }) => {

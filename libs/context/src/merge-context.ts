@@ -1,13 +1,15 @@
-import { defineScript } from '@millrace/redis-kit';
+import { defineScript, isCluster } from '@millrace/redis-kit';
 import type { Keys, Redis } from '@millrace/redis-kit';
 import { readOne } from './read-context.ts';
 import { MAX_CATEGORIES, MAX_ITEMS, MERGED_MS, userKeyList } from './scripts.ts';
 
 /**
- * KEYS the target's; ARGV nowMs, ttlMs, last active, number of items, their times and names, number of purchases, the same, then categories and counts.
+ * KEYS the target's, then those of the one that is merged, where they are on the same server: they go in the same step, and nothing is added where the
+ * first of them is gone. ARGV nowMs, ttlMs, last active, number of items, their times and names, number of purchases, the same, then categories and counts.
  * Each item has its newest time, the counts are added, the largest are kept.
  */
 const addContext = defineScript(`
+if KEYS[6] and redis.call('EXISTS', KEYS[6]) == 0 then return 0 end
 local now, ttlMs, last, at = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), 4
 local own = tonumber(redis.call('GET', KEYS[3]) or '0')
 if own > last then last = own end
@@ -29,6 +31,7 @@ table.sort(counts, function(a, b) return a[2] > b[2] end)
 for i = ${MAX_CATEGORIES + 1}, #counts do redis.call('HDEL', KEYS[2], counts[i][1]) end
 redis.call('PEXPIREAT', KEYS[2], ends)
 redis.call('SET', KEYS[3], string.format('%.0f', last), 'PXAT', ends)
+if KEYS[6] then redis.call('UNLINK', unpack(KEYS, 6)) end
 return 1`);
 
 /** From now on events and reads of `from` go to `to`, for 30 days: later ones are led there by Postgres. An id is never merged into one that was merged itself: the caller resolves it. */
@@ -41,15 +44,17 @@ export interface Merge {
   readonly to: string;
 }
 
-/** Adds the context of `from` to that of `to` and removes it; nothing where there is none, so it is safe to repeat. After `setMergedInto`, or new events of `from` are missed. */
+/**
+ * Adds the context of `from` to that of `to` and removes it; nothing where there is none. After `setMergedInto`, or new events of `from` are missed.
+ * To be repeated until it resolves: one step on a single instance. On Cluster it is added first and removed then, so a repetition in between counts its categories again.
+ */
 export async function mergeContext(redis: Redis, keys: Keys, { from, to, ttlSeconds }: Merge & { readonly ttlSeconds: number }): Promise<void> {
   const of = keys.user(from);
   const { context: source } = await readOne(redis, keys, from);
   if (source.lastActive === undefined) return;
   const items = [source.recentItems, source.recentPurchases].flatMap((list) => [list.length, ...list.flatMap(({ asin, at }) => [at, asin])]);
   const categories = [...source.recentCategories].flat();
-  // The marker goes first: whoever repeats this finds nothing to add a second time.
-  if ((await redis.unlink(of.lastActive)) === 0) return;
-  await addContext(redis, userKeyList(keys.user(to)), [Date.now(), ttlSeconds * 1_000, source.lastActive, ...items, ...categories]);
-  await redis.unlink(of.recentItems, of.recentCategories, of.recentPurchases);
+  const merged = [of.lastActive, of.recentItems, of.recentCategories, of.recentPurchases];
+  await addContext(redis, [...userKeyList(keys.user(to)), ...(isCluster(redis) ? [] : merged)], [Date.now(), ttlSeconds * 1_000, source.lastActive, ...items, ...categories]);
+  if (isCluster(redis)) await redis.unlink(...merged);
 }

@@ -12,7 +12,7 @@ export interface PublishedContextWriterOptions extends Omit<ContextWriterOptions
 }
 
 export interface PublishedContextWriter extends ContextWriter {
-  /** Writes the contexts alone, of events that are on the bus already: after Redis may have lost what it had. */
+  /** Writes the contexts alone, of events that are on the bus already: after Redis may have lost what it had. Rejects where Redis does not take one: to be repeated. */
   readonly restore: Pick<ContextWriter, 'write'>;
 }
 
@@ -23,13 +23,8 @@ interface Checked {
   readonly isDuplicate: boolean;
 }
 
-/**
- * The way in where the bus is not on Redis: ids, merges and erasures are looked at, the event is published and acknowledged by the broker, then the context is written.
- * Resolved means that the bus has every event that is no duplicate. An id is noted behind the publication, so an event whose answer was lost is published again: the
- * broker drops its id, as the topic's dedupMs says. Where Redis goes away in between, the event is published, its context is not (`broken`).
- */
-export function createPublishedContextWriter(options: PublishedContextWriterOptions): PublishedContextWriter {
-  const { redis, keys, ttlSeconds, dedupMs = INTERACTION_DEDUP_MS, erased = NOBODY, bus } = options;
+/** What Redis knows of events and their users, with each user's id that counts. */
+function createCheck({ redis, keys, erased = NOBODY }: Pick<PublishedContextWriterOptions, 'redis' | 'keys' | 'erased'>): (events: readonly NewInteraction[]) => Promise<readonly Checked[]> {
   const of = keys.topic(interactions.name);
   let erasures = 0;
 
@@ -49,7 +44,7 @@ export function createPublishedContextWriter(options: PublishedContextWriterOpti
     }
     throw new SinkUnavailableError('the user moves to other ids all the time');
   };
-  const check = async (events: readonly NewInteraction[]): Promise<readonly Checked[]> => {
+  return async (events) => {
     const [scores, users] = await Promise.all([redis.zmscore(of.recentIds, ...events.map(idOf)), Promise.all(events.map(userOf)), checkErased()]);
     const seen = new Set<string>();
     return users.map((event, place) => {
@@ -58,26 +53,50 @@ export function createPublishedContextWriter(options: PublishedContextWriterOpti
       return { place, event, isDuplicate };
     });
   };
-  const remember = async (all: readonly Checked[]): Promise<readonly Written['outcome'][]> => {
+}
+
+/**
+ * The way in where the bus is not on Redis: ids, merges and erasures are looked at, the event is published and acknowledged by the broker, then the context is written.
+ * Resolved means that the bus has every event that is no duplicate. An id is noted behind the publication, so an event whose answer was lost is published again: the
+ * broker drops its id, as the topic's dedupMs says. Where Redis goes away in between, the event is published, its context is not (`broken`).
+ */
+export function createPublishedContextWriter(options: PublishedContextWriterOptions): PublishedContextWriter {
+  const { redis, keys, ttlSeconds, dedupMs = INTERACTION_DEDUP_MS, erased = NOBODY, bus } = options;
+  const of = keys.topic(interactions.name);
+  const check = createCheck(options);
+  const remember = (all: readonly Checked[]): Promise<readonly PromiseSettledResult<Written['outcome']>[]> => {
     const clock: Clock = { now: Date.now(), ttlMs: ttlSeconds * 1_000 };
-    // What Redis does not take now is missing in this context only.
-    return Promise.all(all.map(async ({ place, event }) => rememberOf(redis, keys, clock, { entry: entryOf(place, event), isAgain: false }).catch(() => 'broken' as const)));
+    return Promise.allSettled(all.map(async ({ place, event }) => rememberOf(redis, keys, clock, { entry: entryOf(place, event), isAgain: false })));
+  };
+  /** Where it is tried again, an id is noted once its context is written. */
+  const restore = async (fresh: readonly Checked[]): Promise<readonly Written['outcome'][]> => {
+    const settled = await remember(fresh);
+    await note(fresh.filter((_one, at) => settled[at]?.status === 'fulfilled'));
+    return settled.map((one) => {
+      if (one.status === 'rejected') throw one.reason;
+      return one.value;
+    });
   };
   const note = async (all: readonly Checked[]): Promise<void> => {
     if (all.length > 0) await redis.zadd(of.recentIds, 'NX', ...all.flatMap(({ event }) => [Date.now(), idOf(event)])).catch(() => undefined);
   };
-  const writeAll = async (events: readonly NewInteraction[], publish: (all: readonly NewInteraction[]) => Promise<void>): Promise<readonly Written[]> => {
+  const publish = async (fresh: readonly Checked[]): Promise<readonly Written['outcome'][]> => {
+    await bus.publish(interactions, fresh.map(({ event }) => event));
+    const [settled] = await Promise.all([remember(fresh), note(fresh)]);
+    // What Redis does not take now is missing in this context only.
+    return settled.map((one) => (one.status === 'fulfilled' ? one.value : 'broken'));
+  };
+  const writeAll = async (events: readonly NewInteraction[], bring: (fresh: readonly Checked[]) => Promise<readonly Written['outcome'][]>): Promise<readonly Written[]> => {
     if (events.length === 0) return [];
     const checked = await check(events);
     const fresh = checked.filter(({ event, isDuplicate }) => !isDuplicate && !erased.has(event.user_id));
-    await publish(fresh.map(({ event }) => event));
-    const [outcomes] = await Promise.all([remember(fresh), note(fresh)]);
+    const outcomes = await bring(fresh);
     const done = new Map(fresh.map(({ place }, at) => [place, outcomes[at] ?? 'broken']));
     return checked.map(({ place, event, isDuplicate }) => ({ outcome: erased.has(event.user_id) ? 'erased' : isDuplicate ? 'duplicate' : (done.get(place) ?? 'broken'), userId: event.user_id }));
   };
   return {
-    write: (events) => writeAll(events, (fresh) => bus.publish(interactions, fresh)),
-    restore: { write: (events) => writeAll(events, async () => undefined) },
+    write: (events) => writeAll(events, publish),
+    restore: { write: (events) => writeAll(events, restore) },
     async forgetOldIds() {
       while (Number(await forgetIds(redis, [of.recentIds], [Date.now() - dedupMs])) === 500);
     },

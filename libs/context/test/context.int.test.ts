@@ -140,6 +140,20 @@ describe.each([
     expect([...(await readContext(redis, keys, '7')).recentCategories]).toEqual([['Audio', 1]]);
   });
 
+  it('rejects contexts that Redis does not take back, and writes them when they come again', async () => {
+    const { restore } = createPublishedContextWriter({ redis, keys, ttlSeconds: 900, bus: createMemoryBus() });
+    const scripts = (rule: '+' | '-') => Promise.all((isCluster(redis) ? redis.nodes('master') : [redis]).map((node) => node.call('ACL', 'SETUSER', 'default', `${rule}evalsha`, `${rule}eval`)));
+    const event = eventOf('7');
+    await scripts('-');
+    try {
+      await expect(restore.write([event])).rejects.toThrow('NOPERM');
+    } finally {
+      await scripts('+');
+    }
+    expect(await restore.write([event])).toEqual([{ outcome: 'live', userId: '7' }]);
+    expect((await readContext(redis, keys, '7')).recentItems.map(({ asin }) => asin)).toEqual(['A']);
+  });
+
   it('forgets event ids after their time', async () => {
     const writer = open({ dedupMs: 20 });
     await writer.write(Array.from({ length: 30 }, () => eventOf('7')));
@@ -203,6 +217,19 @@ describe.each([
     expect(context.recentItems.map(({ asin }) => asin)).toEqual(['C', 'B', 'A']);
     expect([...context.recentCategories]).toEqual([['Audio', 3]]);
     expect(asList(await redis.call('ZRANGE', [keys.user('anon:1').recentItems, '0', '-1']))).toEqual([]);
+  });
+
+  it('ends a merge that failed half way when it is repeated', async () => {
+    await open().write([eventOf('anon:1', { asin: 'A', category: 'Audio' })]);
+    await setMergedInto(redis, keys, { from: 'anon:1', to: '7' });
+    await redis.set(keys.user('7').recentItems, 'text');
+    const merge = (): Promise<void> => mergeContext(redis, keys, { from: 'anon:1', to: '7', ttlSeconds: 900 });
+    await expect(merge()).rejects.toThrow('WRONGTYPE');
+    await redis.unlink(keys.user('7').recentItems);
+    await merge();
+    const context = await readContext(redis, keys, '7');
+    expect(context.recentItems.map(({ asin }) => asin)).toEqual(['A']);
+    expect([...context.recentCategories]).toEqual([['Audio', 1]]);
   });
 
   it('does nothing for an event that comes again after its user was merged, whatever the partition', async () => {

@@ -57,7 +57,7 @@ export interface RebuildStore {
   readonly versions: (target: string) => VersionedStore;
   /** Golden queries, before the swap: does the target answer as it should, and as the live one does? `force` passes over what fails. */
   readonly ask: (target: string, live: string | undefined, signal: AbortSignal) => Promise<readonly RebuildCheck[]>;
-  /** Makes it live, atomically for readers. */
+  /** Makes it live, atomically for readers. Called again after a failure or a crash, also where it is live already. */
   readonly swap: (target: string) => Promise<void>;
   /** After the swap: tells caches and others. May be called again after a crash. */
   readonly swapped: (target: string) => Promise<void>;

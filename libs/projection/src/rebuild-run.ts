@@ -172,10 +172,9 @@ const validate: Step = async (deps, job, signal) => {
 const swapAndFinish: Step = async (deps, job, signal) => {
   const { journal, store } = deps;
   const target = targetOf(job);
-  if ((await store.live()) !== target) {
-    if (job.cancelRequested) throw new RebuildCancelledError('it was cancelled');
-    await store.swap(target);
-  }
+  if (job.cancelRequested && (await store.live()) !== target) throw new RebuildCancelledError('it was cancelled');
+  // Also where it is live: what failed in the middle of a swap is ended by its repetition.
+  await store.swap(target);
   await store.swapped(target);
   // The swap cannot be taken back: what instances still wrote elsewhere before they saw it is brought in, however often it takes.
   await untilDone(() => pass(deps, job, signal), { signal, onFailure: deps.onTrouble });

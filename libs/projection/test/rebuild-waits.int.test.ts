@@ -33,3 +33,27 @@ it('a rebuild waits for what says when to come again, a quota say, however often
   await runner.close();
   expect([job.phase, waits, world.state.made, world.found()]).toEqual(['done', 25, 1, world.truth()]);
 });
+
+it('a rebuild whose swap failed after it was visible ends that swap before it is done', async () => {
+  const world = createWorld();
+  world.write('p', 1);
+  const { swap } = world.store;
+  let tries = 0;
+  const swapped: string[] = [];
+  Object.assign(world.store, {
+    swap: async (target: string) => {
+      await swap(target);
+      tries += 1;
+      if (tries === 1) throw new Error('broken off before its second half');
+      swapped.push(target);
+    },
+  });
+  const runner = startRunner(world, { journal });
+  const { id } = await runner.request();
+  const job = await eventually(async () => {
+    const found = await journal.find(id);
+    return found !== undefined && finished(found) && found;
+  });
+  await runner.close();
+  expect([job.phase, swapped, world.state.live]).toEqual(['done', [job.target], job.target]);
+});

@@ -79,6 +79,8 @@ export function describeIndexes(open: OpenSearchAdapter): void {
       await writer.apply([toChange(product({ sku: 'later', name: 'kettle' }))]);
       await writer.close();
       expect((await search({ q: 'kettle' })).total).toBe(2);
+      await admin.swapTo(next);
+      expect((await search({ q: 'kettle' })).total).toBe(2);
       await admin.swapTo(index);
       expect(await skus({ q: 'kettle' })).toEqual(['old']);
     }));

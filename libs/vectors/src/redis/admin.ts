@@ -22,7 +22,8 @@ export async function openRedisVectorAdmin(options: RedisVectorOptions): Promise
   const { redis } = connection;
   const names = createNames(options);
   const { aliasKeys = false } = options;
-  const replay = createReplay(() => infoField(redis, 'run_id'));
+  const closing = new AbortController();
+  const replay = createReplay(() => infoField(redis, 'run_id'), closing.signal);
   onReconnect(redis, () => replay.reconnected());
   const liveCollection = async (): Promise<string | undefined> => (await asking(() => redis.get(names.live))) ?? undefined;
   const list = (): Promise<string[]> => asking(() => redis.smembers(names.collections));
@@ -66,7 +67,10 @@ export async function openRedisVectorAdmin(options: RedisVectorOptions): Promise
       return purged;
     },
     ping: () => asking(() => connection.check()),
-    close: () => connection.close(),
+    close: async () => {
+      closing.abort();
+      await connection.close();
+    },
   };
 }
 

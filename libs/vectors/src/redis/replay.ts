@@ -1,5 +1,9 @@
+import { setTimeout as delay } from 'node:timers/promises';
+
 /** A second of an append-only file that is written every second, and as much again where the disk is slow; with a margin. */
 const windowMs = 5_000;
+const firstRetryMs = 100;
+const maxRetryMs = 5_000;
 
 /** Does again what a server may have lost that has restarted (`appendfsync everysec` loses the last second of a crash). */
 export interface Replay {
@@ -11,13 +15,14 @@ export interface Replay {
   settled(): Promise<void>;
 }
 
-/** `identify`: differs after a restart of the server. */
-export function createReplay(identify: () => Promise<string | undefined>): Replay {
+/** `identify`: differs after a restart of the server. `signal` ends what is tried again. */
+export function createReplay(identify: () => Promise<string | undefined>, signal: AbortSignal): Replay {
   let recent: { readonly atMs: number; readonly work: () => Promise<unknown> }[] = [];
   /** Whose acknowledgements these are. */
   let server: string | undefined;
   let isDue = true;
   let running: Promise<void> | undefined;
+  let isRetrying = false;
 
   const settle = async (): Promise<void> => {
     isDue = false;
@@ -37,6 +42,17 @@ export function createReplay(identify: () => Promise<string | undefined>): Repla
     await settled();
   };
 
+  /** At once, not with the next write, and again until it is done: what fails here has nobody else who asks. */
+  const retry = async (): Promise<void> => {
+    if (isRetrying) return;
+    isRetrying = true;
+    for (let delayMs = firstRetryMs; !signal.aborted; delayMs = Math.min(2 * delayMs, maxRetryMs)) {
+      if (await settled().then(() => true, () => false)) break;
+      await delay(delayMs, undefined, { signal }).catch(() => undefined);
+    }
+    isRetrying = false;
+  };
+
   return {
     settled,
     remember(work) {
@@ -46,8 +62,7 @@ export function createReplay(identify: () => Promise<string | undefined>): Repla
     },
     reconnected() {
       isDue = true;
-      // At once, not with the next write. What fails here is tried again by that.
-      settled().catch(() => undefined);
+      void retry();
     },
   };
 }

@@ -28,6 +28,8 @@ export function describeCollections(store: () => Store): void {
     expect(await reader.model()).toEqual(model('second'));
     expect(await reader.get('old')).toBeUndefined();
 
+    await admin.swapTo(next);
+    expect(await found(reader)).toEqual(['new']);
     await admin.swapTo(collection);
     expect(await found(reader)).toEqual(['old']);
   });
