@@ -44,7 +44,7 @@ const make = async (given: readonly unknown[]): Promise<string> => planSchema.pa
 const run = (id: string, body: object = {}, at = here): Promise<Sent> => send('POST', `/api/plans/${id}/run`, body, at);
 const cancel = (id: string): Promise<Sent> => send('POST', `/api/plans/${id}/cancel`);
 const read = async (id: string): Promise<Plan> => planSchema.parse((await send('GET', `/api/plans/${id}`, undefined, idle)).body);
-const until = (id: string, state: Plan['state']): Promise<Plan> => eventually(async () => { const plan = await read(id); return plan.state === state && plan; });
+const until = (id: string, state: Plan['state']): Promise<Plan> => eventually(async () => { const plan = await read(id); if (plan.state !== state) throw new Error(JSON.stringify(plan)); return plan; });
 const adjust = (sku: string, delta = 1) => ({ operation: 'adjustStock', params: { sku }, body: { delta } });
 /** Its service keeps no answers by Idempotency-Key. */
 const synonym = (term: string) => ({ operation: 'createSynonym', body: { kind: 'equivalent', terms: [term, `${term}-too`] } });

@@ -44,8 +44,15 @@ const make = async (given: readonly unknown[], more: object = {}, options: Optio
 const run = (id: string, body: object = {}, options: Options = {}): Promise<Sent> => send('POST', `/api/plans/${id}/run`, body, options);
 const read = async (id: string, options: Options = {}): Promise<Plan> => planSchema.parse((await send('GET', `/api/plans/${id}`, undefined, options)).body);
 const until = (id: string, state: Plan['state']): Promise<Plan> =>
-  eventually(async () => { const plan = await read(id, { at: idle }); return plan.state === state && plan; });
+  eventually(async () => { const plan = await read(id, { at: idle }); if (plan.state !== state) throw new Error(JSON.stringify(plan)); return plan; });
 const adjust = (sku: string, delta = 1) => ({ operation: 'adjustStock', params: { sku }, body: { delta } });
+const makeSession = async () => {
+  const user = { headers: { 'x-user-id': uniqueName('customer') } };
+  const { body } = await send('POST', '/api/sessions', { title: 'sale' }, user);
+  const session = String(body['id']);
+  const planOf = z.object({ plan: z.record(z.string(), z.unknown()) });
+  return { user, session, shown: async () => planOf.parse((await send('GET', `/api/sessions/${session}`, undefined, user)).body).plan['running_plan'] };
+};
 const callsFor = (sku: string) => base.service.calls.filter(({ url }) => url.includes(`/${sku}`));
 
 describe('a plan', () => {
@@ -114,6 +121,26 @@ describe('a plan', () => {
     for (const [headers, expected] of [[{}, 400], [{ 'x-user-id': 'somebody-else' }, 404]] as const) expect((await send('POST', '/api/plans', { steps: [adjust('x')], session_id: session['id'] }, { headers })).status).toBe(expected);
     const { key: narrow } = await base.makeKey(['plans', 'products:write']);
     expect((await send('POST', '/api/plans', { steps: [adjust('x')], session_id: session['id'] }, { ...user, as: narrow })).status).toBe(403);
+  });
+  it('that is cancelled while it waits tells its session, too', async () => {
+    const { user, session, shown } = await makeSession();
+    base.service.onCall = (call) => call.answer(500);
+    const id = await make([{ operation: 'createSynonym', body: { kind: 'equivalent', terms: [uniqueName('a'), uniqueName('b')] } }], { session_id: session }, user);
+    await run(id);
+    await eventually(async () => { expect(await shown()).toMatchObject({ id, state: 'waiting' }); return true; });
+    expect((await send('POST', `/api/plans/${id}/cancel`)).body['state']).toBe('cancelled');
+    await eventually(async () => { expect(await shown()).toMatchObject({ id, state: 'cancelled' }); return true; });
+  });
+  it('that ended under a gateway that died before it could say so is told of to its session by another one, and no longer where the session is gone', async () => {
+    const { user, session, shown } = await makeSession();
+    const [told, gone, never] = [await make([adjust('a')], { session_id: session }, user), await make([adjust('a')], { session_id: session }, user), await make([adjust('a')], { session_id: session }, user)];
+    await sql`update gateway.plans set session_id = gen_random_uuid() where id = ${gone}`.execute(base.db);
+    await sql`update gateway.plans set state = 'done', fence = 1, last_event = 7 where id in (${told}, ${gone})`.execute(base.db);
+    await eventually(async () => { expect(await shown()).toMatchObject({ id: told, state: 'done', event: 7 }); return true; });
+    const eventOf = async (id: string) => (await base.db.selectFrom('gateway.plans').select('told_event').where('id', '=', id).executeTakeFirstOrThrow()).told_event;
+    await eventually(async () => { expect([await eventOf(told), await eventOf(gone)]).toEqual([7, 7]); return true; });
+    expect((await send('POST', `/api/plans/${never}/cancel`)).body['state']).toBe('cancelled');
+    expect(await eventOf(never)).toBe(0);
   });
 });
 
