@@ -107,6 +107,21 @@ describe('a step that broke off', () => {
       expect(callsFor(term).length).toBe(1);
     }
   });
+  it('is called again where a tool says that something was away, and fails where it says what stays so', async () => {
+    const [sku, used] = [uniqueName('sku'), uniqueName('used')];
+    const said = (code: string) => JSON.stringify({ jsonrpc: '2.0', id: 1, result: { isError: true, content: [], _meta: { 'millrace/problem': { code, detail: 'x', retry_after_seconds: 0 } } } });
+    const codes = ['upstream_unavailable', 'upstream_timeout', 'unavailable', 'timeout', 'rate_limited'];
+    base.service.onCall = (call) => {
+      const code = call.body.includes(used) ? 'daily_cap' : codes.find((one) => call.body.includes(`${sku}-${one}"`) && callsFor(`${sku}-${one}"`).length === 1);
+      call.answer(200, code === undefined ? '{"jsonrpc":"2.0","id":1,"result":{"content":[]}}' : said(code));
+    };
+    const tools = [...codes.map((code) => `${sku}-${code}`), used].map((one) => make([{ tool: 'get_product', arguments: { sku: one } }]));
+    const ids = await Promise.all(tools);
+    for (const id of ids) expect((await run(id)).status).toBe(202);
+    const capped = ids.pop() ?? '';
+    for (const id of ids) expect((await until(id, 'done')).steps[0]?.attempts).toBe(2);
+    expect((await until(capped, 'failed')).steps[0]?.attempts).toBe(1);
+  });
   it('says that nothing was done where it is refused for too long, and goes on when it is run again', async () => {
     const sku = uniqueName('sku');
     base.service.onCall = (call) => call.answer(429, '{}', { 'retry-after': '0' });
