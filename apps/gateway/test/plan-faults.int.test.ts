@@ -17,7 +17,7 @@ let here: PlanningGateway;
 /** Runs nothing: what it answers is what Postgres knows. */
 let idle: PlanningGateway;
 /** On a Redis of its own. */
-let lonely: PlanningGateway;
+let lonely: PlanningGateway | undefined;
 let own: RedisServer;
 let key: string;
 
@@ -253,6 +253,25 @@ describe('a plan whose servers go away', () => {
     await own.restart();
     expect(await until(id, 'done')).toMatchObject({ steps: [{ attempts: 1 }, { state: 'done' }] });
     expect(callsFor(sku).map(({ body }) => body)).toEqual(['{"delta":1}', '{"delta":2}']);
+  });
+  it('calls a step that was noted when its gateway is stopped: nobody is asked about what never began', async () => {
+    // Nobody else may take it: see above.
+    await Promise.all([here.runner.close(), lonely?.runner.close()]);
+    const leaving = await open({ redisUrl: own.url });
+    const [sku, term] = [uniqueName('sku'), uniqueName('term')];
+    base.service.onCall = (call) => { if (!call.url.includes(sku)) call.answer(); };
+    const id = await make([{ operation: 'getProduct', params: { sku } }, synonym(term)]);
+    await sql`update gateway.plans set session_id = gen_random_uuid(), session_of = 'somebody' where id = ${id}`.execute(base.db);
+    await run(id, {}, leaving);
+    const [call] = await eventually(() => { const calls = callsFor(sku); return calls.length === 1 && calls; });
+    // Between the record and the call the session is told, which takes as long as Redis does.
+    own.pause();
+    call?.answer();
+    await eventually(async () => (await read(id)).steps[1]?.state === 'running');
+    const closed = leaving.runner.close();
+    own.resume();
+    await closed;
+    expect([(await read(id)).steps[1]?.state, callsFor(term).length]).toEqual(['done', 1]);
   });
 });
 

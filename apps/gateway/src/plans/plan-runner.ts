@@ -33,7 +33,7 @@ export interface PlanRunner {
   start(baseUrl: string): void;
   /** Looks at this plan now. */
   kick(planId: string): void;
-  /** No further call begins; waits for those under way, up to `graceMs`, and gives their plans back. */
+  /** No further step begins; waits for those under way, up to `graceMs`, and gives their plans back. */
   close(graceMs?: number): Promise<void>;
 }
 
