@@ -125,7 +125,7 @@ describe('a gateway that is killed between the effect and the kept answer', () =
     expect((await send(two, key)).status).toBe(200);
     await sql`update gateway.api_keys set revoked_at = now() where id = ${id}`.execute(db);
     // Remembered for 30 s where nobody tells.
-    await eventually(async () => (await send(two, key)).status === 401);
+    await eventually(async () => (await send(two, key)).status === 401, { timeoutMs: 45_000 });
   });
 });
 
