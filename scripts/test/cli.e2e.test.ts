@@ -100,7 +100,7 @@ describe('millrace sync and resync', () => {
   });
   it('builds a new index beside the live one and swaps while it is searched', async () => {
     const before = JSON.parse((await millrace(['sync', 'stats'])).out) as { index: string };
-    expect((await millrace(['resync'])).code).toBe(0);
+    expect(await millrace(['resync'])).toMatchObject({ code: 0 });
     await eventually(async () => (JSON.parse((await millrace(['sync', 'stats'])).out) as { index: string }).index !== before.index);
     await plane.agrees();
   });

@@ -39,8 +39,9 @@ function npmStart(env: Record<string, string>): Started {
 
 const ready = (started: Started): Promise<string> =>
   eventually(() => {
-    if (started.child.exitCode !== null) throw new Error(started.out());
-    return started.out().includes('Try it:') && started.out().includes('/api/recommendations') && started.out();
+    const out = started.out();
+    if (!out.includes('Try it:') || !out.includes('/api/recommendations')) throw new Error(out);
+    return out;
   }, { timeoutMs: 90_000, everyMs: 50 });
 
 describe('npm start', () => {

@@ -175,7 +175,8 @@ describe('a change of synonyms and rules', () => {
     purges.length = 0;
     await create('/api/admin/synonyms', synonym);
     const now = await revision();
-    await eventually(() => purges.filter((event) => (event as { revision: unknown }).revision === now).length === onTheBus);
+    // What an instance was not told it finds by looking, after a minute here.
+    await eventually(() => purges.filter((event) => (event as { revision: unknown }).revision === now).length === onTheBus, { timeoutMs: 70_000 });
     expect(purges.at(-1)).toMatchObject({ type: 'retuned', store: 'search', all: true, revision: now });
     expect(two.relevance.revision()).toBe(now);
   });

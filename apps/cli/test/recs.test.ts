@@ -11,11 +11,12 @@ const running = { ...failed, id: 9, finished_at: null, error: null };
 
 let gateway: FakeGateway;
 /** One answer after the other; the last one stays. */
-let states: CountsBody['rebuilds'][];
+let states: (CountsBody['rebuilds'] | 'away')[];
 beforeAll(async () => {
   gateway = await startFakeGateway(({ path }) => {
     if (path.startsWith('POST')) return { status: 202, body: { started: true } };
     const rebuilds = states.length > 1 ? states.shift() : states[0];
+    if (rebuilds === 'away') return { status: 503, body: { type: 'about:blank', title: 'x', status: 503, code: 'unavailable', detail: 'a moment', request_id: 'r' } };
     return { body: { bytes_per_user: 1_234.5, bytes_per_item: null, users_measured: 200, items_measured: 0, rebuilds } };
   });
 });
@@ -41,8 +42,12 @@ describe('millrace recs', () => {
     states = [[done], [running, done], [{ ...done, id: 9, drift: {} }, done]];
     expect(await run('rebuild', '--wait')).toMatchObject({ failure: undefined, out: ['rebuild started', '9  nightly  2026-11-21T03:30:00.000Z  1200 events of 40 users, no drift'] });
   });
-  it('fails with the reason of the rebuild that was waited for', async () => {
+  it('goes on waiting where a look at it fails, because a service is being started', async () => {
+    states = [[done], 'away', 'away', 'away', 'away', [{ ...done, id: 9, drift: {} }, done]];
+    expect(await run('rebuild', '--wait')).toMatchObject({ failure: undefined, out: ['rebuild started', '9  nightly  2026-11-21T03:30:00.000Z  1200 events of 40 users, no drift'] });
+  });
+  it('fails with the reason of the rebuild that was waited for, and says that it is tried again', async () => {
     states = [[done], [failed, done]];
-    expect((await run('rebuild', '--wait')).failure).toMatchObject({ name: 'FailedError', message: 'the rebuild failed: the export of interactions answered 503' });
+    expect((await run('rebuild', '--wait')).failure).toMatchObject({ name: 'FailedError', message: 'the rebuild failed: the export of interactions answered 503. It is tried again by itself: millrace recs status' });
   });
 });

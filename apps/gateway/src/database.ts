@@ -65,6 +65,8 @@ interface PlansTable {
   readonly holder: string | null;
   readonly question: string | null;
   readonly last_event: Generated<number>;
+  /** Its session has been told up to here; while it runs this may stay behind. */
+  readonly told_event: Generated<number>;
   readonly created_at: Generated<string>;
   readonly updated_at: Generated<string>;
   readonly ended_at: string | null;

@@ -4,6 +4,7 @@ import type { Plan } from '@millrace/contracts';
 import { eventually, testServer, uniqueName } from '@millrace/testing';
 import { sql } from 'kysely';
 import { z } from 'zod';
+import { erasePlansOf, purgePlans } from '../src/plans/plan.repository.ts';
 import { openPlanningBase } from './planning-gateway.ts';
 import type { PlanningBase, PlanningGateway } from './planning-gateway.ts';
 
@@ -44,8 +45,15 @@ const make = async (given: readonly unknown[], more: object = {}, options: Optio
 const run = (id: string, body: object = {}, options: Options = {}): Promise<Sent> => send('POST', `/api/plans/${id}/run`, body, options);
 const read = async (id: string, options: Options = {}): Promise<Plan> => planSchema.parse((await send('GET', `/api/plans/${id}`, undefined, options)).body);
 const until = (id: string, state: Plan['state']): Promise<Plan> =>
-  eventually(async () => { const plan = await read(id, { at: idle }); return plan.state === state && plan; });
+  eventually(async () => { const plan = await read(id, { at: idle }); if (plan.state !== state) throw new Error(JSON.stringify(plan)); return plan; });
 const adjust = (sku: string, delta = 1) => ({ operation: 'adjustStock', params: { sku }, body: { delta } });
+const makeSession = async () => {
+  const user = { headers: { 'x-user-id': uniqueName('customer') } };
+  const { body } = await send('POST', '/api/sessions', { title: 'sale' }, user);
+  const session = String(body['id']);
+  const planOf = z.object({ plan: z.record(z.string(), z.unknown()) });
+  return { user, session, shown: async () => planOf.parse((await send('GET', `/api/sessions/${session}`, undefined, user)).body).plan['running_plan'] };
+};
 const callsFor = (sku: string) => base.service.calls.filter(({ url }) => url.includes(`/${sku}`));
 
 describe('a plan', () => {
@@ -115,6 +123,26 @@ describe('a plan', () => {
     const { key: narrow } = await base.makeKey(['plans', 'products:write']);
     expect((await send('POST', '/api/plans', { steps: [adjust('x')], session_id: session['id'] }, { ...user, as: narrow })).status).toBe(403);
   });
+  it('that is cancelled while it waits tells its session, too', async () => {
+    const { user, session, shown } = await makeSession();
+    base.service.onCall = (call) => call.answer(500);
+    const id = await make([{ operation: 'createSynonym', body: { kind: 'equivalent', terms: [uniqueName('a'), uniqueName('b')] } }], { session_id: session }, user);
+    await run(id);
+    await eventually(async () => { expect(await shown()).toMatchObject({ id, state: 'waiting' }); return true; });
+    expect((await send('POST', `/api/plans/${id}/cancel`)).body['state']).toBe('cancelled');
+    await eventually(async () => { expect(await shown()).toMatchObject({ id, state: 'cancelled' }); return true; });
+  });
+  it('that ended under a gateway that died before it could say so is told of to its session by another one, and no longer where the session is gone', async () => {
+    const { user, session, shown } = await makeSession();
+    const [told, gone, never] = [await make([adjust('a')], { session_id: session }, user), await make([adjust('a')], { session_id: session }, user), await make([adjust('a')], { session_id: session }, user)];
+    await sql`update gateway.plans set session_id = gen_random_uuid() where id = ${gone}`.execute(base.db);
+    await sql`update gateway.plans set state = 'done', fence = 1, last_event = 7 where id in (${told}, ${gone})`.execute(base.db);
+    await eventually(async () => { expect(await shown()).toMatchObject({ id: told, state: 'done', event: 7 }); return true; });
+    const eventOf = async (id: string) => (await base.db.selectFrom('gateway.plans').select('told_event').where('id', '=', id).executeTakeFirstOrThrow()).told_event;
+    await eventually(async () => { expect([await eventOf(told), await eventOf(gone)]).toEqual([7, 7]); return true; });
+    expect((await send('POST', `/api/plans/${never}/cancel`)).body['state']).toBe('cancelled');
+    expect(await eventOf(never)).toBe(0);
+  });
 });
 
 describe('a plan that is not right', () => {
@@ -152,7 +180,7 @@ describe('a plan that is not right', () => {
     await sql`update gateway.api_keys set revoked_at = now() where id = ${keyId}`.execute(base.db);
     await sql`update gateway.plans set state = 'running' where id = ${id}`.execute(base.db);
     const stepOf = () => base.db.selectFrom('gateway.plan_steps').select(['state', 'status']).where('plan_id', '=', id).executeTakeFirstOrThrow();
-    expect(await eventually(async () => { const step = await stepOf(); return step.state === 'failed' && step; })).toEqual({ state: 'failed', status: 401 });
+    await eventually(async () => { expect(await stepOf()).toEqual({ state: 'failed', status: 401 }); return true; });
     expect(callsFor(sku)).toEqual([]);
   });
   it('of somebody else does not exist: it is neither read, run, cancelled nor followed', async () => {
@@ -176,6 +204,40 @@ describe('a plan that is not right', () => {
     expect((await send('POST', '/api/plans', { steps: [adjust('x')] }, as)).status).toBe(409);
     base.service.onCall = (call) => call.answer();
     for (const call of base.service.calls) call.answer();
-    for (const id of ids.slice(0, -1)) await eventually(async () => (await read(id, as)).state === 'done');
+    for (const id of ids.slice(0, -1)) await eventually(async () => { expect(await read(id, as)).toMatchObject({ state: 'done' }); return true; });
+  });
+});
+
+describe('what is kept of plans', () => {
+  it('goes after its time, also plans that were never run; not those that run', async () => {
+    const ids = await Promise.all(['ready', 'done', 'running', 'waiting'].map(async (state) => {
+      const id = await make([adjust(uniqueName('sku'))]);
+      await sql`update gateway.plans set state = ${state}, updated_at = now() - interval '25 hours', fence = 9e15 where id = ${id}`.execute(base.db);
+      return id;
+    }));
+    const fresh = await make([adjust(uniqueName('sku'))]);
+    expect(await purgePlans(base.db, 24)).toBe(3);
+    const kept = await Promise.all([...ids, fresh].map(async (id) => (await send('GET', `/api/plans/${id}`, undefined, { at: idle })).status));
+    expect(kept).toEqual([404, 404, 200, 404, 200]);
+  });
+  it('goes with an erased user whom a call, an answer or a session names, and with nobody else', async () => {
+    const user = uniqueName('customer');
+    const number = String(Date.now());
+    const naming = [{ operation: 'createSession', headers: { 'x-user-id': user }, body: { title: 'x' } }, { operation: 'createSession', headers: { 'x-user-id': 'x' }, body: { plan: { about: [user] } } }, { operation: 'createSession', headers: { 'x-user-id': 'x' }, body: { plan: { user_id: Number(number) } } }];
+    const ids = await Promise.all(naming.map((step) => make([adjust(uniqueName('sku')), step])));
+    const [answered, other] = [await make([adjust('a')]), await make([{ operation: 'createSession', headers: { 'x-user-id': `${user}2` }, body: {} }])];
+    await sql`update gateway.plan_steps set answer = ${JSON.stringify({ user_id: user })} where plan_id = ${answered}`.execute(base.db);
+    expect([await erasePlansOf(base.db, user), await erasePlansOf(base.db, number), await erasePlansOf(base.db, user)]).toEqual([3, 1, 0]);
+    for (const id of [...ids, answered]) expect((await send('GET', `/api/plans/${id}`, undefined, { at: idle })).status).toBe(404);
+    expect((await read(other)).state).toBe('ready');
+    const { rows } = await sql<{ n: number }>`select count(*)::int as n from gateway.plan_events where plan_id = any(${[...ids, answered]}::uuid[])`.execute(base.db);
+    expect(rows[0]?.n).toBe(0);
+  });
+  it('stays where somebody is erased whose id is the name of a field or of an operation, or the beginning of a number', async () => {
+    const number = String(Date.now());
+    const id = await make([adjust(uniqueName('sku')), { operation: 'createSession', headers: { 'x-user-id': uniqueName('customer') }, body: { plan: { user_id: Number(`${number}7`) } } }]);
+    await sql`update gateway.plan_steps set answer = ${JSON.stringify({ status: 'active', user_id: Number(`${number}7`) })} where plan_id = ${id}`.execute(base.db);
+    for (const user of ['operation', 'adjustStock', 'createSession', 'x-user-id', 'user_id', 'active', number, '.*', '"']) expect([user, await erasePlansOf(base.db, user)]).toEqual([user, 0]);
+    expect((await read(id)).state).toBe('ready');
   });
 });

@@ -13,7 +13,7 @@ export interface FollowDeps extends SyncDeps {
 }
 
 const AT_ONCE = 20;
-/** A product that cannot be read for so long comes with the next run. */
+/** A product that cannot be read for so long comes with its next change, or with a full run: others may be past it. */
 const MOST_ATTEMPTS = 10;
 const FIRST_WAIT_MS = 2_000;
 const LONGEST_WAIT_MS = 600_000;
@@ -59,7 +59,7 @@ export async function followHints(deps: FollowDeps, { fencingNumber, signal }: P
     await dropHints(pool, read);
   }
   const hopeless = failed.filter(({ attempts }) => attempts >= MOST_ATTEMPTS && error === undefined);
-  if (hopeless.length > 0) logger.warn({ products: hopeless.map(({ posId }) => posId) }, 'products that the point of sale reported cannot be read, they come with the next run');
+  if (hopeless.length > 0) logger.warn({ products: hopeless.map(({ posId }) => posId) }, 'products that the point of sale reported cannot be read: they come with their next change, or with a full run');
   await dropHints(pool, hopeless);
   const waiting = failed.filter((hint) => !hopeless.includes(hint));
   if (waiting.length > 0) await postponeHints(pool, waiting, waitOf(error, Math.max(...waiting.map(({ attempts }) => attempts))));

@@ -64,7 +64,11 @@ async function work(deps: WorkerDeps, lease: Hold): Promise<void> {
   else if (!found.isRunOpen && found.dueHints > MANY_HINTS && !found.hasJustFailed) await requestRun(pool, BY_NOTIFICATIONS, false);
   const run = await takeRun(pool, lease.fencingNumber);
   if (run) await doRun(deps, run, lease);
-  while (!lease.signal.aborted && (await followHints(deps, lease)));
+  while (!lease.signal.aborted && (await followHints(deps, lease))) {
+    // More came meanwhile: the next look makes a run of them.
+    const { dueHints, hasJustFailed } = await findWork(pool, intervalMs);
+    if (dueHints > MANY_HINTS && !hasJustFailed) return;
+  }
 }
 
 /**

@@ -9,7 +9,9 @@ let instance: Instance;
 beforeEach(async () => {
   plane = await startPlane({ products: 20 });
   instance = await plane.start();
-  await instance.call('POST', '/api/pos/sync');
+  // After a run that failed no other one is begun for notifications for a minute.
+  const { status, text } = await instance.call('POST', '/api/pos/sync');
+  if (status !== 200) throw new Error(text);
 });
 afterEach(() => plane.close());
 
@@ -90,6 +92,17 @@ describe('notifications of the POS', () => {
     expect(plane.stub.hours.total - before).toBe(1);
     await plane.pool.query('update pos.hints set next_at = now()');
     await eventually(() => plane.catalogue.products.get('SP000007')?.price === 44_000);
+  });
+
+  it('by the hundred that come while others are followed become one run, too', async () => {
+    await plane.shop('PUT', 'SP000007', { basePrice: 33_000 });
+    plane.catalogue.before = async () => {
+      plane.catalogue.before = undefined;
+      await plane.pool.query('insert into pos.hints (pos_id, next_at) select n, now() from generate_series(1001, 1250) n on conflict do nothing');
+    };
+    await notify(update('n-9', 1_007));
+    await eventually(async () => (await plane.pool.query(`select from pos.runs where requested_by = 'notifications' and state = 'done'`)).rowCount === 1 && (await plane.pool.query('select from pos.hints')).rowCount === 0);
+    expect(plane.stub.seen.get('GET /products/{id}') ?? 0).toBeLessThan(50);
   });
 
   it('by the hundred become one run instead of a call each', async () => {

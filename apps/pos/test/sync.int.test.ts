@@ -118,7 +118,8 @@ describe('synchronising with the POS', () => {
     const run = await eventually(async () => {
       const { body } = await instance.call('GET', '/api/pos/status');
       const last = posRunSchema.parse((body['sync'] as Record<string, unknown>)['run']);
-      return last.state === 'done' && last;
+      if (last.state !== 'done') throw new Error(JSON.stringify(last));
+      return last;
     });
     expect([run.id, plane.catalogue.products.size, plane.catalogue.writes.length, plane.catalogue.writes.filter((write) => write.startsWith('create')).length]).toEqual([1, 250, 250, 250]);
     // What was made in the batch whose answer was lost is known as made here.

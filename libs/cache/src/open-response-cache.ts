@@ -26,6 +26,8 @@ export interface OpenResponseCacheOptions {
   readonly nearMs?: number;
   /** Default 1 s. */
   readonly lockMs?: number;
+  /** Where Redis is away so long when it is opened, nothing is purged when it comes; only when it is lost after that. Default 5 s. */
+  readonly firstLookMs?: number;
 }
 
 export interface CacheState {
@@ -54,25 +56,26 @@ const serverIds = async (redis: Redis): Promise<string> => (await infoOfMasters(
  * After a lost connection to a server that is not the one from before, everything is purged. `isUnsure`: it is not known yet whether it is another one; the
  * first commands over a new connection must not read what the purge is to remove.
  */
-function watchServers(redis: Redis, purgeAll: () => Promise<void>): { readonly isUnsure: () => boolean } {
+function watchServers(redis: Redis, firstLookMs: number, purgeAll: () => Promise<void>): { readonly isUnsure: () => boolean } {
   let known: string | undefined;
   // The first look is due.
   let looking = 1;
-  const look = async (): Promise<void> => {
+  const look = async (isFirst: boolean): Promise<void> => {
     looking += 1;
     const ids = await serverIds(redis).catch(() => undefined);
-    const isOther = ids === undefined || (known !== undefined && known !== ids);
+    // Where the first look failed nobody knows who was there before the connection was lost.
+    const isOther = ids === undefined || (!isFirst && known !== ids);
     known = ids ?? known;
     if (isOther) await purgeAll();
     looking -= 1;
   };
-  void whenReady(redis, 5_000).then(look, () => undefined).then(() => (looking -= 1));
-  onReconnect(redis, () => void look());
+  void whenReady(redis, firstLookMs).then(() => look(true), () => undefined).then(() => (looking -= 1));
+  onReconnect(redis, () => void look(false));
   return { isUnsure: () => looking > 0 };
 }
 
 /** A response cache over a connection of its own. Opens without Redis, too. */
-export function openResponseCache({ url, name, registry, logger, timeoutMs = 50, nearBytes = 33_554_432, nearMs = 1_000, lockMs = 1_000 }: OpenResponseCacheOptions): OpenResponseCache {
+export function openResponseCache({ url, name, registry, logger, timeoutMs = 50, nearBytes = 33_554_432, nearMs = 1_000, lockMs = 1_000, firstLookMs = 5_000 }: OpenResponseCacheOptions): OpenResponseCache {
   const redis = connectRedis(url, { role: 'request', name, commandTimeoutMs: timeoutMs + COMMAND_GRACE_MS });
   let waiting = 0;
   const gate = createRedisSwitch({
@@ -103,7 +106,7 @@ export function openResponseCache({ url, name, registry, logger, timeoutMs = 50,
   const metrics = createCacheMetrics({ registry, redis, near: nearState, isOn: () => gate.isOn(), waiting: () => waiting });
   const store = createSharedStore(redis, keysFor(url));
   const owed = createOwedPurges({ retryMs: RETRY_MS, purge: async (tags) => (await counted.attempt(async () => { await store.purge(tags); return true; })) === true });
-  const servers = watchServers(redis, () => cache.purge(undefined));
+  const servers = watchServers(redis, firstLookMs, () => cache.purge(undefined));
   const isOwing = (): boolean => servers.isUnsure() || owed.isOwing();
   const cache: ResponseCache = createResponseCache({
     near, store, redis: counted, owed: { ...owed, isOwing }, metrics, lockMs, maxWaitMs: MAX_WAIT_MS, random: Math.random,

@@ -235,6 +235,24 @@ describe('the response cache without its Redis', () => {
     await server.stop();
   });
 
+  it('gives nothing that an earlier life of a Redis stored which was away when it was opened', async () => {
+    const server = await startRedisServer(['--appendonly', 'yes', '--appendfsync', 'always']);
+    await server.kill();
+    const opening = open(server.url, { nearBytes: 0, firstLookMs: 1 });
+    const other = connectRedis(server.url, { role: 'request', name: 'late' });
+    await expect(whenReady(other, 200)).rejects.toThrow('did not answer');
+    await server.restart();
+    const a = await opening;
+    const origin = createOrigin();
+    await eventually(async () => (await seenBy(a, origin.call))[0] === 'hit');
+    origin.version = 2;
+    await server.restart();
+    const [, text] = await eventually(async () => { const seen = await seenBy(a, origin.call); return seen[0] === 'hit' && seen; });
+    expect(text).toBe('v2 é');
+    await closeRedis(other);
+    await server.stop();
+  });
+
   it('answers where Redis is full, and goes on purging', async () => {
     const server = await startRedisServer();
     const a = await open(server.url, { nearBytes: 0 });

@@ -7,7 +7,7 @@ export interface AnswerCache {
   get(endpoint: string, params: string): Promise<{ readonly value: unknown; readonly epoch: string | undefined }>;
   /** Keeps it, unless everything of the endpoint was dropped since `epoch` was read. Never rejects. */
   set(endpoint: string, params: string, entry: { readonly value: unknown; readonly epoch: string | undefined; readonly keepMs: number }): Promise<void>;
-  /** Makes everything stale that is kept of these endpoints, also what is on its way into the cache. Never rejects. */
+  /** Makes everything stale that is kept of these endpoints, also what is on its way into the cache. Never rejects: where the cache is away it is owed, and until then this instance gives nothing of theirs from it. */
   drop(endpoints: readonly string[]): Promise<void>;
 }
 
@@ -35,9 +35,21 @@ const parse = (text: string): unknown => {
 export function createAnswerCache({ redis, keys, account, onFailure }: AnswerCacheDeps): AnswerCache {
   const keyOf = (endpoint: string, params: string): string => keys.posCache(endpoint, createHash('sha256').update(`${account}\n${params}`).digest('hex').slice(0, 32));
   const epochKey = (endpoint: string): string => keys.posCacheEpoch(endpoint);
+  /** Endpoints whose answers could not be made stale. */
+  const owed = new Set<string>();
+  const dropOne = async (endpoint: string): Promise<void> => {
+    owed.delete(endpoint);
+    try {
+      await redis.set(epochKey(endpoint), randomUUID(), 'PX', EPOCH_MS);
+    } catch (error) {
+      owed.add(endpoint);
+      throw error;
+    }
+  };
   return {
     async get(endpoint, params) {
       try {
+        if (owed.has(endpoint)) await dropOne(endpoint);
         const [known, text] = await Promise.all([redis.get(epochKey(endpoint)), redis.get(keyOf(endpoint, params))]);
         const epoch = known ?? randomUUID();
         if (known === null) await redis.set(epochKey(endpoint), epoch, 'PX', EPOCH_MS, 'NX');
@@ -53,7 +65,7 @@ export function createAnswerCache({ redis, keys, account, onFailure }: AnswerCac
       await redis.set(keyOf(endpoint, params), JSON.stringify({ epoch, value }), 'PX', keepMs).catch(onFailure);
     },
     async drop(endpoints) {
-      await Promise.all(endpoints.map((endpoint) => redis.set(epochKey(endpoint), randomUUID(), 'PX', EPOCH_MS))).catch(onFailure);
+      await Promise.all(endpoints.map((endpoint) => dropOne(endpoint).catch(onFailure)));
     },
   };
 }

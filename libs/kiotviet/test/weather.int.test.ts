@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { closeRedis, connectRedis, whenReady } from '@millrace/redis-kit';
 import type { Redis } from '@millrace/redis-kit';
 import { AppError } from '@millrace/service';
-import { eventually } from '@millrace/testing';
+import { eventually, startRedisServer } from '@millrace/testing';
 import type { Asker } from '../src/index.ts';
 import { startBench } from './kit.ts';
 import type { Bench, Instance } from './kit.ts';
@@ -182,6 +182,25 @@ describe('kept answers of the POS', () => {
     await instance.kiotviet.list('products', { pageSize: 5 }, 'caller');
     expect(bench.stub.hours.total - before).toBe(3);
     expect((await redis.keys('api_cache:kiotviet:products:*')).length).toBeGreaterThan(0);
+  });
+
+  it('are not given by an instance that could not make them stale, before it has done so', async () => {
+    const own = await startRedisServer(['--appendonly', 'yes', '--appendfsync', 'always']);
+    instance = bench.instance({ cacheRedisUrl: own.url });
+    const ask = () => instance.kiotviet.list('products', { pageSize: 5 }, 'caller');
+    const isCached = async (): Promise<boolean> => { instance.events.length = 0; await ask(); return instance.events.includes('products cached'); };
+    await eventually(isCached);
+    const other = connectRedis(own.url, { role: 'background', name: 'looking' });
+    await whenReady(other);
+    const [name = ''] = (await other.keys('api_cache:kiotviet:products:*')).filter((key) => !key.endsWith(':epoch'));
+    const kept = await other.get(name);
+    await own.kill();
+    await instance.kiotviet.changed();
+    await own.restart();
+    await eventually(isCached);
+    expect((await other.get(name)) === kept).toBe(false);
+    await closeRedis(other);
+    await own.stop();
   });
 
   it('hold no people: customers and invoices are nowhere in Redis', async () => {

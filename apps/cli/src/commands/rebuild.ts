@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Client } from '@millrace/client/contract';
 import { cancelRebuild, getRebuild, listRebuilds, rebuildIdSchema, rollbackRebuild, startRebuild } from '@millrace/contracts';
 import type { Rebuild, RebuildStoreName } from '@millrace/contracts';
+import { askPatiently } from '../ask-patiently.ts';
 import { FailedError } from '../failed-error.ts';
 import { renderTable } from '../table.ts';
 import type { Column } from '../table.ts';
@@ -55,7 +56,7 @@ const progressOf = ({ id, phase, rows, total, rows_per_second: rate, eta_seconds
 /** Prints each change of the job until it has ended. Throws where it did not go live. */
 export async function waitFor(client: Client, id: string, print: (line: string) => void): Promise<Rebuild> {
   for (let shown = ''; ; ) {
-    const job = (await client.call(getRebuild, { params: { id } })).body;
+    const job = (await askPatiently(() => client.call(getRebuild, { params: { id } }))).body;
     const line = progressOf(job);
     if (line !== shown) print(line);
     shown = line;

@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Client } from '@millrace/client/contract';
 import { getCounts, rebuildRecommendations } from '@millrace/contracts';
 import type { CountsBody } from '@millrace/contracts';
+import { askPatiently } from '../ask-patiently.ts';
 import { FailedError } from '../failed-error.ts';
 
 type Rebuild = CountsBody['rebuilds'][number];
@@ -34,8 +35,8 @@ export const rebuildCounts = async (client: Client): Promise<boolean> => (await 
 /** Resolves with the next rebuild that ends after `before`; throws FailedError where it failed. */
 export async function waitForRebuild(client: Client, before: number): Promise<Rebuild> {
   for (;;) {
-    const ended = (await countsOf(client)).rebuilds.findLast(({ id, finished_at: at }) => id > before && at !== null);
-    if (ended !== undefined && ended.generation === null) throw new FailedError(`the rebuild failed: ${ended.error ?? 'unknown'}`);
+    const ended = (await askPatiently(() => countsOf(client))).rebuilds.findLast(({ id, finished_at: at }) => id > before && at !== null);
+    if (ended !== undefined && ended.generation === null) throw new FailedError(`the rebuild failed: ${ended.error ?? 'unknown'}. It is tried again by itself: millrace recs status`);
     if (ended !== undefined) return ended;
     await delay(POLL_MS);
   }

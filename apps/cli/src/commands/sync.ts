@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Client } from '@millrace/client/contract';
 import { clearSync, getSync, startResync } from '@millrace/contracts';
 import type { SyncStats } from '@millrace/contracts';
+import { askPatiently } from '../ask-patiently.ts';
 
 export const syncStats = async (client: Client): Promise<SyncStats> => (await client.call(getSync)).body;
 
@@ -13,7 +14,7 @@ export async function resync(client: Client, print: (line: string) => void): Pro
   const { started } = (await client.call(startResync)).body;
   print(started ? 'resync started' : 'a resync is running already');
   for (let shown = -1; ; ) {
-    const stats = await syncStats(client);
+    const stats = await askPatiently(() => syncStats(client));
     if (stats.resync.error !== null) throw new Error(`the resync failed: ${stats.resync.error}`);
     if (!stats.resync.running && stats.index !== before.index) return stats;
     if (!stats.resync.running && stats.index === before.index && shown >= 0) throw new Error('the resync ended without a new index');

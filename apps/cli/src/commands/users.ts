@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Client } from '@millrace/client/contract';
 import { eraseUser, getErasure } from '@millrace/contracts';
 import type { ErasureBody } from '@millrace/contracts';
+import { askPatiently } from '../ask-patiently.ts';
 import { renderTable } from '../table.ts';
 import type { Column } from '../table.ts';
 import { UsageError } from '../usage-error.ts';
@@ -34,7 +35,7 @@ export async function showErasure(client: Client, job: string): Promise<ErasureB
 /** Until the job is done; tells what it waits for whenever that changes. */
 export async function waitForErasure(client: Client, job: string, tell: (line: string) => void): Promise<ErasureBody> {
   for (let told = ''; ; await delay(POLL_MS)) {
-    const found = await showErasure(client, job);
+    const found = await askPatiently(() => showErasure(client, job));
     if (found.state === 'done') return found;
     const line = [found.phase, ...found.waiting_for].join(': ');
     if (line !== told) tell(line);

@@ -3,6 +3,7 @@ import { ProblemError, TransportError } from '@millrace/client/contract';
 import type { Client } from '@millrace/client/contract';
 import { logEvents } from '@millrace/contracts';
 import type { LoggedEvents } from '@millrace/contracts';
+import { isPassing } from '../ask-patiently.ts';
 import { FailedError } from '../failed-error.ts';
 import type { Ready } from './pace.ts';
 
@@ -16,11 +17,6 @@ export interface SendDeps {
 
 const FIRST_WAIT_MS = 1_000;
 const LONGEST_WAIT_MS = 30_000;
-/** What a moment may mend; 502 and 504 are a gateway without its service. */
-const PASSING = new Set([429, 502, 503, 504]);
-
-const isPassing = (error: unknown): boolean => error instanceof TransportError || (error instanceof ProblemError && PASSING.has(error.problem.status));
-
 /**
  * Sends batches one after the other, waits as `Retry-After` says where it is told to come later, and sends the same again: event ids make that harmless.
  * undefined: it was aborted while it waited, and the batch may not have been taken.

@@ -48,24 +48,35 @@ function waitOf(header: string | string[] | undefined): number | undefined {
   return Number.isFinite(seconds) && seconds >= 0 ? Math.min(seconds * 1_000, MAX_WAIT_MS) : undefined;
 }
 
-const messageSchema = z.object({ error: z.unknown().optional(), result: z.object({ isError: z.boolean().optional() }).optional() });
+const problemSchema = z.object({ code: z.string(), retry_after_seconds: z.number().nonnegative().optional().catch(undefined) });
+const messageSchema = z.object({ error: z.unknown().optional(), result: z.object({ isError: z.boolean().optional(), _meta: z.object({ 'millrace/problem': problemSchema }).optional().catch(undefined) }).optional() });
 
-/** Is it what the MCP server says where a tool did not do it? Such answers are short. */
-function isRefusedTool({ text, isTruncated }: StepAnswer): boolean {
-  if (isTruncated) return false;
+/** Where a tool says one of these, something was away or used up for a moment: as 5xx and 429 of an operation. */
+const PASSING = new Set(['rate_limited', 'unavailable', 'upstream_unavailable', 'timeout', 'upstream_timeout']);
+
+/** What the MCP server says where a tool did not do it, in a short answer of status 200. Tools of plans only read, so nothing is unclear. */
+function outcomeOfTool(answer: StepAnswer): Outcome {
+  const failed: Outcome = { kind: 'failed', answer };
+  if (answer.isTruncated) return { kind: 'done', answer };
   try {
-    const said = messageSchema.safeParse(JSON.parse(text));
-    return !said.success || said.data.error !== undefined || said.data.result?.isError === true;
+    const said = messageSchema.safeParse(JSON.parse(answer.text));
+    if (!said.success || said.data.error !== undefined) return failed;
+    const { result } = said.data;
+    if (result?.isError !== true) return { kind: 'done', answer };
+    const problem = result._meta?.['millrace/problem'];
+    if (problem === undefined || !PASSING.has(problem.code)) return failed;
+    const { code, retry_after_seconds: seconds } = problem;
+    return { kind: 'refused', why: `the tool answered ${code}`, ...(seconds !== undefined && { waitMs: Math.min(seconds * 1_000, MAX_WAIT_MS) }) };
   } catch {
     // No message at all.
-    return true;
+    return failed;
   }
 }
 
 function outcomeOf(answer: StepAnswer, { isTool }: StepCall, waitMs: number | undefined): Outcome {
   const { status } = answer;
   const wait = waitMs === undefined ? {} : { waitMs };
-  if (status < 400) return { kind: isTool && isRefusedTool(answer) ? 'failed' : 'done', answer };
+  if (status < 400) return isTool ? outcomeOfTool(answer) : { kind: 'done', answer };
   // Counted, not called.
   if (status === 429) return { kind: 'refused', why: 'a limit is used up (429)', ...wait };
   if (status === 409 && waitMs !== undefined) return { kind: 'taken', why: 'it is being done already, or cannot be done just now (409)', ...wait };

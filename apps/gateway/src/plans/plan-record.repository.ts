@@ -28,6 +28,12 @@ export interface HeldPlan {
   readonly steps: readonly HeldStep[];
 }
 
+/** A plan as its session hears of it. */
+export interface ToldPlan extends Pick<HeldPlan, 'session'> {
+  readonly planId: string;
+  readonly caller: Pick<KeyOwner, 'id' | 'workspaceId'>;
+}
+
 /** What was answered; `text` is cut to what may be kept. */
 export interface StepAnswer {
   readonly status: number;
@@ -155,6 +161,17 @@ export async function leaveUnknown(trx: GatewayTrx, planId: string): Promise<voi
 export async function findRunnable(db: GatewayDb, limit: number): Promise<readonly string[]> {
   const rows = await db.selectFrom('gateway.plans').select('id').where('state', 'in', ['running', 'cancelling']).orderBy('updated_at').limit(limit).execute();
   return rows.map(({ id }) => id);
+}
+
+/** Plans that do not run and whose session has not heard the last word on them, the longest untouched first. One that nobody has run was never shown there. */
+export async function findUntold(db: GatewayDb, limit: number): Promise<readonly ToldPlan[]> {
+  const rows = await db.selectFrom('gateway.plans').select(['id', 'caller', 'workspace_id', 'session_id', 'session_of']).where('session_id', 'is not', null).whereRef('told_event', '<', 'last_event').where('fence', '>', '0').where('state', 'not in', ['running', 'cancelling']).orderBy('updated_at').limit(limit).execute();
+  return rows.map(({ id, caller, workspace_id: workspaceId, session_id: session, session_of: user }) => ({ planId: id, caller: { id: caller, workspaceId }, session: session !== null && user !== null ? { id: session, user } : undefined }));
+}
+
+/** Its session knows of this event, or (without one) cannot be told any more. */
+export async function noteTold(db: GatewayDb, planId: string, event?: number): Promise<void> {
+  await db.updateTable('gateway.plans').set({ told_event: event === undefined ? sql.ref<number>('last_event') : sql<number>`greatest(told_event, ${event}::integer)` }).where('id', '=', planId).execute();
 }
 
 /** Of a plan that is to be run. */

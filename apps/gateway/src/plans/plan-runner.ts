@@ -10,8 +10,8 @@ import type { Delegate } from '../keys/delegation.ts';
 import type { CallStep } from './call-step.ts';
 import type { PlanCalls } from './plan-calls.ts';
 import { claimPlan, findFence, findRunnable, instanceName } from './plan-record.repository.ts';
-import type { HeldPlan, Holder } from './plan-record.repository.ts';
 import { runPlan } from './run-plan.ts';
+import type { TellSession } from './tell-session.ts';
 
 export interface PlanRunnerDeps {
   readonly db: GatewayDb;
@@ -21,8 +21,7 @@ export interface PlanRunnerDeps {
   readonly calls: PlanCalls;
   readonly callStep: CallStep;
   readonly delegate: Delegate;
-  /** Tells a session what became of its plan; must not reject. */
-  readonly tellSession: (plan: HeldPlan, holder: Holder) => Promise<void>;
+  readonly tellSession: TellSession;
   readonly leaseMs: number;
   readonly logger: Logger;
   readonly metrics: Registry;
@@ -34,7 +33,7 @@ export interface PlanRunner {
   start(baseUrl: string): void;
   /** Looks at this plan now. */
   kick(planId: string): void;
-  /** No further call begins; waits for those under way, up to `graceMs`, and gives their plans back. */
+  /** No further step begins; waits for those under way, up to `graceMs`, and gives their plans back. */
   close(graceMs?: number): Promise<void>;
 }
 
@@ -69,7 +68,7 @@ const createTakePlan = ({ db, redis, keys, logger, leaseMs, calls, callStep, del
       return counted.runs.inc({ result: 'lost' });
     }
     const onStep = (result: string): void => counted.steps.inc({ result });
-    await runPlan({ db, calls, callStep, delegate, baseUrl, logger, onStep, onRecord: () => tellSession(plan, holder), ...(patienceMs !== undefined && { patienceMs }) }, { plan, holder, lease, stopping });
+    await runPlan({ db, calls, callStep, delegate, baseUrl, logger, onStep, onRecord: () => tellSession.tell({ ...plan, planId }), ...(patienceMs !== undefined && { patienceMs }) }, { plan, holder, lease, stopping });
     counted.runs.inc({ result: 'ended' });
   };
   return async (planId: string, baseUrl: string): Promise<void> => {
@@ -94,7 +93,7 @@ export function createPlanRunner(deps: PlanRunnerDeps): PlanRunner {
   const take = createTakePlan(deps, { name: instanceName(hostname()), counted, stopping: stopping.signal });
   let baseUrl: string | undefined;
   let loggedMs = -LOG_EVERY_MS;
-  let stop = (): void => undefined;
+  let stops: readonly (() => void)[] = [];
 
   const kick = (planId: string): void => {
     if (baseUrl === undefined || stopping.signal.aborted || active.has(planId) || active.size >= AT_ONCE) return;
@@ -113,10 +112,13 @@ export function createPlanRunner(deps: PlanRunnerDeps): PlanRunner {
     kick,
     start(url) {
       baseUrl = url;
-      stop = every(LOOK_EVERY_MS, { what: 'plans to run', logger }, async () => (await findRunnable(db, AT_ONCE * 2)).forEach(kick));
+      stops = [
+        every(LOOK_EVERY_MS, { what: 'plans to run', logger }, async () => (await findRunnable(db, AT_ONCE * 2)).forEach(kick)),
+        every(LOOK_EVERY_MS, { what: 'sessions of plans', logger }, () => deps.tellSession.tellOwed()),
+      ];
     },
     async close(graceMs = GRACE_MS) {
-      stop();
+      for (const stop of stops) stop();
       stopping.abort();
       const { promise: late, resolve } = Promise.withResolvers<void>();
       const timer = setTimeout(resolve, graceMs);

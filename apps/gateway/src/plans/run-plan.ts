@@ -29,7 +29,7 @@ export interface HeldRun {
   readonly plan: HeldPlan;
   readonly holder: Holder;
   readonly lease: Pick<Lease, 'isHeld' | 'signal'>;
-  /** The process ends: no further call begins. */
+  /** The process ends: no further step begins. */
   readonly stopping: AbortSignal;
 }
 
@@ -122,7 +122,8 @@ async function attempt(deps: RunPlanDeps, run: HeldRun, step: HeldStep, call: St
     throw new StopRun('cancelled');
   }
   await onRecord();
-  checkHeld(run);
+  // Noted, so it is called, although the process ends meanwhile: a step that was not would be asked about.
+  if (!run.lease.isHeld()) throw new StopRun('the lease is over');
   const outcome = await deps.callStep({ call, baseUrl, token, idempotencyKey: `plan:${holder.planId}:${step.number}` });
   onStep(outcome.kind);
   return { outcome, calledAtMs };
