@@ -19,7 +19,7 @@ export const configSchema = z.object({
   EVENT_INGEST_DATABASE_DIRECT_URL: z.url().optional().describe('The same database around a pooler, for advisory locks and LISTEN; default: EVENT_INGEST_DATABASE_URL'),
   USER_ERASURE_SECRET: z.string().min(32).optional().describe('At least 32 random characters, the same for event-ingest and recommender, for ever: erased users are recognised by HMACs made with it. Without it nobody can be erased'),
   ERASURE_PATIENCE_SECONDS: z.coerce.number().int().min(0).max(2_592_000).default(21_600).describe('Events of an erased user that a consumer has not acknowledged by then are removed all the same, seconds'),
-  ERASURE_REPEAT_MS: z.coerce.number().int().min(100).max(600_000).default(10_000).describe('Services that have not answered an erasure are asked again so often, milliseconds'),
+  ERASURE_REPEAT_MS: z.coerce.number().int().min(100).max(600_000).default(10_000).describe('Services that have not answered an erasure are asked again so often, milliseconds; an old one a tenth of its age apart, five minutes at most'),
   EVENT_MAX_RETRIES: z.coerce.number().int().min(0).max(20).default(3).describe('Times that an event which Postgres refuses is tried again before it goes to the dead letters'),
   ANALYTICS_ENABLED: z.stringbool().default(true).describe('false: this instance answers what is counted and counts nothing itself; another one must'),
   ANALYTICS_ROLLUP_MS: z.coerce.number().int().min(50).max(60_000).default(2_000).describe('How often counts are rolled up from Redis into Postgres, milliseconds; each 6 s after it was sealed'),

@@ -19,7 +19,7 @@ export interface ErasureStepDeps {
   readonly services: readonly string[];
   /** What no group has passed by then goes all the same, milliseconds after the request. */
   readonly patienceMs: number;
-  /** Services that have not answered are asked again so often. */
+  /** Services that have not answered are asked again so often, later a tenth of the job's age apart, five minutes at most. */
   readonly repeatMs: number;
 }
 
@@ -29,6 +29,7 @@ export class StoreAwayError extends Error {
 }
 
 const WAIT_MS = 200;
+const LONGEST_REPEAT_MS = 300_000;
 
 async function inRedis<T>(work: Promise<T>): Promise<T> {
   return work.catch((error: unknown) => {
@@ -100,7 +101,9 @@ async function askUntilAnswered(deps: ErasureStepDeps, client: PoolClient, job: 
   const answered = await findAnswered(client, job.job, job.fromAttempt);
   const missing = deps.services.filter((service) => !answered.has(service));
   const waitingFor = missing.map((service) => `receipts of ${service}`);
-  return missing.length > 0 && job.askedMs > deps.repeatMs ? { waitingFor, published: await publish(deps, job) } : { waitingFor };
+  // What takes long (counts that are being built) is not asked for as often as what was missed.
+  const repeatMs = Math.max(deps.repeatMs, Math.min(LONGEST_REPEAT_MS, job.ageMs / 10));
+  return missing.length > 0 && job.askedMs > repeatMs ? { waitingFor, published: await publish(deps, job) } : { waitingFor };
 }
 
 /** The events that told of the job name its users: they go, too. */

@@ -267,7 +267,7 @@ describe('a plan whose servers go away', () => {
     own.pause();
     call?.answer();
     await eventually(async () => (await read(id)).steps[1]?.state === 'running');
-    const closed = leaving.runner.close();
+    const closed = leaving.runner.close(60_000);
     own.resume();
     await closed;
     expect([(await read(id)).steps[1]?.state, callsFor(term).length]).toEqual(['done', 1]);

@@ -132,6 +132,20 @@ describe('a plan', () => {
     expect((await send('POST', `/api/plans/${id}/cancel`)).body['state']).toBe('cancelled');
     await eventually(async () => { expect(await shown()).toMatchObject({ id, state: 'cancelled' }); return true; });
   });
+  it('that is cancelled does not hide another one of its session that goes on', async () => {
+    const { user, session, shown } = await makeSession();
+    base.service.onCall = (call) => call.answer(500);
+    const asks = async (): Promise<string> => {
+      const id = await make([{ operation: 'createSynonym', body: { kind: 'equivalent', terms: [uniqueName('a'), uniqueName('b')] } }], { session_id: session }, user);
+      await run(id);
+      await eventually(async () => { expect(await shown()).toMatchObject({ id, state: 'waiting' }); return true; });
+      return id;
+    };
+    const [older, newer] = [await asks(), await asks()];
+    await send('POST', `/api/plans/${older}/cancel`);
+    await eventually(async () => (await sql`select 1 from gateway.plans where id = ${older} and told_event = last_event and state = 'cancelled'`.execute(base.db)).rows.length === 1);
+    expect(await shown()).toMatchObject({ id: newer, state: 'waiting' });
+  });
   it('that ended under a gateway that died before it could say so is told of to its session by another one, and no longer where the session is gone', async () => {
     const { user, session, shown } = await makeSession();
     const [told, gone, never] = [await make([adjust('a')], { session_id: session }, user), await make([adjust('a')], { session_id: session }, user), await make([adjust('a')], { session_id: session }, user)];
@@ -141,6 +155,9 @@ describe('a plan', () => {
     const eventOf = async (id: string) => (await base.db.selectFrom('gateway.plans').select('told_event').where('id', '=', id).executeTakeFirstOrThrow()).told_event;
     await eventually(async () => { expect([await eventOf(told), await eventOf(gone)]).toEqual([7, 7]); return true; });
     expect((await send('POST', `/api/plans/${never}/cancel`)).body['state']).toBe('cancelled');
+    // Whoever tells of this one has looked for others, too.
+    await sql`update gateway.plans set last_event = 8 where id = ${told}`.execute(base.db);
+    await eventually(async () => { expect(await eventOf(told)).toBe(8); return true; });
     expect(await eventOf(never)).toBe(0);
   });
 });

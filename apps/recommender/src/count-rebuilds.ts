@@ -55,9 +55,9 @@ export const partitionsOf = ({ current, draining }: Layout): readonly number[] =
 
 /** Why the counts are to be rebuilt now; undefined: they are not. */
 async function findDue({ db, redis, keys, positions = createRedisPositions(redis, keys), atMinute, now = Date.now }: Pick<CountRebuildsDeps, 'db' | 'redis' | 'keys' | 'positions' | 'atMinute' | 'now'>): Promise<RebuildReason | undefined> {
-  if (await isRebuildAsked(db)) return 'manual';
   const layout = await positions.layout(interactions);
   if (layout.draining !== undefined) return undefined;
+  if (await isRebuildAsked(db)) return 'manual';
   const generations = await Promise.all(partitionsOf(layout).map((partition) => redis.get(partitionKeys(keys, partition).generation)));
   if (generations.includes(null)) return 'first';
   if (atMinute === undefined) return undefined;

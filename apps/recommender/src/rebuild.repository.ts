@@ -27,10 +27,10 @@ export async function findLastRebuild(db: RecsDb): Promise<Date | undefined> {
   return last && new Date(last.started_at);
 }
 
-/** Somebody asked for the newest one and it has not come to its end: it runs, it failed, or its process was killed. */
+/** Somebody asked for the newest one, within a day, and it has not come to its end: it runs, it failed, or its process was killed. */
 export async function isRebuildAsked(db: RecsDb): Promise<boolean> {
-  const newest = await db.selectFrom('recs.rebuilds').select(['reason', 'generation']).orderBy('id', 'desc').limit(1).executeTakeFirst();
-  return newest?.reason === 'manual' && newest.generation === null;
+  const newest = await db.selectFrom('recs.rebuilds').select(['reason', 'generation', sql<boolean>`started_at > now() - interval '1 day'`.as('is_new')]).orderBy('id', 'desc').limit(1).executeTakeFirst();
+  return newest?.reason === 'manual' && newest.generation === null && newest.is_new;
 }
 
 /** Only for whoever holds the lease: the others' that never ended are called killed. */

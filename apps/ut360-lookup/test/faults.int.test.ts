@@ -89,7 +89,10 @@ describe('lookups, when a store fails', () => {
     await plane.stores.redis.zpopmax(key, 10);
     const meanwhile = (await instance.call('GET', '/api/ut360/services/DATA_ADVANCE/top?limit=30')).body;
     expect(meanwhile['data']).toEqual(before['data']);
-    await eventually(async () => (await plane.stores.redis.zcard(key)) === size);
+    await eventually(async () => {
+      await instance.call('GET', '/api/ut360/services/DATA_ADVANCE/top?limit=30');
+      return (await plane.stores.redis.zcard(key)) === size;
+    });
     expect((await instance.call('GET', '/api/ut360/services/DATA_ADVANCE/top?limit=30')).body['data']).toEqual(before['data']);
   });
 

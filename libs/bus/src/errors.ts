@@ -42,7 +42,7 @@ export class GroupMissingError extends Error {
 const UNAVAILABLE = new Set([
   'unavailable', 'ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'EHOSTUNREACH', 'ENETUNREACH', 'ENOTFOUND', 'EAI_AGAIN',
   'UND_ERR_CONNECT_TIMEOUT', 'UND_ERR_HEADERS_TIMEOUT', 'UND_ERR_BODY_TIMEOUT', 'UND_ERR_SOCKET', 'upstream_unavailable', 'upstream_timeout',
-  '57P01', '57P03', '08006', '08001', '53300',
+  '57P01', '57P02', '57P03', '57P05', '25P03', '25006', '08006', '08001', '53300',
 ]);
 /** Errors that have no code of their own: AbortSignal.timeout, and pg when a connection breaks, or none was free for as long as one is waited for. */
 const isCodeless = (error: object): boolean =>

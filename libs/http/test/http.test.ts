@@ -121,7 +121,7 @@ describe('the server', () => {
     expect(text).toMatch(/^HTTP\/1.1 400 [\s\S]*application\/problem\+json[\s\S]*"code":"malformed_request"/);
   });
   it('closes a connection that was never used without a word, and tells one that began a request that it is late', async () => {
-    const impatient = await startHttpServer(createHttpApp({ logger: createLogger('test', 'silent'), metrics: createMetrics('test'), handlers: [] }), { host: '127.0.0.1', port: 0, headersTimeoutMs: 100 });
+    const impatient = await startHttpServer(createHttpApp({ logger: createLogger('test', 'silent'), metrics: createMetrics('test'), handlers: [] }), { host: '127.0.0.1', port: 0, headersTimeoutMs: 1_000 });
     const heard = async (said: string): Promise<string> => {
       const socket = connect(impatient.port, '127.0.0.1');
       socket.write(said);

@@ -9,6 +9,6 @@ export async function up(db: Kysely<unknown>): Promise<void> {
 const statements = [
   'alter table gateway.plans add column told_event integer not null default 0',
   'update gateway.plans set told_event = last_event',
-  // Every gateway looks for these every second.
-  'create index plans_untold on gateway.plans (updated_at) where session_id is not null and told_event < last_event',
+  // Every gateway looks for these every second. A plan that was never run is none of them.
+  'create index plans_untold on gateway.plans (updated_at) where session_id is not null and told_event < last_event and fence > 0',
 ];

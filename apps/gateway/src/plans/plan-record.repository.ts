@@ -165,7 +165,7 @@ export async function findRunnable(db: GatewayDb, limit: number): Promise<readon
 
 /** Plans that do not run and whose session has not heard the last word on them, the longest untouched first. One that nobody has run was never shown there. */
 export async function findUntold(db: GatewayDb, limit: number): Promise<readonly ToldPlan[]> {
-  const rows = await db.selectFrom('gateway.plans').select(['id', 'caller', 'workspace_id', 'session_id', 'session_of']).where('session_id', 'is not', null).whereRef('told_event', '<', 'last_event').where('fence', '>', '0').where('state', 'not in', ['running', 'cancelling']).orderBy('updated_at').limit(limit).execute();
+  const rows = await db.selectFrom('gateway.plans').select(['id', 'caller', 'workspace_id', 'session_id', 'session_of']).where('session_id', 'is not', null).whereRef('told_event', '<', 'last_event').where(sql<boolean>`fence > 0`).where('state', 'not in', ['running', 'cancelling']).orderBy(sql`random()`).limit(limit).execute();
   return rows.map(({ id, caller, workspace_id: workspaceId, session_id: session, session_of: user }) => ({ planId: id, caller: { id: caller, workspaceId }, session: session !== null && user !== null ? { id: session, user } : undefined }));
 }
 

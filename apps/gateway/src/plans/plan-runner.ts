@@ -84,6 +84,16 @@ const createTakePlan = ({ db, redis, keys, logger, leaseMs, calls, callStep, del
   };
 };
 
+/** Each text so often. */
+function seldom(say: (error: unknown, what: string) => void): (error: unknown, what: string) => void {
+  const said = new Map<string, number>();
+  return (error, what) => {
+    if (performance.now() - (said.get(what) ?? -Infinity) < LOG_EVERY_MS) return;
+    said.set(what, performance.now());
+    say(error, what);
+  };
+}
+
 /** Runs plans that somebody asked to run, whichever gateway heard of it, and goes on with those whose gateway died: one gateway at a time has a plan, by a lease in Redis, and Postgres refuses the records of any before it. */
 export function createPlanRunner(deps: PlanRunnerDeps): PlanRunner {
   const { db, logger } = deps;
@@ -92,7 +102,7 @@ export function createPlanRunner(deps: PlanRunnerDeps): PlanRunner {
   const stopping = new AbortController();
   const take = createTakePlan(deps, { name: instanceName(hostname()), counted, stopping: stopping.signal });
   let baseUrl: string | undefined;
-  let loggedMs = -LOG_EVERY_MS;
+  const warn = seldom((error, what) => logger.warn({ err: error }, what));
   let stops: readonly (() => void)[] = [];
 
   const kick = (planId: string): void => {
@@ -101,9 +111,7 @@ export function createPlanRunner(deps: PlanRunnerDeps): PlanRunner {
       .catch((error: unknown) => {
         if (error instanceof LeaseLostError) return;
         counted.runs.inc({ result: 'failed' });
-        if (performance.now() - loggedMs < LOG_EVERY_MS) return;
-        loggedMs = performance.now();
-        logger.warn({ err: error, plan: planId }, 'a plan cannot go on now: it will be tried again');
+        warn(error, 'a plan cannot go on now: it will be tried again');
       })
       .finally(() => active.delete(planId));
     active.set(planId, running);
@@ -114,7 +122,7 @@ export function createPlanRunner(deps: PlanRunnerDeps): PlanRunner {
       baseUrl = url;
       stops = [
         every(LOOK_EVERY_MS, { what: 'plans to run', logger }, async () => (await findRunnable(db, AT_ONCE * 2)).forEach(kick)),
-        every(LOOK_EVERY_MS, { what: 'sessions of plans', logger }, () => deps.tellSession.tellOwed()),
+        every(LOOK_EVERY_MS, { what: 'sessions of plans', logger }, () => deps.tellSession.tellOwed().catch((error: unknown) => warn(error, 'the sessions of some plans cannot be told of them now: it will be tried again'))),
       ];
     },
     async close(graceMs = GRACE_MS) {

@@ -32,12 +32,14 @@ async function stateOf(db: GatewayDb, planId: string) {
 }
 type State = NonNullable<Awaited<ReturnType<typeof stateOf>>>;
 
-const shownSchema = z.object({ id: z.string(), event: z.number() });
+const shownSchema = z.object({ id: z.string(), state: z.string(), event: z.number() });
+const ENDED = new Set(['done', 'failed', 'cancelled']);
 
-/** Several gateways may say the same word. */
-function isShown(shown: unknown, { id, event }: State): boolean {
+/** Several gateways may say the same word; and the end of one plan does not hide another one that goes on. */
+function isShown(shown: unknown, { id, state, event }: State): boolean {
   const { success, data } = shownSchema.safeParse(shown);
-  return success && data.id === id && data.event >= event;
+  if (!success) return false;
+  return data.id === id ? data.event >= event : ENDED.has(state) && !ENDED.has(data.state);
 }
 
 /** Between reading and writing somebody else may write: read again, then. Undefined where the plan is gone. */

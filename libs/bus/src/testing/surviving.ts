@@ -71,8 +71,11 @@ export function describeSurvival(name: string, start: () => Promise<MortalServer
         const topic = createTestTopic();
         const seen: number[] = [];
         await listener.subscribe(topic, { mode: 'broadcast' }, async (events) => void seen.push(...numbersOf(events)));
-        await publisher.publish(topic, numbered(1));
-        await eventually(() => seen.length === 1);
+        // It may begin to listen a moment after it was asked to.
+        await eventually(async () => {
+          await publisher.publish(topic, numbered(1));
+          return seen.length > 0;
+        });
         await server.kill();
         await server.restart();
         await eventually(() => publisher.publish(topic, numbered(1, 1)).then(() => true), { timeoutMs: 30_000, everyMs: 50 });

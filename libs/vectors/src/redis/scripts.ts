@@ -43,12 +43,12 @@ redis.call('HSET', name, 'model_id', ARGV[1], 'dimensions', ARGV[2], 'document',
 redis.call('SADD', KEYS[1], name)
 return name`);
 
-/** Moves the alias and the name of the live collection together; its plain keys are not complete then. KEYS: collection, live name. ARGV: alias. Returns 0 where there is no such collection. */
+/** Moves the alias and the name of the live collection together; its plain keys are not complete then, unless it was live already. KEYS: collection, live name. ARGV: alias. Returns 0 where there is no such collection. */
 export const swapCollection = defineScript(`
 if redis.call('HGET', KEYS[1], 'state') ~= 'open' then return 0 end
 redis.call('FT.ALIASUPDATE', ARGV[1], KEYS[1])
+if redis.call('GET', KEYS[2]) ~= KEYS[1] then redis.call('HDEL', KEYS[1], 'mirrored') end
 redis.call('SET', KEYS[2], KEYS[1])
-redis.call('HDEL', KEYS[1], 'mirrored')
 return 1`);
 
 /** From here on writers are refused. KEYS: collection, live name. Returns 0 where it is live or not there. */
