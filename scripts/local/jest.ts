@@ -24,8 +24,8 @@ export const hasPlanes = ({ folders, patterns }: Wanted): boolean =>
 
 const asRegExp = (glob: string): string => `/${glob.replaceAll('.', String.raw`\.`).replaceAll('*', '[^/]*')}$`;
 
-/** At the small size files wait for servers and timers most of their time. */
-const WORKERS = process.env['TEST_SCALE'] === 'full' ? 1 : 2;
+/** One plane at a time. At the small size the other files wait for servers and timers most of their time. */
+const WORKERS = { planes: 1, others: process.env['TEST_SCALE'] === 'full' ? 1 : 3 };
 
 function jestArgs({ folders, patterns }: Wanted, half: Half, reportFile: string): string[] {
   const roots = folders.length > 0 ? folders : ['apps', 'libs', 'scripts'];
@@ -34,7 +34,7 @@ function jestArgs({ folders, patterns }: Wanted, half: Half, reportFile: string)
     join(root, 'node_modules/jest/bin/jest.js'),
     `--config=${join(root, 'jest.config.mjs')}`,
     `--rootDir=${root}`,
-    `--maxWorkers=${WORKERS}`,
+    `--maxWorkers=${WORKERS[half]}`,
     // With it a single worker is a process of its own, too.
     '--workerIdleMemoryLimit=2GB',
     '--passWithNoTests',
@@ -55,7 +55,7 @@ export interface RunJest {
   readonly onChild: (child: ChildProcess) => void;
 }
 
-/** All tests of a half in one jest process: starting one for each project costs more than the tests. Never more planes run at once than their half has workers. */
+/** All tests of a half in one jest process: starting one for each project costs more than the tests. Never two files with planes run at once. */
 export async function runJest({ wanted, half, env, dir, onChild }: RunJest): Promise<TestCounts> {
   const reportFile = join(dir, `jest-${half}.json`);
   // --json makes jest write its report to standard output as well: progress comes on standard error.
