@@ -31,6 +31,9 @@ export class StoreAwayError extends Error {
 const WAIT_MS = 200;
 const LONGEST_REPEAT_MS = 300_000;
 
+/** What takes long (counts that are being built) is not asked for as often as what was missed. */
+export const repeatAfterMs = (repeatMs: number, ageMs: number): number => Math.max(repeatMs, Math.min(LONGEST_REPEAT_MS, ageMs / 10));
+
 async function inRedis<T>(work: Promise<T>): Promise<T> {
   return work.catch((error: unknown) => {
     throw new StoreAwayError(`Redis or the bus: ${describeError(error)}`, { cause: error });
@@ -101,9 +104,7 @@ async function askUntilAnswered(deps: ErasureStepDeps, client: PoolClient, job: 
   const answered = await findAnswered(client, job.job, job.fromAttempt);
   const missing = deps.services.filter((service) => !answered.has(service));
   const waitingFor = missing.map((service) => `receipts of ${service}`);
-  // What takes long (counts that are being built) is not asked for as often as what was missed.
-  const repeatMs = Math.max(deps.repeatMs, Math.min(LONGEST_REPEAT_MS, job.ageMs / 10));
-  return missing.length > 0 && job.askedMs > repeatMs ? { waitingFor, published: await publish(deps, job) } : { waitingFor };
+  return missing.length > 0 && job.askedMs > repeatAfterMs(deps.repeatMs, job.ageMs) ? { waitingFor, published: await publish(deps, job) } : { waitingFor };
 }
 
 /** The events that told of the job name its users: they go, too. */

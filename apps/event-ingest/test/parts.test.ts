@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
+import { repeatAfterMs } from '../src/erasure-job.ts';
 import { createAcknowledged } from '../src/acknowledged.ts';
 import type { KnownInteraction } from '../src/interaction.repository.ts';
 import { createItemCache } from '../src/item-cache.ts';
@@ -50,5 +51,11 @@ describe('the items in memory', () => {
     expect((await cache.find(['A'])).get('A')).toMatchObject({ category: null });
     expect((await cache.find(['A'])).get('A')).toMatchObject({ category: null });
     expect(asked).toBe(1);
+  });
+});
+
+describe('the pause before a service is asked again to erase', () => {
+  it.each([[1_000, 10_000], [600_000, 60_000], [86_400_000, 300_000]])('of a job that is %d ms old is %d ms', (ageMs, pauseMs) => {
+    expect(repeatAfterMs(10_000, ageMs)).toBe(pauseMs);
   });
 });

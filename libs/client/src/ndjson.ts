@@ -10,7 +10,7 @@ export async function readAnswer<T>(work: () => Promise<T>): Promise<T> {
 }
 
 /** The lines of an NDJSON answer while they come, each given to `parse`. Throws TransportError where it breaks off or `parse` throws. */
-export async function* readLines<T>(body: ReadableStream<Uint8Array>, parse: (line: string) => T): AsyncGenerator<T> {
+async function* readLines<T>(body: ReadableStream<Uint8Array>, parse: (line: string) => T): AsyncGenerator<T> {
   const decoder = new TextDecoder();
   const reader = body.getReader();
   let rest = '';

@@ -4,6 +4,7 @@ import type { Response } from 'express';
 import { sql } from 'kysely';
 import { z } from 'zod';
 import type { GatewayDb } from '../database.ts';
+import { ENDED } from './plan-record.repository.ts';
 
 export interface PlanFeed {
   /** Sends what happens in the plan after this event, until the plan ends or the client goes. Ends `res`. @throws unavailable where too many look, or this owner does too often */
@@ -35,13 +36,12 @@ const MAX_WAITING = 262_144;
 const EVENTS_AT_ONCE = 2_000;
 
 const stateSchema = z.object({ state: z.string() });
-const FINAL: ReadonlySet<string> = new Set(['done', 'failed', 'cancelled']);
-const isLast = ({ event, data }: Row): boolean => event === 'plan' && FINAL.has(stateSchema.parse(JSON.parse(data)).state);
+const isLast = ({ event, data }: Row): boolean => event === 'plan' && ENDED.has(stateSchema.parse(JSON.parse(data)).state);
 
 /** Is there nothing to come: the plan has ended, and that event was the last? */
 export async function isOver(db: GatewayDb, planId: string, after: number): Promise<boolean> {
   const row = await db.selectFrom('gateway.plans').select(['state', 'last_event']).where('id', '=', planId).executeTakeFirst();
-  return !row || (FINAL.has(row.state) && row.last_event <= after);
+  return !row || (ENDED.has(row.state) && row.last_event <= after);
 }
 
 /** @throws unavailable where there is none left, or none for this owner */

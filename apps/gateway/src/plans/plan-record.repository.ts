@@ -50,7 +50,7 @@ const msOf = (column: string) => sql<number | null>`extract(epoch from ${sql.ref
 
 const late = ({ planId, fence }: Holder): LateRecordError => new LateRecordError(`the plan ${planId} is another holder's than that of ${fence}`);
 
-const ENDED: ReadonlySet<PlanState> = new Set(['done', 'failed', 'cancelled']);
+export const ENDED: ReadonlySet<string> = new Set<PlanState>(['done', 'failed', 'cancelled']);
 
 /** Its row is locked first, by everybody: whoever records, takes over, asks or cancels comes one after the other. */
 export async function addEvent(trx: GatewayTrx, planId: string, event: 'plan' | 'step', data: object): Promise<void> {
@@ -163,7 +163,7 @@ export async function findRunnable(db: GatewayDb, limit: number): Promise<readon
   return rows.map(({ id }) => id);
 }
 
-/** Plans that do not run and whose session has not heard the last word on them, the longest untouched first. One that nobody has run was never shown there. */
+/** Plans that do not run and whose session has not heard the last word on them, any of them first: none that always fails stands before the others. One that nobody has run was never shown there. */
 export async function findUntold(db: GatewayDb, limit: number): Promise<readonly ToldPlan[]> {
   const rows = await db.selectFrom('gateway.plans').select(['id', 'caller', 'workspace_id', 'session_id', 'session_of']).where('session_id', 'is not', null).whereRef('told_event', '<', 'last_event').where(sql<boolean>`fence > 0`).where('state', 'not in', ['running', 'cancelling']).orderBy(sql`random()`).limit(limit).execute();
   return rows.map(({ id, caller, workspace_id: workspaceId, session_id: session, session_of: user }) => ({ planId: id, caller: { id: caller, workspaceId }, session: session !== null && user !== null ? { id: session, user } : undefined }));

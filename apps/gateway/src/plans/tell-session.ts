@@ -3,7 +3,7 @@ import type { Logger } from '@millrace/service';
 import { z } from 'zod';
 import type { GatewayDb } from '../database.ts';
 import type { SessionOwner, SessionStore } from '../sessions/session-store.ts';
-import { findUntold, noteTold } from './plan-record.repository.ts';
+import { ENDED, findUntold, noteTold } from './plan-record.repository.ts';
 import type { ToldPlan } from './plan-record.repository.ts';
 
 export interface TellSessionDeps {
@@ -33,7 +33,6 @@ async function stateOf(db: GatewayDb, planId: string) {
 type State = NonNullable<Awaited<ReturnType<typeof stateOf>>>;
 
 const shownSchema = z.object({ id: z.string(), state: z.string(), event: z.number() });
-const ENDED = new Set(['done', 'failed', 'cancelled']);
 
 /** Several gateways may say the same word; and the end of one plan does not hide another one that goes on. */
 function isShown(shown: unknown, { id, state, event }: State): boolean {
